@@ -43,7 +43,7 @@ def isolated_seed(seed: int) -> Iterator[None]:
 
     For code that we do not own and that draws from them: module constructors, dropout.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
