@@ -7,6 +7,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import final
 
 import torch
 
@@ -43,7 +44,44 @@ def isolated_seed(seed: int) -> Iterator[None]:
 
     For code that we do not own and that draws from them: module constructors, dropout.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
         yield
+
+
+@final
+class PrivateStream:
+    """The global generators' numbers as a stream of one's own, taken up again where it was left.
+
+    Examples:
+        >>> stream = PrivateStream(0)
+        >>> with stream.active():
+        ...     first = torch.rand(1)
+        >>> with stream.active():
+        ...     second = torch.rand(1)
+        >>> with isolated_seed(0):
+        ...     torch.equal(torch.rand(2), torch.cat([first, second]))
+        True
+    """
+
+    def __init__(self, seed: int):
+        with isolated_seed(seed):
+            self._save()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from this stream inside the block; leave the global generators as they were."""
+        with torch.random.fork_rng(devices=_cuda_devices()):
+            torch.set_rng_state(self._cpu)
+            for device, state in self._cuda.items():
+                torch.cuda.set_rng_state(state, device)
+            yield
+            self._save()
+
+    def _save(self) -> None:
+        self._cpu = torch.get_rng_state()
+        self._cuda = {device: torch.cuda.get_rng_state(device) for device in _cuda_devices()}
+
+
+def _cuda_devices() -> list[int]:
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []

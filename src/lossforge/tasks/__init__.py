@@ -1,0 +1,54 @@
+"""What is learned on: tasks by name, from scikit-learn's data sets or the user's own table."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+import torch
+
+from lossforge.errors import unknown_name
+from lossforge.tasks import tabular
+from lossforge.tasks.batches import Augment, Batches
+from lossforge.tasks.task import Kind, Split, Task
+
+__all__ = ["Augment", "Batches", "Kind", "Split", "Task", "load", "names"]
+
+LOADERS: dict[str, Callable[[int], Task]] = {
+    "breast_cancer": tabular.breast_cancer,
+    "diabetes": tabular.diabetes,
+    "digits": tabular.digits,
+    "iris": tabular.iris,
+    "wine": tabular.wine,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the tasks that need nothing but their name."""
+    return tuple(LOADERS)
+
+
+def load(name: str, *, split_seed: int = 0, device: torch.device | str = "cpu") -> Task:
+    """Load a task by its name.
+
+    Args:
+        name: one of `names()`, or ``csv:PATH:TARGET`` for a table of the user's own, where
+            ``:classification`` or ``:regression`` may follow to decide its kind.
+        split_seed: decides which rows train, validate and test.
+        device: where the rows shall live.
+
+    Raises:
+        UnknownNameError: no task has that name.
+        DataError: the table is missing, damaged or unfit.
+
+    Examples:
+        >>> task = load("digits")
+        >>> len(task.train), len(task.valid), len(task.test), task.input_shape
+        (1079, 359, 359, (1, 8, 8))
+    """
+    if name.startswith("csv:"):
+        # Imported on use: pandas and scikit-learn take longer to import than all of lossforge.
+        task: Task = import_module("lossforge.tasks.csv_table").load_csv(name, split_seed)
+    elif name in LOADERS:
+        task = LOADERS[name](split_seed)
+    else:
+        raise unknown_name("task", name, [*LOADERS, "csv:PATH:TARGET"])
+    return task.to(device)

@@ -1,0 +1,71 @@
+"""From arrays to a task: standardized by training rows, cut into splits."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lossforge.tasks.splits import Rows
+from lossforge.tasks.task import Kind, Split, Task
+
+Values = NDArray[np.float64]
+
+
+def standardize(values: Values, train: Rows, axes: tuple[int, ...] = (0,)) -> Values:
+    """Shift and scale to mean 0 and deviation 1 on the training rows.
+
+    What is constant on the training rows becomes 0 on every row: a network cannot learn from it
+    and must not be thrown off by it later.
+
+    Args:
+        values: [N, ...].
+        train: row numbers of the training split; the only rows that statistics come from.
+        axes: over what statistics are taken: (0,) for columns, (0, 2, 3) for image channels.
+
+    Examples:
+        >>> import numpy as np
+        >>> values = np.array([[1.0, 5.0], [3.0, 5.0], [9.0, 7.0]])
+        >>> standardize(values, train=np.array([0, 1]))
+        array([[-1.,  0.],
+               [ 1.,  0.],
+               [ 7.,  0.]])
+    """
+    known = values[train]
+    constant = np.ptp(known, axis=axes, keepdims=True) == 0
+    deviation = np.where(constant, 1.0, known.std(axis=axes, keepdims=True))
+    centered = values - known.mean(axis=axes, keepdims=True)
+    return np.where(constant, 0.0, centered / deviation)
+
+
+def assemble(
+    name: str,
+    kind: Kind,
+    *,
+    inputs: Values,
+    targets: NDArray[Any],
+    parts: tuple[Rows, ...],
+    classes: tuple[str, ...] = (),
+) -> Task:
+    """Cut inputs and targets into a task.
+
+    Regression targets are standardized by the training rows, so that an mse of 1 is what the mean
+    of the training targets scores on them.
+
+    Args:
+        name: the task's.
+        kind: the task's.
+        inputs: [N, ...], already standardized.
+        targets: [N] labels from 0, or [N] values.
+        parts: row numbers of the training, validation and test split.
+        classes: names of the labels; their number is that of the outputs.
+    """
+    if kind == "regression":
+        wanted = torch.from_numpy(standardize(targets[:, None], parts[0])).float()
+    else:
+        wanted = torch.from_numpy(targets).long()
+    values = torch.from_numpy(inputs).float()
+    train, valid, test = (
+        Split(values[rows], wanted[rows], torch.from_numpy(rows)) for rows in parts
+    )
+    return Task(name, kind, len(classes) or 1, train, valid, test, classes)
