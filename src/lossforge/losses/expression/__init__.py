@@ -1,0 +1,30 @@
+"""The symbolic language of learned losses: elementwise in the target y and the prediction p."""
+
+from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
+from lossforge.losses.expression.primitives import PRIMITIVES, TERMINALS, Primitive, softplus
+from lossforge.losses.expression.program import Program
+from lossforge.losses.expression.simplify import Formula, canonical, evaluate_sympy, simplify
+from lossforge.losses.expression.text import parse, parse_weighted, to_text, weighted_text
+from lossforge.losses.expression.tree import ARITY, Expression, evaluate
+
+__all__ = [
+    "ARITY",
+    "PRIMITIVES",
+    "TERMINALS",
+    "Expression",
+    "Formula",
+    "Primitive",
+    "Program",
+    "canonical",
+    "evaluate",
+    "evaluate_sympy",
+    "full_tree",
+    "grow_tree",
+    "parse",
+    "parse_weighted",
+    "ramped_half_and_half",
+    "simplify",
+    "softplus",
+    "to_text",
+    "weighted_text",
+]

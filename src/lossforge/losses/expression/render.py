@@ -1,0 +1,145 @@
+"""SymPy expressions of the language in print: readable text or LaTeX, by one walk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Templates for the parts of a formula.
+
+    Attributes:
+        times: what stands between factors.
+        group: brackets.
+        fraction: numerator and denominator.
+        damp: the denominator that damp(b) stands for, of b².
+        power: base and exponent.
+        scientific: mantissa and exponent of a number.
+        call: any other function, name and arguments.
+        functions: functions with a notation of their own.
+        nested: the same where bars would stand within bars.
+    """
+
+    times: str
+    group: str
+    fraction: str
+    damp: str
+    power: str
+    scientific: str
+    call: str
+    functions: Mapping[str, str]
+    nested: Mapping[str, str]
+
+
+TEXT = Style(
+    times="·",
+    group="({})",
+    fraction="{}/{}",
+    damp="√(1 + {})",
+    power="{}{}",
+    scientific="{}e{}",
+    call="{}({})",
+    functions={"abs": "|{}|", "log": "log|{}|", "sqrt": "√|{}|"},
+    nested={"abs": "abs({})", "log": "log(abs({}))", "sqrt": "√(abs({}))"},
+)
+_LATEX_FUNCTIONS = {
+    "abs": r"\left|{}\right|",
+    "log": r"\log\left|{}\right|",
+    "sqrt": r"\sqrt{{\left|{}\right|}}",
+    "softplus": r"\log\left(1 + e^{{{}}}\right)",
+    "tanh": r"\tanh\left({}\right)",
+    "min": r"\min\left({}\right)",
+    "max": r"\max\left({}\right)",
+}
+LATEX = Style(
+    times=r" \, ",
+    group=r"\left({}\right)",
+    fraction=r"\frac{{{}}}{{{}}}",
+    damp=r"\sqrt{{1 + {}}}",
+    power="{}^{{{}}}",
+    scientific=r"{} \cdot 10^{{{}}}",
+    call=r"\operatorname{{{}}}\left({}\right)",
+    functions=_LATEX_FUNCTIONS,
+    nested=_LATEX_FUNCTIONS,
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Writes expressions in one style with numbers of so many significant digits.
+
+    Examples:
+        >>> from lossforge.losses.expression.symbolic import DAMP, LOG, P, Y
+        >>> Renderer(TEXT, digits=2).render(1.0 * Y * LOG(P) - 0.123 * Y * DAMP(P))
+        'y·log|p| - 0.12·y/√(1 + p²)'
+    """
+
+    style: Style
+    digits: int
+
+    def render(self, expr: Any) -> str:
+        """Return the text of a SymPy expression made by `Algebra`."""
+        terms = [self._term(term) for term in expr.as_ordered_terms()]
+        first = next((i for i, (negative, _) in enumerate(terms) if not negative), 0)
+        negative, text = terms.pop(first)
+        text = f"-{text}" if negative else text
+        return text + "".join(f" {'-' if minus else '+'} {term}" for minus, term in terms)
+
+    def _term(self, term: Any) -> tuple[bool, str]:
+        number, rest = term.as_coeff_Mul()
+        above: list[str] = []
+        below: list[str] = []
+        for factor in rest.as_ordered_factors() if rest != 1 else ():
+            (below if _is_damp(factor) else above).append(self._factor(factor))
+        magnitude = self._number(abs(number))
+        if magnitude != "1" or not above:
+            above.insert(0, magnitude)
+        text = self.style.times.join(above)
+        if below:
+            denominator = self.style.times.join(below)
+            if len(below) > 1:
+                denominator = self.style.group.format(denominator)
+            text = self.style.fraction.format(text, denominator)
+        return bool(number < 0), text
+
+    def _factor(self, expr: Any) -> str:
+        if expr.is_Symbol:
+            return str(expr)
+        if expr.is_Pow:
+            return self._power(expr.base, int(expr.exp))
+        if expr.is_Function:
+            return self._function(expr)
+        return self.style.group.format(self.render(expr))
+
+    def _power(self, base: Any, exponent: int) -> str:
+        text = self._factor(base)
+        if base.is_Function and base.func.__name__ in ("log", "sqrt", "damp"):
+            text = self.style.group.format(text)
+        raised = str(exponent)
+        if self.style is TEXT:
+            raised = raised.translate(_SUPERSCRIPTS)
+        return self.style.power.format(text, raised)
+
+    def _function(self, expr: Any) -> str:
+        name = expr.func.__name__
+        if name == "damp":
+            return self.style.damp.format(self._power(expr.args[0], 2))
+        arguments = ", ".join(map(self.render, expr.args))
+        templates = self.style.nested if "|" in arguments else self.style.functions
+        if name in templates:
+            return templates[name].format(arguments)
+        return self.style.call.format(name, arguments)
+
+    def _number(self, number: Any) -> str:
+        mantissa, _, exponent = f"{float(number):.{self.digits}g}".partition("e")
+        return self.style.scientific.format(mantissa, int(exponent)) if exponent else mantissa
+
+
+def _is_damp(factor: Any) -> bool:
+    base = factor.base if factor.is_Pow else factor
+    return bool(base.is_Function and base.func.__name__ == "damp")

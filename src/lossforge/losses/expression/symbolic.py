@@ -1,0 +1,256 @@
+"""Expressions in SymPy, by identities that hold under the safe semantics of the primitives.
+
+Sums, products and squares are SymPy's own. Every other primitive is a function named as in the
+language, of which SymPy knows nothing: its log and sqrt mean something else than ours, and its
+questions about signs and reals are slow. The rules below apply as such a function is built. Each
+keeps the value up to rounding while values stay within the limit of the primitives.
+
+The analytic quotient aq(a, b) becomes a·damp(b) with damp(b) = 1/√(1 + b²), linear in a.
+
+Importing SymPy takes half a second, so this module is imported where it is needed, not before.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, final
+
+import sympy
+import torch
+
+from lossforge.losses.expression.primitives import PRIMITIVES
+from lossforge.losses.expression.tree import ARITY, Expression
+
+Symbolic = Any
+"""A SymPy expression; SymPy has no types."""
+
+MAX_TERMS = 48
+"""Terms to which sums are multiplied out; larger products stay functions of their factors."""
+
+MAX_BITS = 64
+"""Size of an integer coefficient, which repeated squares would double every time."""
+
+Y, P = sympy.symbols("y p")
+ABS, DAMP, LOG, MAX, MIN, SIGN, SOFTPLUS, SQRT, TANH = map(
+    sympy.Function, ("abs", "damp", "log", "max", "min", "sign", "softplus", "sqrt", "tanh")
+)
+_ADD, _MUL, _SQUARE = map(sympy.Function, ("add", "mul", "square"))
+
+
+def key(expr: Symbolic) -> str:
+    """Return a text that two SymPy expressions share only if they are the same.
+
+    Examples:
+        >>> key(2 * Y + P)
+        'Add(Mul(2,y),p)'
+    """
+    if not expr.args:
+        return str(expr)
+    arguments = [key(argument) for argument in expr.args]
+    if expr.is_Add or expr.is_Mul:
+        arguments.sort()
+    return f"{expr.func.__name__}({','.join(arguments)})"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Algebra:
+    """Builds SymPy nodes from primitives.
+
+    Attributes:
+        expand: multiply sums out.
+        readable: replace functions of numbers by numbers, and keep max as it is; else max(a, b) is
+            -min(-a, -b), so that the two forms of one function become one.
+
+    Examples:
+        >>> Algebra(expand=True, readable=True).build("square", Y - P)
+        p**2 - 2*p*y + y**2
+    """
+
+    expand: bool
+    readable: bool
+
+    def convert(
+        self, expression: Expression, coefficients: Sequence[float] | None = None
+    ) -> Symbolic:
+        """Return an expression, with coefficients if there are any, in SymPy.
+
+        Args:
+            expression: the tree.
+            coefficients: one number for each node, in prefix order.
+        """
+        stack: list[Symbolic] = []
+        for position in reversed(range(expression.size)):
+            symbol = expression.nodes[position]
+            node = self.build(symbol, *(stack.pop() for _ in range(ARITY[symbol])))
+            if coefficients is not None and coefficients[position] != 1.0:
+                node = self.mul(sympy.Float(coefficients[position]), node)
+            stack.append(node)
+        return stack.pop()
+
+    def build(self, symbol: str, *arguments: Symbolic) -> Symbolic:
+        """Return the node of a symbol of the language."""
+        if not arguments:
+            return _TERMINALS[symbol]
+        if self.readable and all(argument.is_Number for argument in arguments):
+            return _fold(symbol, arguments)
+        return _RULES[symbol](self, *arguments)
+
+    def add(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return a + b, as a function if it has too many terms."""
+        if len(_terms(a)) + len(_terms(b)) > MAX_TERMS or _bits(a) + _bits(b) > MAX_BITS:
+            return _ADD(*sorted((a, b), key=key))
+        return a + b
+
+    def sub(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return a - b, as a function if it has too many terms."""
+        return self.add(a, -b)
+
+    def mul(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return a·b, as a function if it has too many terms."""
+        if self._too_large(a, b):
+            return _MUL(*sorted((a, b), key=key))
+        if not self.expand:
+            return a * b
+        return sympy.Add(*(s * t for s in _terms(a) for t in _terms(b)))
+
+    def square(self, x: Symbolic) -> Symbolic:
+        """Return x², as a function if it has too many terms."""
+        x = self._even(x)
+        if self._too_large(x, x):
+            return _SQUARE(x)
+        return self.mul(x, x) if self.expand else x**2
+
+    def aq(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return a·damp(b)."""
+        b = self._even(b)
+        return self.mul(a, sympy.S.One if b.is_zero else DAMP(b))
+
+    def min(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return the minimum, nested ones in one, without repetitions."""
+        return _extremum(MIN, min, (a, b))
+
+    def max(self, a: Symbolic, b: Symbolic) -> Symbolic:
+        """Return the maximum, or what stands for it."""
+        return _extremum(MAX, max, (a, b)) if self.readable else -self.min(-a, -b)
+
+    def sign(self, x: Symbolic) -> Symbolic:
+        """Return the product of the factors' signs."""
+        return sympy.Mul(*map(_sign_of_factor, _factors(x)))
+
+    def abs(self, x: Symbolic) -> Symbolic:
+        """Return the product of the factors' absolute values."""
+        return sympy.Mul(*map(_abs_of_factor, _factors(x)))
+
+    def log(self, x: Symbolic) -> Symbolic:
+        """Return the protected logarithm, an even function."""
+        return LOG(self._even(x))
+
+    def sqrt(self, x: Symbolic) -> Symbolic:
+        """Return the protected root, an even function."""
+        return SQRT(self._even(x))
+
+    def tanh(self, x: Symbolic) -> Symbolic:
+        """Return the hyperbolic tangent, an odd function."""
+        if x.is_zero:
+            return x
+        return -TANH(-x) if x.could_extract_minus_sign() else TANH(x)
+
+    def _even(self, x: Symbolic) -> Symbolic:
+        """Return the argument of an even function without sign, and factors without abs."""
+        factors = _factors(x)
+        if any(factor.func == ABS for factor in factors):
+            bare = (factor.args[0] if factor.func == ABS else factor for factor in factors)
+            x = reduce(self.mul, bare)
+        return _upright(x)
+
+    def _too_large(self, a: Symbolic, b: Symbolic) -> bool:
+        terms = len(_terms(a)) * len(_terms(b)) if self.expand else 1
+        return terms > MAX_TERMS or _bits(a) + _bits(b) + terms.bit_length() > MAX_BITS
+
+
+def plain(expression: Expression, coefficients: Sequence[float] | None = None) -> Symbolic:
+    """Return an expression in SymPy with every primitive a bare function, quickly.
+
+    Examples:
+        >>> plain(Expression(("square", "sub", "y", "p")))
+        square(sub(y, p))
+    """
+    stack: list[Symbolic] = []
+    for position in reversed(range(expression.size)):
+        symbol = expression.nodes[position]
+        arguments = [stack.pop() for _ in range(ARITY[symbol])]
+        node = sympy.Function(symbol)(*arguments) if arguments else _TERMINALS[symbol]
+        stack.append(node if coefficients is None else sympy.Float(coefficients[position]) * node)
+    return stack.pop()
+
+
+_TERMINALS = {"y": Y, "p": P, "1": sympy.S.One, "-1": sympy.S.NegativeOne}
+_RULES: dict[str, Callable[..., Symbolic]] = {name: getattr(Algebra, name) for name in PRIMITIVES}
+
+
+def _terms(x: Symbolic) -> Sequence[Symbolic]:
+    return sympy.Add.make_args(x)  # type: ignore[no-any-return]
+
+
+def _factors(x: Symbolic) -> Sequence[Symbolic]:
+    return sympy.Mul.make_args(x)  # type: ignore[no-any-return]
+
+
+def _bits(x: Symbolic) -> int:
+    """Return the size of the largest integer coefficient."""
+    numbers = (term.as_coeff_Mul()[0] for term in _terms(x))
+    return max(int(number.p).bit_length() if number.is_Integer else 1 for number in numbers)
+
+
+def _upright(x: Symbolic) -> Symbolic:
+    return -x if x.could_extract_minus_sign() else x
+
+
+def _never_negative(x: Symbolic) -> bool:
+    if x.is_Number:
+        return bool(x >= 0)
+    if x.is_Add or x.is_Mul:
+        return all(map(_never_negative, x.args))
+    return x.func in (ABS, DAMP, SQRT) or (x.is_Pow and x.exp % 2 == 0)
+
+
+def _abs_of_factor(x: Symbolic) -> Symbolic:
+    if x.is_Number:
+        return abs(x)
+    if _never_negative(x):
+        return x
+    if x.is_Pow:
+        return x.base ** (x.exp - 1) * _abs_of_factor(x.base)
+    return ABS(_upright(x))
+
+
+def _sign_of_factor(x: Symbolic) -> Symbolic:
+    if x.is_Number:
+        return sympy.sign(x)
+    if x.func in (DAMP, SQRT):
+        return sympy.S.One
+    if x.func == SIGN:
+        return x
+    if x.is_Pow:
+        return _sign_of_factor(x.base) ** x.exp
+    return -SIGN(-x) if x.could_extract_minus_sign() else SIGN(x)
+
+
+def _extremum(
+    function: Symbolic, of_numbers: Callable[..., Symbolic], arguments: Iterable[Symbolic]
+) -> Symbolic:
+    flat = {
+        part
+        for argument in arguments
+        for part in (argument.args if argument.func == function else (argument,))
+    }
+    numbers = {argument for argument in flat if argument.is_Number}
+    kept = sorted(flat - numbers, key=key) + ([of_numbers(numbers)] if numbers else [])
+    return kept[0] if len(kept) == 1 else function(*kept)
+
+
+def _fold(symbol: str, numbers: Iterable[Symbolic]) -> Symbolic:
+    tensors = [torch.tensor(float(number), dtype=torch.float64) for number in numbers]
+    value = float(PRIMITIVES[symbol].value(*tensors))
+    return sympy.Integer(value) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)

@@ -1,0 +1,74 @@
+"""What a loss is: a module that maps (outputs, targets) to a number per example, then reduces."""
+
+from abc import ABC, abstractmethod
+from typing import Literal, final
+
+from torch import Tensor, nn
+
+from lossforge.losses.preparation import encode_targets, predictions
+from lossforge.tasks.task import Kind
+from lossforge.validation import require
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class Loss(nn.Module, ABC):
+    """A loss, called as ``loss(outputs, targets)``.
+
+    Args:
+        kind: "classification" or "regression".
+        reduction: "mean" over the examples, their "sum", or "none" for one number an example.
+    """
+
+    def __init__(self, kind: Kind, reduction: Reduction = "mean"):
+        super().__init__()
+        require(
+            kind in ("classification", "regression"),
+            f"kind must be classification or regression, not {kind!r}",
+        )
+        require(
+            reduction in ("mean", "sum", "none"),
+            f"reduction must be mean, sum or none, not {reduction!r}",
+        )
+        self.kind: Kind = kind
+        self.reduction: Reduction = reduction
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of `outputs` [B, C, ...] for `targets`, reduced.
+
+        See `lossforge.losses.preparation.encode_targets` for the targets' shapes.
+        """
+        values = self.per_example(outputs, targets)
+        match self.reduction:
+            case "mean":
+                return values.mean()
+            case "sum":
+                return values.sum()
+            case "none":
+                return values
+
+    @abstractmethod
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example (and position), [B, ...], summed over the outputs."""
+
+    @abstractmethod
+    def definition(self) -> dict[str, object]:
+        """Return the loss as plain data, from which `lossforge.load` builds it again."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return the formula, or what describes the loss best in a line."""
+
+
+class ElementwiseLoss(Loss, ABC):
+    """A loss that is a sum over the outputs of one function of (y, p)."""
+
+    @final
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example (and position), [B, ...]."""
+        y = encode_targets(targets, outputs, self.kind)
+        return self.elementwise(y, predictions(outputs, self.kind)).sum(1)
+
+    @abstractmethod
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the loss of each output, shaped like `p`."""

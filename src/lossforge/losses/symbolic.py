@@ -1,0 +1,105 @@
+"""A loss that is a formula: an expression over (y, p) with one coefficient an edge."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossforge.errors import ExpressionError
+from lossforge.losses.expression import (
+    Expression,
+    Formula,
+    evaluate,
+    parse_weighted,
+    simplify,
+    to_text,
+)
+from lossforge.losses.loss import ElementwiseLoss, Reduction
+from lossforge.tasks.task import Kind
+
+
+@final
+class SymbolicLoss(ElementwiseLoss):
+    """An expression with coefficients, summed over the outputs.
+
+    Args:
+        expression: a tree, or text such as ``"-y*log(p)"`` or ``"0.5*square(y - p)"``.
+        coefficients: one number a node in prefix order, the root's first; by default those that
+            the text names, else ones. A parameter of the module that does not ask for gradients
+            unless told to (``requires_grad_``), so that training loops leave it alone.
+        kind: "classification" or "regression".
+        softplus: apply softplus to the value, so that the loss cannot be negative.
+        reduction: as in PyTorch.
+
+    Source: thesis, ch. 4 (transition to a trainable loss).
+
+    Examples:
+        >>> loss = SymbolicLoss("-y*log(p)")
+        >>> print(loss)
+        -y·log|p|
+        >>> round(loss(torch.zeros(1, 2), torch.tensor([0])).item(), 4)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        expression: Expression | str,
+        coefficients: Sequence[float] | Tensor | None = None,
+        *,
+        kind: Kind = "classification",
+        softplus: bool = False,
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(kind, reduction)
+        if isinstance(expression, str):
+            expression, written = parse_weighted(expression)
+            coefficients = written if coefficients is None else coefficients
+        self.expression = expression
+        self.softplus = softplus
+        self.coefficients = nn.Parameter(
+            _checked_coefficients(expression, coefficients), requires_grad=False
+        )
+
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the formula's value for each output, shaped like `p`."""
+        value = evaluate(self.expression, y, p, self.coefficients.to(p.dtype))
+        return F.softplus(value) if self.softplus else value
+
+    @property
+    def formula(self) -> Formula:
+        """The simplified formula, for reading: as text, LaTeX and SymPy."""
+        return simplify(self.expression, self.coefficients.tolist(), softplus=self.softplus)
+
+    def definition(self) -> dict[str, object]:
+        """Return the loss as plain data."""
+        return {
+            "type": "symbolic",
+            "kind": self.kind,
+            "expression": to_text(self.expression),
+            "coefficients": self.coefficients.tolist(),
+            "softplus": self.softplus,
+        }
+
+    def __str__(self) -> str:
+        """Return the simplified formula."""
+        return self.formula.text
+
+
+def _checked_coefficients(
+    expression: Expression, coefficients: Sequence[float] | Tensor | None
+) -> Tensor:
+    if coefficients is None:
+        return torch.ones(expression.size)
+    double = isinstance(coefficients, Tensor) and coefficients.dtype == torch.float64
+    dtype = torch.float64 if double else torch.float32
+    values = torch.as_tensor(coefficients, dtype=dtype).detach().clone()
+    if values.shape != (expression.size,):
+        raise ExpressionError(
+            f"{to_text(expression)} has {expression.size} nodes and needs as many coefficients, "
+            f"not {tuple(values.shape)}"
+        )
+    if not bool(values.isfinite().all()):
+        raise ExpressionError(f"the coefficients of {to_text(expression)} are not all finite")
+    return values
