@@ -1,0 +1,97 @@
+"""Forward-mode rules where PyTorch's own are slow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+@final
+class FastTangents(TorchFunctionMode):
+    """Inside the block, batch normalization has a tangent of two fused passes.
+
+    PyTorch's own rule is composed of a dozen elementwise passes; it took a quarter of the
+    forward-mode pass through a convolutional network on a CPU.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Replace batch normalization by batch statistics; pass all else on."""
+        kwargs = kwargs or {}
+        if func is F.batch_norm:
+            return _batch_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _batch_norm(
+    inputs: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Stand in for PyTorch's function of that name; running statistics are left as they are."""
+    if not training or weight is None or bias is None:
+        return F.batch_norm(
+            inputs, running_mean, running_var, weight, bias, training, momentum, eps
+        )
+    outputs = _BatchNorm.apply(inputs, weight, bias, eps)  # type: ignore[no-untyped-call]
+    assert isinstance(outputs, Tensor)
+    return outputs
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Normalization by the batch's statistics.
+
+    The Jacobian of x -> (x - mean) / std is symmetric, so the fused backward pass computes the
+    forward-mode tangent as well.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        y, mean, inverse_std = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        ctx.save_for_forward(x, weight, mean, inverse_std)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    def jvp(
+        ctx: Any, x_dot: Tensor | None, weight_dot: Tensor | None, bias_dot: Tensor | None, _: None
+    ) -> Tensor:
+        x, weight, mean, inverse_std = ctx.saved_tensors
+        channels = (1, -1) + (1,) * (x.dim() - 2)
+        if x_dot is None:
+            y_dot = torch.zeros_like(x)
+        else:
+            y_dot, _, _ = torch.ops.aten.native_batch_norm_backward(
+                _laid_out_as(x, x_dot),
+                x,
+                weight,
+                None,
+                None,
+                mean,
+                inverse_std,
+                True,
+                ctx.eps,
+                [True, False, False],
+            )
+        scale = torch.zeros_like(weight) if weight_dot is None else weight_dot * inverse_std
+        shift = -mean * scale if bias_dot is None else bias_dot - mean * scale
+        return y_dot.addcmul_(x, scale.view(channels)).add_(shift.view(channels))
+
+
+def _laid_out_as(model: Tensor, tensor: Tensor) -> Tensor:
+    if model.dim() == 4 and model.is_contiguous(memory_format=torch.channels_last):
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.contiguous()

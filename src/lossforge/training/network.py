@@ -1,0 +1,77 @@
+"""A network as a function of its parameters."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lossforge.training.optimizers import Tensors
+
+Buffers = dict[str, Tensor]
+
+
+@final
+class Network:
+    """A module with its weights taken out, so that they can be passed in.
+
+    Parameters that do not ask for gradients stay inside and are never changed.
+
+    Args:
+        module: any network. It is used as a skeleton and must not be trained elsewhere meanwhile.
+
+    Examples:
+        >>> network = Network(nn.Linear(3, 2))
+        >>> theta = network.parameters()
+        >>> network(theta, torch.ones(5, 3)).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.names = [name for name, theta in module.named_parameters() if theta.requires_grad]
+        self._convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
+
+    def parameters(self) -> Tensors:
+        """Return copies of the module's own parameters, detached."""
+        named = dict(self.module.named_parameters())
+        return [self.arrange(named[name].detach().clone()) for name in self.names]
+
+    def buffers(self) -> Buffers:
+        """Return copies of the module's buffers, such as running means."""
+        return {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+
+    def arrange(self, tensor: Tensor) -> Tensor:
+        """Return images and filters in the memory layout in which convolutions are fastest here.
+
+        On a CPU, channels last made a step of a convolutional network 1.3 to 1.5 times faster.
+        """
+        if self._convolves and tensor.dim() == 4 and tensor.device.type == "cpu":
+            return tensor.contiguous(memory_format=torch.channels_last)
+        return tensor
+
+    def __call__(
+        self,
+        parameters: Sequence[Tensor],
+        inputs: Tensor,
+        buffers: Buffers | None = None,
+        *,
+        train: bool = True,
+    ) -> Tensor:
+        """Return the outputs [B, C] for `inputs` [B, ...].
+
+        Args:
+            parameters: in the order of `names`.
+            inputs: of the network.
+            buffers: updated in place as the module would its own; without them the module's own
+                are copied, and their update is forgotten.
+            train: training mode, as in ``module.train()``.
+        """
+        if self.module.training != train:
+            self.module.train(train)
+        state = dict(zip(self.names, parameters, strict=True))
+        state.update(self.buffers() if buffers is None else buffers)
+        outputs = functional_call(self.module, state, (self.arrange(inputs),))
+        assert isinstance(outputs, Tensor)
+        return outputs
