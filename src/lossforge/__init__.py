@@ -1,3 +1,19 @@
 """lossforge learns the loss function that a network trains on."""
 
+from lossforge import losses, models, tasks
+from lossforge.errors import LossforgeError
+from lossforge.losses import load, save
+from lossforge.methods import GPLFL, EvoMAL
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "GPLFL",
+    "EvoMAL",
+    "LossforgeError",
+    "load",
+    "losses",
+    "models",
+    "save",
+    "tasks",
+]

@@ -1,0 +1,79 @@
+"""The program `lossforge`."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from lossforge.errors import LossforgeError, unknown_name
+
+OVERVIEW = """\
+usage: lossforge COMMAND ...
+
+Learn the loss function that a network trains on.
+
+commands:
+  search METHOD   find a loss for a task, and compare it with the usual one
+  resume RUN      go on with an interrupted run
+  list WHAT       show the tasks, models, losses or methods there are
+
+`lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, two minutes
+on a laptop:
+
+  lossforge search evomal --task digits --preset quick
+"""
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status: 0, 2 for an error of the user's, 130 for Ctrl-C.
+
+    Args:
+        arguments: after the program's name; by default those of this process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except LossforgeError as error:
+        print(f"lossforge: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does; there is no one to tell.
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(OVERVIEW, end="")
+        return 0
+    if words[0] == "--version":
+        from lossforge import __version__
+
+        print(f"lossforge {__version__}")
+        return 0
+    command, *rest = words
+    commands = _commands()
+    if command not in commands:
+        raise unknown_name("command", command, commands)
+    return commands[command](rest)
+
+
+def _commands() -> dict[str, Callable[[list[str]], int]]:
+    # Imported on use: `lossforge --help` should not wait for torch.
+    def search(words: list[str]) -> int:
+        from lossforge.cli.search import search
+
+        return search(words)
+
+    def resume(words: list[str]) -> int:
+        from lossforge.cli.search import resume
+
+        return resume(words)
+
+    def list_names(words: list[str]) -> int:
+        from lossforge.cli.listing import list_names
+
+        return list_names(words)
+
+    return {"search": search, "resume": resume, "list": list_names}

@@ -1,0 +1,63 @@
+"""`lossforge list`: the names that other commands take, a line each."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+
+from rich.console import Console
+from rich.table import Table
+
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses import HANDCRAFTED
+from lossforge.methods import METHODS
+from lossforge.models import FAMILIES
+from lossforge.tasks import LOADERS
+
+Row = tuple[str, str]
+
+
+def list_names(words: list[str]) -> int:
+    """Print the names of one sort with a line about each."""
+    listings = _listings()
+    usage = f"lossforge list {{{','.join(listings)}}}"
+    if words in (["-h"], ["--help"]):
+        print(f"usage: {usage}")
+        return 0
+    if len(words) != 1:
+        raise ConfigurationError(f"say what to list: {usage}")
+    if words[0] not in listings:
+        raise unknown_name("list", words[0], listings)
+    table = Table.grid(padding=(0, 2))
+    for name, about in listings[words[0]]():
+        table.add_row(name, about)
+    Console().print(table)
+    return 0
+
+
+def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
+    return {"tasks": _tasks, "models": _models, "losses": _losses, "methods": _methods}
+
+
+def _tasks() -> Iterable[Row]:
+    yield from ((name, _about(loader)) for name, loader in sorted(LOADERS.items()))
+    yield "csv:PATH:TARGET", "your own table: the column TARGET of the file PATH"
+
+
+def _models() -> Iterable[Row]:
+    for name, family in FAMILIES.items():
+        options = ",".join(f"{field.name}={field.default}" for field in fields(family))
+        yield f"{name}:{options}" if options else name, _about(family)
+
+
+def _losses() -> Iterable[Row]:
+    for loss in HANDCRAFTED.values():
+        yield str(loss()), f"{loss.of_kind}: {_about(loss)}"
+    yield "PATH", "a loss file, or the folder of the run that found it"
+
+
+def _methods() -> Iterable[Row]:
+    return ((name, _about(method)) for name, method in METHODS.items())
+
+
+def _about(thing: object) -> str:
+    """Return the first line of a docstring."""
+    return (thing.__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,179 @@
+"""`lossforge search` and `lossforge resume`: from options to a run, a loss and a fair test."""
+
+import re
+import sys
+from dataclasses import asdict, dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+import torch
+import tyro
+
+from lossforge import __version__
+from lossforge.analysis.comparison import Comparison
+from lossforge.cli.narrator import Narrator
+from lossforge.cli.parsing import parse_options, word_after
+from lossforge.cli.report import print_report, result_of
+from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.losses import Loss, default_loss
+from lossforge.methods import METHODS, Method, State, pose
+from lossforge.runs import RunFolder, RunJournal, check_free
+from lossforge.tasks import load
+
+MethodT = TypeVar("MethodT", bound=Method)
+
+Preset = Literal["quick", "paper"]
+
+COMPARISONS = {"quick": Comparison(compare_steps=500), "paper": Comparison()}
+
+
+@dataclass(frozen=True)
+class SearchOptions(Generic[MethodT]):
+    """What a search is asked for."""
+
+    method: tyro.conf.OmitArgPrefixes[MethodT]
+    comparison: tyro.conf.OmitArgPrefixes[Comparison]
+    task: str
+    """what networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
+    model: str = "mlp"
+    """which networks train: a name from `lossforge list models`, with options: mlp:width=100"""
+    seed: int = 0
+    """the same seed finds the same loss on the same machine"""
+    preset: Preset = "quick"
+    """minutes on two cores, or the published settings: sets the defaults of the options below"""
+    out: Path | None = None
+    """the run's folder; by default a new one under runs/"""
+    overwrite: bool = False
+    """discard the run that --out holds"""
+    device: str = "auto"
+    """cpu, cuda, or auto: a GPU if there is one"""
+
+
+def search(words: list[str]) -> int:
+    """Run `lossforge search METHOD ...`."""
+    usage = f"lossforge search {{{','.join(METHODS)}}} --task TASK"
+    if words[:1] in ([], ["-h"], ["--help"]):
+        print(f"usage: {usage} ...\n\n`lossforge search METHOD --help` shows a method's options.")
+        return 0
+    name, *rest = words
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    options = _parse(METHODS[name], rest)
+    device = _device(options.device)
+    if options.out is not None:
+        check_free(options.out, overwrite=options.overwrite)
+    task = load(options.task, device=device)
+    pose(task, options.model)
+    config: State = {
+        "version": __version__,
+        "command": "search",
+        "method": name,
+        "preset": options.preset,
+        "task": options.task,
+        "model": options.model,
+        "seed": options.seed,
+        "device": str(device),
+        "settings": options.method.settings(),
+        "comparison": asdict(options.comparison),
+        "data": task.fingerprint(),
+    }
+    out = options.out or _free_folder(f"{name}-{task.name}-{options.seed}")
+    return _run(RunFolder.create(out, config, overwrite=options.overwrite))
+
+
+def resume(words: list[str]) -> int:
+    """Run `lossforge resume RUN`."""
+    if words in (["-h"], ["--help"]) or len(words) != 1:
+        print("usage: lossforge resume RUN\n\nGo on with the interrupted run in the folder RUN.")
+        return 0 if words in (["-h"], ["--help"]) else 2
+    return _run(RunFolder.open(Path(words[0])))
+
+
+def _parse(method: type[MethodT], words: list[str]) -> SearchOptions[MethodT]:
+    preset = word_after("--preset", words) or "quick"
+    known = preset if preset in method.presets else "quick"
+    default = SearchOptions(
+        method=method.preset(known), comparison=COMPARISONS[known], task=tyro.MISSING
+    )
+    return parse_options(
+        SearchOptions[method],  # type: ignore[valid-type]
+        words,
+        f"lossforge search {method.name}",
+        default=default,
+    )
+
+
+def _run(folder: RunFolder) -> int:
+    """Run or continue what the folder's configuration asks for, and report."""
+    if folder.result is None:
+        try:
+            _carry_out(folder)
+        except KeyboardInterrupt:
+            print(
+                f"lossforge: interrupted; go on with: lossforge resume {folder.path}",
+                file=sys.stderr,
+            )
+            raise
+    assert folder.result is not None
+    print_report(folder.result, folder.path)
+    return 0
+
+
+def _carry_out(folder: RunFolder) -> None:
+    config = _checked(folder.config, folder.path)
+    method = METHODS[config["method"]].from_settings(config["settings"])
+    comparison = Comparison(**config["comparison"])
+    task = load(config["task"], device=config["device"])
+    if task.fingerprint() != config["data"]:
+        raise RunError(
+            f"the data of {config['task']} have changed since {folder.path} was begun; "
+            "restore them or start anew"
+        )
+    seed, (problem,) = config["seed"], pose(task, config["model"])
+    with Narrator(config, folder.path) as narrator:
+        found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))
+        folder.write_loss(found.loss)
+        usual = default_loss(task.kind)
+        losses: dict[str, Loss] = {"learned": found.loss, str(usual): usual}
+        scores = comparison(losses, problem, method, seed, progress=narrator.progress)
+    folder.write_result(result_of(config, task, found, scores, folder.seconds))
+
+
+def _checked(config: State, path: Path) -> State:
+    """Return the configuration if it is whole."""
+    needed = {
+        "command",
+        "method",
+        "task",
+        "model",
+        "seed",
+        "device",
+        "settings",
+        "comparison",
+        "data",
+    }
+    if missing := needed - set(config):
+        raise FileFormatError(f"{path}/config.json is damaged: {min(missing)} is missing")
+    if config["method"] not in METHODS:
+        raise unknown_name("method", str(config["method"]), METHODS)
+    return config
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+def _free_folder(name: str) -> Path:
+    """Return the first of runs/NAME, runs/NAME-2, ... that does not exist."""
+    first = Path("runs") / re.sub(r"[^\w.-]+", "_", name)
+    candidates = chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2)))
+    return next(path for path in candidates if not path.exists())

@@ -1,0 +1,117 @@
+"""Filters that settle a candidate's fate for a thousandth of what training under it costs.
+
+Gradient equivalence: losses with equal slopes on a fixed sample train networks alike and share a
+fitness. Rejection protocol: a loss that cannot improve free predictions cannot train a network.
+Both look at coefficients of one, before local search, which moves them little.
+
+Source: thesis, ch. 4 (loss function filters); Gonzalez & Miikkulainen 2020; Liu et al. 2021.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
+from lossforge.losses.expression import Expression
+from lossforge.methods.problem import Problem
+from lossforge.randomness import derive_seed, torch_generator
+from lossforge.tasks import Kind
+from lossforge.training import Adam, metric_per_example
+
+SIGNIFICANT_FIGURES = 2
+SPREAD = 2.0
+"""deviation of the predictions on which slopes are compared: from near ties to near certainty"""
+
+PREDICTION_RATE = 0.01
+"""Adam's step size on free predictions; the published code takes the base network's"""
+
+
+@final
+@dataclass(frozen=True)
+class Sample:
+    """Predictions and targets to try losses on.
+
+    Attributes:
+        outputs: [B, C].
+        targets: labels [B] or values [B, C].
+    """
+
+    outputs: Tensor
+    targets: Tensor
+
+
+def fresh_predictions(problem: Problem, rows: int, seed: int) -> Sample:
+    """Return what a freshly initialized network gives for some training rows."""
+    task = problem.task
+    inputs, targets = problem.batches(task.train, rows, derive_seed(seed, "sample")).draw()
+    network = problem.network(derive_seed(seed, "sample"))
+    with torch.no_grad():
+        return Sample(network(network.parameters(), inputs, train=False), targets)
+
+
+def spread_predictions(problem: Problem, rows: int, seed: int) -> Sample:
+    """Return random predictions of every degree of certainty for some training rows, float64."""
+    fresh = fresh_predictions(problem, rows, seed)
+    generator = torch_generator(seed, "spread")
+    outputs = SPREAD * torch.randn(fresh.outputs.shape, generator=generator, dtype=torch.float64)
+    targets = fresh.targets.cpu()
+    return Sample(outputs, targets.double() if targets.is_floating_point() else targets)
+
+
+def gradient_keys(
+    expressions: Sequence[Expression], sample: Sample, kind: Kind
+) -> list[str | None]:
+    """Return a key for each expression, equal where slopes are, to two significant figures.
+
+    Args:
+        expressions: to compare, with coefficients of one.
+        sample: in float64.
+        kind: of the task.
+
+    Returns:
+        A key; None where a slope is not finite or zero throughout: no network learns from it.
+    """
+    losses = [SymbolicLoss(expression, kind=kind).double() for expression in expressions]
+    slopes = SymbolicPopulation(losses).slope(sample.outputs, sample.targets)
+    return [_key(slope) for slope in slopes]
+
+
+def improves_predictions(
+    losses: LossPopulation, sample: Sample, kind: Kind, steps: int
+) -> list[bool]:
+    """Tell which losses improve the metric when predictions themselves are optimized under them.
+
+    Args:
+        losses: P candidates.
+        sample: predictions of a fresh network.
+        kind: of the task.
+        steps: of Adam.
+    """
+    adam = Adam(PREDICTION_RATE)
+    outputs = sample.outputs.expand(len(losses), *sample.outputs.shape).contiguous()
+    state = adam.init([outputs])
+    for _ in range(steps):
+        slope = losses.slope(outputs, sample.targets)
+        (outputs,), state = adam.step([outputs], [slope], state)
+    before = metric_per_example(sample.outputs, sample.targets, kind).mean(-1)
+    after = metric_per_example(outputs, sample.targets, kind).mean(-1)
+    improved: list[bool] = (after < before).tolist()  # NaN improves nothing
+    return improved
+
+
+def _key(slope: Tensor) -> str | None:
+    scale = slope.abs().max()
+    if not bool(scale.isfinite()) or scale == 0:
+        return None
+    magnitude = slope.abs().clamp_min(1e-12 * float(scale)).log10().floor()
+    unit = 10 ** (magnitude - SIGNIFICANT_FIGURES + 1)
+    rounded = (slope / unit).round().to(torch.int64)
+    # Below a millionth of the largest slope there is only rounding.
+    rounded[slope.abs() < 1e-6 * scale] = 0
+    digits = torch.stack([rounded, magnitude.to(torch.int64)])
+    digits[1][rounded == 0] = 0
+    return hashlib.blake2b(digits.numpy().tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,137 @@
+"""Genetic operators on loss expressions: births, crossover, mutation, constraint and selection.
+
+Source: thesis, ch. 4; Koza 1992; Luke & Panait 2002 (double tournament). Depth limit: an offspring
+that is too deep is discarded and its parent survives.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import final
+
+from lossforge.losses.expression import TERMINALS, Expression, ramped_half_and_half
+from lossforge.validation import require, require_in_range
+
+LINKS = ("add", "sub", "mul", "aq")
+"""operators that the constraint joins y and p by"""
+
+
+@final
+@dataclass(frozen=True)
+class Individual:
+    """An expression and its fitness, lower is better."""
+
+    expression: Expression
+    fitness: float
+
+
+@final
+@dataclass(frozen=True)
+class Genetics:
+    """How generations of expressions are born.
+
+    Raises:
+        ConfigurationError: a rate or depth is out of its range.
+    """
+
+    min_depth: int = 2
+    max_depth: int = 4
+    depth_limit: int = 10
+    tournament: int = 4
+    parsimony: float = 1.4
+    crossover: float = 0.7
+    mutation: float = 0.25
+    elitism: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_in_range("min_depth", self.min_depth, 0)
+        require_in_range("max_depth", self.max_depth, self.min_depth)
+        require_in_range("depth_limit", self.depth_limit, self.max_depth + 1)
+        require_in_range("tournament", self.tournament, 1)
+        require_in_range("parsimony", self.parsimony, 1, 2)
+        require_in_range("crossover", self.crossover, 0, 1)
+        require_in_range("mutation", self.mutation, 0, 1)
+        require_in_range("elitism", self.elitism, 0, 1)
+        require(
+            self.crossover + self.mutation <= 1,
+            f"crossover and mutation together must be at most 1, not "
+            f"{self.crossover + self.mutation:g}",
+        )
+
+    def first_generation(self, count: int, generator: Random) -> list[Expression]:
+        """Return random expressions, ramped half-and-half, each with y and p."""
+        born = ramped_half_and_half(count, self.min_depth, self.max_depth, generator)
+        return [with_both_inputs(expression, generator) for expression in born]
+
+    def next_generation(self, parents: Sequence[Individual], generator: Random) -> list[Expression]:
+        """Return as many expressions as there are parents: the elite, then offspring.
+
+        Args:
+            parents: the generation before.
+            generator: source of randomness.
+        """
+        elite = sorted(parents, key=lambda parent: parent.fitness)[: self._elites(len(parents))]
+        selected = [self.select(parents, generator) for _ in range(len(parents) - len(elite))]
+        offspring = [self._offspring(mother, selected, generator) for mother in selected]
+        return [individual.expression for individual in elite] + offspring
+
+    def select(self, parents: Sequence[Individual], generator: Random) -> Individual:
+        """Return the fittest of `tournament` contestants, each the winner of a duel by size."""
+        contestants = [self._smaller(parents, generator) for _ in range(self.tournament)]
+        return min(contestants, key=lambda contestant: contestant.fitness)
+
+    def _smaller(self, parents: Sequence[Individual], generator: Random) -> Individual:
+        """Return the smaller of two with probability parsimony / 2."""
+        first, second = generator.choice(parents), generator.choice(parents)
+        small, large = sorted((first, second), key=lambda parent: parent.expression.size)
+        tie = small.expression.size == large.expression.size
+        chance = 0.5 if tie else self.parsimony / 2
+        return small if generator.random() < chance else large
+
+    def _offspring(
+        self, mother: Individual, selected: Sequence[Individual], generator: Random
+    ) -> Expression:
+        draw = generator.random()
+        child = mother.expression
+        if draw < self.crossover:
+            child = cross(child, generator.choice(selected).expression, generator)
+        elif draw < self.crossover + self.mutation:
+            child = mutate(child, generator)
+        child = with_both_inputs(child, generator)
+        return child if child.depth <= self.depth_limit else mother.expression
+
+    def _elites(self, count: int) -> int:
+        return max(1, round(self.elitism * count)) if self.elitism else 0
+
+
+def cross(first: Expression, second: Expression, generator: Random) -> Expression:
+    """Return `first` with a random subtree exchanged for a random subtree of `second`.
+
+    Roots are not exchanged; a lone terminal stays as it is.
+    """
+    if first.size < 2 or second.size < 2:
+        return first
+    donor = second.subtree(generator.randrange(1, second.size))
+    return first.replace(generator.randrange(1, first.size), donor)
+
+
+def mutate(expression: Expression, generator: Random) -> Expression:
+    """Return the expression with a random subtree exchanged for a new one of depth 0 to 2."""
+    (fresh,) = ramped_half_and_half(1, 0, 2, generator)
+    return expression.replace(generator.randrange(expression.size), fresh)
+
+
+def with_both_inputs(expression: Expression, generator: Random) -> Expression:
+    """Return the expression itself if it has y and p; else join them in place of a terminal.
+
+    Examples:
+        >>> with_both_inputs(Expression(("abs", "y")), Random(0)).has_both_inputs
+        True
+    """
+    if expression.has_both_inputs:
+        return expression
+    leaves = [i for i, symbol in enumerate(expression.nodes) if symbol in TERMINALS]
+    arguments = ["y", "p"]
+    generator.shuffle(arguments)
+    link = Expression((generator.choice(LINKS), *arguments))
+    return expression.replace(generator.choice(leaves), link)

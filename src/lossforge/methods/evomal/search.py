@@ -1,0 +1,316 @@
+"""EvoMAL and GP-LFL: losses by genetic programming, with and without local search.
+
+Source: Raymond et al., "Learning Symbolic Model-Agnostic Loss Functions via Meta-Learning"
+(arXiv 2209.08907), Algorithm 1; thesis, ch. 4. Beyond the paper, and switchable: filters before
+local search, gradient equivalence, racing, and a final among the fittest.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import fmean
+from typing import Any, ClassVar, final
+
+from lossforge.errors import LossforgeError
+from lossforge.losses import SymbolicLoss, SymbolicPopulation
+from lossforge.losses.expression import Expression, parse, to_text
+from lossforge.methods.evomal.archive import Archive, Record
+from lossforge.methods.evomal.evaluation import Evaluation, Filters
+from lossforge.methods.evomal.genetics import Genetics, Individual
+from lossforge.methods.fitness import Fitness, Race
+from lossforge.methods.meta_training import MetaTraining
+from lossforge.methods.method import Found, FrontMember, Journal, Method, Silent, State
+from lossforge.methods.problem import Problem, kind_of, pose
+from lossforge.models import Model
+from lossforge.randomness import derive_seed, python_generator
+from lossforge.tasks import Task
+from lossforge.training import Stacking
+from lossforge.validation import require, require_in_range
+
+QUICK: Mapping[str, Any] = {
+    "population": 16,
+    "generations": 8,
+    "fitness_steps": 150,
+    "filter_steps": 200,
+    "finalists": 4,
+}
+
+
+@dataclass(frozen=True)
+class GeneticSearch(Method, ABC):
+    """A search over expressions; subclasses say whether coefficients are tuned."""
+
+    population: int = 25
+    """expressions in a generation"""
+    generations: int = 50
+    """generations, the first random one included"""
+    fitness_steps: int = 500
+    """steps of training before a candidate's fitness is measured"""
+    min_depth: int = 2
+    """least depth of the first expressions"""
+    max_depth: int = 4
+    """greatest depth of the first expressions"""
+    depth_limit: int = 10
+    """offspring deeper than this are discarded and their parents survive"""
+    tournament: int = 4
+    """contestants in a selection"""
+    parsimony: float = 1.4
+    """1 to 2: half of it is the chance that the smaller of two enters a tournament"""
+    crossover: float = 0.7
+    """chance of crossover"""
+    mutation: float = 0.25
+    """chance of mutation"""
+    elitism: float = 0.05
+    """share of the fittest that survive unchanged"""
+    softplus: bool = False
+    """apply softplus to every loss, so that none can be negative"""
+    filter_rows: int = 100
+    """predictions on which the filters try a loss"""
+    filter_steps: int = 1000
+    """steps of the rejection protocol; 0 turns it off"""
+    gradient_filter: bool = True
+    """losses with equal gradients share a fitness"""
+    racing: bool = True
+    """stop hopeless fitness runs early (not in the paper)"""
+    racing_tolerance: float = 0.01
+    """by how much of the metric racing may miss the winner"""
+    finalists: int = 1
+    """how many of the fittest are trained anew, from other initializations, before one is chosen
+    (the paper takes the fittest as it stands: 1)"""
+    final_runs: int = 3
+    """initializations of the final among finalists"""
+    seed_expressions: tuple[str, ...] = ()
+    """expressions to begin with; by default the search begins at random"""
+    stacking: Stacking = "auto"
+    """train candidates as one stacked network, separately, or as was measured to be faster"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_in_range("population", self.population, 2)
+        require_in_range("generations", self.generations, 1)
+        require_in_range("finalists", self.finalists, 1)
+        require_in_range("final_runs", self.final_runs, 1)
+        require(
+            len(self.seed_expressions) <= self.population,
+            f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
+            f"{self.population}",
+        )
+        self._genetics()
+        self._filters()
+        self._fitness(None)
+        self._seeds()
+
+    @abstractmethod
+    def _tuning(self) -> MetaTraining | None:
+        """Return the local search of coefficients, if there is one."""
+
+    def run(
+        self,
+        task: Task | Sequence[Task],
+        model: Model = "mlp",
+        seed: int = 0,
+        *,
+        journal: Journal | None = None,
+    ) -> Found:
+        """Search for a loss; see `Method.run`."""
+        problems = pose(task, model)
+        return _Evolution(self, problems, seed, journal or Silent()).run()
+
+    def _genetics(self) -> Genetics:
+        return Genetics(
+            self.min_depth,
+            self.max_depth,
+            self.depth_limit,
+            self.tournament,
+            self.parsimony,
+            self.crossover,
+            self.mutation,
+            self.elitism,
+        )
+
+    def _filters(self) -> Filters:
+        return Filters(self.filter_rows, self.filter_steps, self.gradient_filter)
+
+    def _fitness(self, archive: Archive | None) -> Fitness:
+        curves = tuple(archive.curves()) if archive else ()
+        race = Race(self.racing_tolerance, curves) if self.racing else None
+        return Fitness(self.fitness_steps, self, self.stacking, race)
+
+    def _seeds(self) -> list[Expression]:
+        return [parse(text) for text in self.seed_expressions]
+
+
+@final
+@dataclass(frozen=True)
+class EvoMAL(GeneticSearch):
+    """Evolved model-agnostic loss: expressions evolve, hypergradients tune their coefficients.
+
+    Examples:
+        >>> from lossforge.tasks import load
+        >>> search = EvoMAL(
+        ...     population=4, generations=1, meta_steps=2, fitness_steps=20, filter_steps=50
+        ... )
+        >>> search.run(load("iris"), model="linear").loss.kind
+        'classification'
+    """
+
+    name: ClassVar[str] = "evomal"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
+    }
+
+    meta_steps: int = 250
+    """meta steps of a candidate's local search"""
+    meta_learning_rate: float = 1e-3
+    """step size of Adam on the coefficients"""
+    inner_steps: int = 1
+    """steps of the base network in a meta step"""
+
+    def _tuning(self) -> MetaTraining:
+        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, self)
+
+
+@final
+@dataclass(frozen=True)
+class GPLFL(GeneticSearch):
+    """Genetic programming for loss function learning: EvoMAL without local search."""
+
+    name: ClassVar[str] = "gp-lfl"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK}
+
+    def _tuning(self) -> None:
+        return None
+
+
+@final
+class _Evolution:
+    """One search, from its first generation or from a checkpoint to its result."""
+
+    def __init__(
+        self, settings: GeneticSearch, problems: Sequence[Problem], seed: int, journal: Journal
+    ):
+        self._settings, self._problems, self._seed = settings, problems, seed
+        self._journal = journal
+        self._genetics = settings._genetics()
+        state = journal.restore()
+        if state is None:
+            self._archive, self._generation = Archive(), 0
+            self._generator = python_generator(seed, "genetics")
+            self._parents: list[Individual] = []
+        else:
+            self._restore(state)
+
+    def run(self) -> Found:
+        """Run the generations that are left and choose a loss (Algorithm 1)."""
+        for generation in range(self._generation, self._settings.generations):
+            expressions = self._born() if generation else self._first()
+            self._parents = self._evaluation()(expressions)
+            self._generation = generation + 1
+            self._journal.checkpoint(self._state(), self._entry())
+        return self._found()
+
+    def _first(self) -> list[Expression]:
+        seeds = self._settings._seeds()
+        count = self._settings.population - len(seeds)
+        return seeds + self._genetics.first_generation(count, self._generator)
+
+    def _born(self) -> list[Expression]:
+        return self._genetics.next_generation(self._parents, self._generator)
+
+    def _evaluation(self) -> Evaluation:
+        settings = self._settings
+        return Evaluation(
+            self._problems,
+            self._seed,
+            filters=settings._filters(),
+            tuning=settings._tuning(),
+            fitness=settings._fitness(self._archive),
+            softplus=settings.softplus,
+            archive=self._archive,
+            progress=self._journal.progress,
+        )
+
+    def _found(self) -> Found:
+        ranked = self._archive.complete()
+        if not ranked:
+            raise LossforgeError(
+                f"none of {self._archive.counts['candidates']} candidates could train a network; "
+                "raise population or generations, or lower learning_rate"
+            )
+        chosen, valid = self._final(ranked[: self._settings.finalists])
+        return Found(
+            loss=self._loss(chosen),
+            valid=valid,
+            evaluations=self._archive.counts["trained"],
+            front=tuple(
+                FrontMember(self._loss(record), record.expression.size, record.fitness)
+                for record in self._archive.front()
+            ),
+            counts=dict(self._archive.counts),
+        )
+
+    def _final(self, finalists: list[Record]) -> tuple[Record, float]:
+        """Train the finalists from several initializations; return the best and its mean metric."""
+        if len(finalists) == 1:
+            return finalists[0], finalists[0].fitness
+        fitness = replace(self._settings._fitness(None), race=None)
+        losses = SymbolicPopulation(
+            [self._loss(record) for record in finalists], self._problems[0].task.device
+        )
+        runs = [
+            fitness(losses, self._problems, derive_seed(self._seed, "final", run), self._progress)
+            for run in range(self._settings.final_runs)
+        ]
+        means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
+        best = min(range(len(finalists)), key=means.__getitem__)
+        return finalists[best], means[best]
+
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        self._journal.progress(f"final {stage}", done, total)
+
+    def _loss(self, record: Record) -> SymbolicLoss:
+        return SymbolicLoss(
+            record.expression,
+            record.coefficients,
+            kind=kind_of(self._problems),
+            softplus=self._settings.softplus,
+        )
+
+    def _entry(self) -> State:
+        """Return this generation's line of history."""
+        ranked = self._archive.complete()
+        return {
+            "generation": self._generation,
+            "best": ranked[0].fitness if ranked else None,
+            "expression": to_text(ranked[0].expression) if ranked else None,
+            "counts": dict(self._archive.counts),
+        }
+
+    def _state(self) -> State:
+        version, numbers, gauss = self._generator.getstate()
+        return {
+            "generation": self._generation,
+            "generator": [version, list(numbers), gauss],
+            "parents": [to_text(parent.expression) for parent in self._parents],
+            "fitnesses": [_finite(parent.fitness) for parent in self._parents],
+            "archive": self._archive.state(),
+        }
+
+    def _restore(self, state: State) -> None:
+        version, numbers, gauss = state["generator"]
+        self._generator = Random()
+        self._generator.setstate((version, tuple(numbers), gauss))
+        self._generation = state["generation"]
+        self._archive = Archive.from_state(state["archive"])
+        self._parents = [
+            Individual(parse(text), math.inf if fitness is None else fitness)
+            for text, fitness in zip(state["parents"], state["fitnesses"], strict=True)
+        ]
+
+
+def _finite(fitness: float) -> float | None:
+    """Return the fitness as JSON can hold it."""
+    return fitness if math.isfinite(fitness) else None

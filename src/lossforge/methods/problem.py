@@ -1,0 +1,89 @@
+"""A task with the networks that train on it, and how they are trained while losses are compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from lossforge.errors import ConfigurationError
+from lossforge.models import Factory, Model, initialize, resolve
+from lossforge.randomness import derive_seed, torch_generator
+from lossforge.tasks import Batches, Kind, Split, Task
+from lossforge.training import SGD, Network, Setup
+from lossforge.validation import require_in_range
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """A task and a factory of networks for it."""
+
+    task: Task
+    factory: Factory
+
+    def network(self, seed: int) -> Network:
+        """Return a freshly initialized network on the task's device."""
+        return Network(initialize(self.factory, seed).to(self.task.device))
+
+    def batches(self, split: Split, size: int, seed: int) -> Batches:
+        """Return a stream of batches that the seed determines."""
+        return Batches(split, size, torch_generator(seed, "batches"))
+
+
+def pose(tasks: Task | Sequence[Task], model: Model) -> list[Problem]:
+    """Return the problems of a search, each network tried on its task.
+
+    Raises:
+        ConfigurationError: there is no task, the tasks are of two kinds, or a network does not fit.
+    """
+    tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+    if not tasks:
+        raise ConfigurationError("a search needs at least one task")
+    if len({task.kind for task in tasks}) > 1:
+        raise ConfigurationError(
+            "a loss is learned for classification or for regression; give tasks of one kind"
+        )
+    return [Problem(task, resolve(model, task)) for task in tasks]
+
+
+def kind_of(problems: Sequence[Problem]) -> Kind:
+    """Return the kind that all problems share."""
+    return problems[0].task.kind
+
+
+@dataclass(frozen=True)
+class BaseTraining:
+    """How base networks are trained; methods inherit these hyper-parameters."""
+
+    learning_rate: float = 0.01
+    """step size of the base network's SGD"""
+    momentum: float = 0.9
+    """momentum of the base network's SGD"""
+    nesterov: bool = True
+    """Nesterov's form of momentum"""
+    weight_decay: float = 5e-4
+    """L2 penalty on the base network's weights"""
+    batch_size: int = 128
+    """rows of a batch; a smaller task gives all its rows"""
+
+    def __post_init__(self) -> None:
+        require_in_range("batch_size", self.batch_size, 1)
+        self.optimizer()
+
+    def optimizer(self) -> SGD:
+        """Return the base networks' optimizer."""
+        return SGD(self.learning_rate, self.momentum, self.nesterov, self.weight_decay)
+
+    def setup(self, problem: Problem, seed: int) -> Setup:
+        """Return how networks for `problem` start and which batches they see."""
+        network = problem.network(derive_seed(seed, "initialization"))
+
+        def batches() -> Batches:
+            return problem.batches(problem.task.train, self.batch_size, derive_seed(seed, "train"))
+
+        return Setup(
+            network,
+            network.parameters(),
+            self.optimizer(),
+            batches,
+            seed=derive_seed(seed, "network"),
+        )

@@ -1,0 +1,143 @@
+"""A run on disk: what it was asked, how it went, where it can go on, and what it found.
+
+``config.json`` is what was asked, ``checkpoint.json`` what a resumed run needs, ``history.jsonl``
+a line a generation, ``loss.json`` the loss and ``result.json`` how it fared. Each is written whole
+or not at all.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import final
+
+from lossforge.errors import FileFormatError, RunError
+from lossforge.files import read_json, write_atomically, write_json
+from lossforge.losses import Loss, save
+from lossforge.methods import State
+
+CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
+LOSS, RESULT = "loss.json", "result.json"
+
+
+@final
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._before = 0.0
+        self.history: list[State] = []
+        self._began = time.monotonic()
+
+    @classmethod
+    def create(cls, path: Path, config: State, *, overwrite: bool) -> "RunFolder":
+        """Begin a run in a new or empty folder.
+
+        Args:
+            path: of the folder.
+            config: what was asked, as plain data.
+            overwrite: discard the run that the folder holds.
+
+        Raises:
+            RunError: the folder holds a run and `overwrite` is not set, or holds other files.
+        """
+        check_free(path, overwrite=overwrite)
+        run = cls(path)
+        for name in (CHECKPOINT, HISTORY, LOSS, RESULT):
+            run._file(name).unlink(missing_ok=True)
+        write_json(run._file(CONFIG), config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open the folder of a run that was begun.
+
+        Raises:
+            RunError: there is no run.
+        """
+        if not (path / CONFIG).is_file():
+            raise RunError(f"{path} holds no run: it has no {CONFIG}; check the path")
+        return cls(path)
+
+    @property
+    def config(self) -> State:
+        """What was asked."""
+        return read_json(self._file(CONFIG))
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, interruptions left out."""
+        return self._before + time.monotonic() - self._began
+
+    def restore(self) -> State | None:
+        """Return the last checkpoint's state, None where there is none.
+
+        Raises:
+            FileFormatError: it is damaged.
+        """
+        if not self._file(CHECKPOINT).exists():
+            return None
+        saved = read_json(self._file(CHECKPOINT))
+        content = saved.get("content")
+        if not isinstance(content, dict) or saved.get("checksum") != _checksum(content):
+            raise FileFormatError(
+                f"{self._file(CHECKPOINT)} is damaged: its checksum does not match; "
+                "delete it to start this run anew"
+            )
+        self._before = content["seconds"]
+        self.history = content["history"]
+        state: State = content["state"]
+        return state
+
+    def checkpoint(self, state: State, entry: State) -> None:
+        """Write the state to resume from, and the history with one more line."""
+        self.history = [*self.history, entry | {"seconds": round(self.seconds, 3)}]
+        content = {"seconds": self.seconds, "history": self.history, "state": state}
+        write_json(self._file(CHECKPOINT), {"checksum": _checksum(content), "content": content})
+        lines = "".join(json.dumps(line) + "\n" for line in self.history)
+        write_atomically(self._file(HISTORY), lines)
+
+    def write_loss(self, loss: Loss) -> None:
+        """Write the loss that was found."""
+        save(loss, self._file(LOSS))
+
+    def write_result(self, result: State) -> None:
+        """Write what came of the run; its presence says that the run has ended."""
+        write_json(self._file(RESULT), result)
+
+    @property
+    def result(self) -> State | None:
+        """What came of the run, None while it has not ended."""
+        return read_json(self._file(RESULT)) if self._file(RESULT).exists() else None
+
+    def _file(self, name: str) -> Path:
+        return self.path / name
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that a new run cannot have; nothing is written.
+
+    Raises:
+        RunError: it holds a run and `overwrite` is not set, or it holds other files, or is a file.
+    """
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RunError(f"{path} is a file; choose a folder with --out")
+    if (path / CONFIG).exists():
+        if not overwrite:
+            raise RunError(
+                f"{path} holds another run; choose another --out, continue it with "
+                f"`lossforge resume {path}`, or discard it with --overwrite"
+            )
+    elif any(path.iterdir()):
+        raise RunError(f"{path} holds files that are not a run's; choose another --out")
+
+
+def _checksum(content: State) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
