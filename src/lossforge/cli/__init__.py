@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError, unknown_name
 
 OVERVIEW = """\
@@ -52,6 +53,7 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"lossforge {__version__}")
         return 0
+    keep_freed_memory()
     command, *rest = words
     commands = _commands()
     if command not in commands:

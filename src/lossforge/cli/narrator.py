@@ -47,7 +47,8 @@ class Narrator:
         self._spoke = time.monotonic()
         self._console.print(
             f"{config['method']} on {config['task']} with {config['model']}, "
-            f"seed {config['seed']}, preset {config['preset']}; the run is {path}"
+            f"seed {config['seed']}, preset {config['preset']}; the run is {path}",
+            soft_wrap=True,
         )
 
     def __enter__(self) -> Self:
@@ -72,7 +73,8 @@ class Narrator:
             f"generation {self._generation}/{self._generations}: best {best}; "
             f"{counts['candidates']} candidates, {counts.get('in full', 0)} trained in full"
             + (f" ({spared})" if spared else "")
-            + f"; {self._clock.left(self._generation)} left"
+            + f"; {self._clock.left(self._generation)} left",
+            soft_wrap=True,
         )
         self._spoke = time.monotonic()
 

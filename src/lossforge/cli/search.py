@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict, dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import torch
 import tyro
@@ -20,12 +20,13 @@ from lossforge.losses import Loss, default_loss
 from lossforge.methods import METHODS, Method, State, pose
 from lossforge.runs import RunFolder, RunJournal, check_free
 from lossforge.tasks import load
+from lossforge.validation import require, require_in_range
 
 MethodT = TypeVar("MethodT", bound=Method)
 
 Preset = Literal["quick", "paper"]
 
-COMPARISONS = {"quick": Comparison(compare_steps=500), "paper": Comparison()}
+COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class SearchOptions(Generic[MethodT]):
     """the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
     """minutes on two cores, or the published settings: sets the defaults of the options below"""
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """the run's folder; by default a new one under runs/"""
-    overwrite: bool = False
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """discard the run that --out holds"""
     device: str = "auto"
     """cpu, cuda, or auto: a GPU if there is one"""
@@ -60,6 +61,7 @@ def search(words: list[str]) -> int:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     options = _parse(METHODS[name], rest)
+    require_in_range("seed", options.seed, 0)
     device = _device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
@@ -84,9 +86,10 @@ def search(words: list[str]) -> int:
 
 def resume(words: list[str]) -> int:
     """Run `lossforge resume RUN`."""
-    if words in (["-h"], ["--help"]) or len(words) != 1:
+    if words in (["-h"], ["--help"]):
         print("usage: lossforge resume RUN\n\nGo on with the interrupted run in the folder RUN.")
-        return 0 if words in (["-h"], ["--help"]) else 2
+        return 0
+    require(len(words) == 1, "say which run to go on with: lossforge resume RUN")
     return _run(RunFolder.open(Path(words[0])))
 
 

@@ -16,7 +16,6 @@ from lossforge.methods.evomal.filters import (
     improves_predictions,
     spread_predictions,
 )
-from lossforge.methods.evomal.genetics import Individual
 from lossforge.methods.fitness import Fitness, Trial
 from lossforge.methods.meta_training import MetaTraining, Progress
 from lossforge.methods.problem import Problem, kind_of
@@ -80,21 +79,50 @@ class Evaluation:
         self._problems, self._seed, self._kind = problems, seed, kind_of(problems)
         self._filters, self._tuning, self._fitness = filters, tuning, fitness
         self._softplus, self._archive, self._progress = softplus, archive, progress
+        self._waiting: Candidates = {}
         self._fresh = fresh_predictions(problems[0], filters.rows, seed)
         self._spread = spread_predictions(problems[0], filters.rows, seed)
 
-    def __call__(self, expressions: Sequence[Expression]) -> list[Individual]:
-        """Return the expressions with their fitnesses, in order."""
+    def sieve(self, expressions: Sequence[Expression]) -> list[Expression]:
+        """Settle all that the filters can; return the expressions that need training.
+
+        They wait for `train`, together with those of earlier calls.
+        """
         keys = [canonical(expression) for expression in expressions]
         met = dict(zip(reversed(keys), reversed(expressions), strict=True))
-        fresh = {key: met[key] for key in keys if not self._archive.knows(key)}
+        fresh = {key: met[key] for key in keys if not self._is_known(key)}
         self._count("candidates", len(keys))
         self._count("equal in form", len(keys) - len(fresh))
-        self._train(self._not_rejected(self._unlike(fresh)))
-        return [
-            Individual(expression, self._archive.fitness(key))
-            for key, expression in zip(keys, expressions, strict=True)
-        ]
+        accepted = self._not_rejected(self._unlike(fresh))
+        self._waiting |= accepted
+        return list(accepted.values())
+
+    def train(self) -> None:
+        """Tune the waiting candidates, train networks under them and keep what they are worth."""
+        candidates, self._waiting = self._waiting, {}
+        if not candidates:
+            return
+        losses: LossPopulation = self._population(
+            candidates, deviation=INITIAL_DEVIATION if self._tuning else 0.0
+        )
+        if self._tuning:
+            seed = derive_seed(self._seed, "tuning")
+            losses = self._tuning(losses, self._problems, seed, self._progress)
+        seed = derive_seed(self._seed, "fitness")
+        trials = self._fitness(losses, self._problems, seed, self._progress)
+        for row, (key, expression), trial in zip(
+            losses.coefficients.tolist(), candidates.items(), trials, strict=True
+        ):
+            self._archive.add(key, Record(expression, tuple(row[: expression.size]), trial))
+            self._count(_outcome(trial))
+        self._count("trained", len(trials))
+
+    def fitness(self, expression: Expression) -> float:
+        """Return the fitness of an expression that was sieved and, if need be, trained."""
+        return self._archive.fitness(canonical(expression))
+
+    def _is_known(self, key: str) -> bool:
+        return key in self._waiting or self._archive.knows(key)
 
     def _unlike(self, fresh: Candidates) -> Candidates:
         """Return the candidates whose gradients are met for the first time."""
@@ -125,25 +153,6 @@ class Evaluation:
             else:
                 self._reject(key, expression, "rejected: does not improve predictions")
         return accepted
-
-    def _train(self, candidates: Candidates) -> None:
-        """Tune the candidates, train networks under them and keep what they are worth."""
-        if not candidates:
-            return
-        losses: LossPopulation = self._population(
-            candidates, deviation=INITIAL_DEVIATION if self._tuning else 0.0
-        )
-        if self._tuning:
-            seed = derive_seed(self._seed, "tuning")
-            losses = self._tuning(losses, self._problems, seed, self._progress)
-        seed = derive_seed(self._seed, "fitness")
-        trials = self._fitness(losses, self._problems, seed, self._progress)
-        for row, (key, expression), trial in zip(
-            losses.coefficients.tolist(), candidates.items(), trials, strict=True
-        ):
-            self._archive.add(key, Record(expression, tuple(row[: expression.size]), trial))
-            self._count(_outcome(trial))
-        self._count("trained", len(trials))
 
     def _population(self, candidates: Candidates, deviation: float) -> SymbolicPopulation:
         return SymbolicPopulation(

@@ -63,17 +63,24 @@ class Genetics:
         born = ramped_half_and_half(count, self.min_depth, self.max_depth, generator)
         return [with_both_inputs(expression, generator) for expression in born]
 
-    def next_generation(self, parents: Sequence[Individual], generator: Random) -> list[Expression]:
-        """Return as many expressions as there are parents: the elite, then offspring.
+    def elite(self, parents: Sequence[Individual]) -> list[Expression]:
+        """Return the fittest, which survive unchanged."""
+        count = max(1, round(self.elitism * len(parents))) if self.elitism else 0
+        ranked = sorted(parents, key=lambda parent: parent.fitness)
+        return [parent.expression for parent in ranked[:count]]
+
+    def offspring(
+        self, parents: Sequence[Individual], count: int, generator: Random
+    ) -> list[Expression]:
+        """Return `count` children of selected parents, each with y and p and within the depth.
 
         Args:
             parents: the generation before.
+            count: of children.
             generator: source of randomness.
         """
-        elite = sorted(parents, key=lambda parent: parent.fitness)[: self._elites(len(parents))]
-        selected = [self.select(parents, generator) for _ in range(len(parents) - len(elite))]
-        offspring = [self._offspring(mother, selected, generator) for mother in selected]
-        return [individual.expression for individual in elite] + offspring
+        selected = [self.select(parents, generator) for _ in range(count)]
+        return [self._child(mother, selected, generator) for mother in selected]
 
     def select(self, parents: Sequence[Individual], generator: Random) -> Individual:
         """Return the fittest of `tournament` contestants, each the winner of a duel by size."""
@@ -88,7 +95,7 @@ class Genetics:
         chance = 0.5 if tie else self.parsimony / 2
         return small if generator.random() < chance else large
 
-    def _offspring(
+    def _child(
         self, mother: Individual, selected: Sequence[Individual], generator: Random
     ) -> Expression:
         draw = generator.random()
@@ -99,9 +106,6 @@ class Genetics:
             child = mutate(child, generator)
         child = with_both_inputs(child, generator)
         return child if child.depth <= self.depth_limit else mother.expression
-
-    def _elites(self, count: int) -> int:
-        return max(1, round(self.elitism * count)) if self.elitism else 0
 
 
 def cross(first: Expression, second: Expression, generator: Random) -> Expression:

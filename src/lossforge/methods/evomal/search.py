@@ -30,10 +30,11 @@ from lossforge.training import Stacking
 from lossforge.validation import require, require_in_range
 
 QUICK: Mapping[str, Any] = {
-    "population": 16,
-    "generations": 8,
+    "population": 12,
+    "generations": 6,
     "fitness_steps": 150,
     "filter_steps": 200,
+    "redraws": 4,
     "finalists": 4,
 }
 
@@ -76,6 +77,8 @@ class GeneticSearch(Method, ABC):
     """stop hopeless fitness runs early (not in the paper)"""
     racing_tolerance: float = 0.01
     """by how much of the metric racing may miss the winner"""
+    redraws: int = 0
+    """how often offspring that a filter settles are drawn anew (not in the paper)"""
     finalists: int = 1
     """how many of the fittest are trained anew, from other initializations, before one is chosen
     (the paper takes the fittest as it stands: 1)"""
@@ -90,6 +93,7 @@ class GeneticSearch(Method, ABC):
         super().__post_init__()
         require_in_range("population", self.population, 2)
         require_in_range("generations", self.generations, 1)
+        require_in_range("redraws", self.redraws, 0)
         require_in_range("finalists", self.finalists, 1)
         require_in_range("final_runs", self.final_runs, 1)
         require(
@@ -206,19 +210,28 @@ class _Evolution:
     def run(self) -> Found:
         """Run the generations that are left and choose a loss (Algorithm 1)."""
         for generation in range(self._generation, self._settings.generations):
-            expressions = self._born() if generation else self._first()
-            self._parents = self._evaluation()(expressions)
+            evaluation = self._evaluation()
+            expressions = self._population(evaluation)
+            evaluation.train()
+            self._parents = [Individual(e, evaluation.fitness(e)) for e in expressions]
             self._generation = generation + 1
             self._journal.checkpoint(self._state(), self._entry())
         return self._found()
 
-    def _first(self) -> list[Expression]:
-        seeds = self._settings._seeds()
-        count = self._settings.population - len(seeds)
-        return seeds + self._genetics.first_generation(count, self._generator)
+    def _population(self, evaluation: Evaluation) -> list[Expression]:
+        """Return the next generation, sieved; what the filters settle is drawn anew if asked."""
+        population = self._genetics.elite(self._parents) or self._settings._seeds()
+        evaluation.sieve(population)
+        for attempt in range(1 + self._settings.redraws):
+            born = self._born(self._settings.population - len(population))
+            accepted = evaluation.sieve(born)
+            population += born if attempt == self._settings.redraws else accepted
+        return population
 
-    def _born(self) -> list[Expression]:
-        return self._genetics.next_generation(self._parents, self._generator)
+    def _born(self, count: int) -> list[Expression]:
+        if self._parents:
+            return self._genetics.offspring(self._parents, count, self._generator)
+        return self._genetics.first_generation(count, self._generator)
 
     def _evaluation(self) -> Evaluation:
         settings = self._settings
