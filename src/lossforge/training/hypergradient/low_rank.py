@@ -1,21 +1,20 @@
-"""The transport for networks whose parameters all stand in linear layers.
+"""The transport for networks of linear layers and elementwise functions.
 
 The gradient of a linear layer's weight is a product of two thin matrices, delta^T a, with one row
 an example. A step of SGD then needs no dense gradient: the stepped layer computes
-x W^T - gain (x a^T) delta, and J w is built from the same thin factors. Exact, without a matrix of
-the weights' size beyond the weights themselves; and for P losses that start at one point, the wide
-products are shared.
+shrink x W^T - gain (x a^T) delta, and J w is built from the same thin factors. Exact, without a
+matrix of the weights' size beyond the weights themselves. Losses that start at one point share the
+weights, so that their examples pass through wide products together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import vmap
+from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -25,6 +24,17 @@ from lossforge.training.optimizers import SGD, Tensors
 
 CHUNK_ELEMENTS = 1 << 20
 """Losses are taken together while their widest activations fit this many numbers: a cache."""
+
+ROW_WISE: frozenset[Callable[..., Any]] = frozenset(
+    {
+        *(F.relu, F.gelu, F.silu, F.elu, F.leaky_relu, F.softplus, F.mish, F.hardtanh),
+        *(torch.relu, torch.tanh, torch.sigmoid, Tensor.relu, Tensor.tanh, Tensor.sigmoid),
+    }
+)
+"""Elementwise functions: what they give for a row depends on no other row."""
+
+FLATTENING: frozenset[Callable[..., Any]] = frozenset({torch.flatten, Tensor.flatten})
+"""Row-wise as well where they begin at dimension 1."""
 
 LinearRule = Callable[[int, Tensor, Tensor, Tensor | None], Tensor]
 """Computes a layer from its weight's position, its input [B, in], weight [out, in], bias [out]."""
@@ -80,86 +90,136 @@ class LowRankTransport(Transport):
         else:
             deltas = _gradients([self._graph], nodes, [cotangents])
         chunk = max(1, CHUNK_ELEMENTS // max(node.numel() for node in nodes))
-        base = _drifted(self._start)
+        base, shrink = _drifted(self._start)
         tangents = []
         for some in zip(*(delta.split(chunk) for delta in deltas), strict=True):
-            traced = self._trace(base, list(some), inputs, outer)
+            stepped = _Stepped(self._start.network, self._layers, base, shrink, self._gain, some)
+            thin, arrived = stepped.validate(inputs, outer)
+            traced = [_moved(*each) for each in zip(self._layers, thin, arrived, strict=True)]
             tangents += _gradients(backward, [at], traced)
-        return torch.cat(tangents)
+        return torch.cat(tangents).mul_(self._gain)
 
-    def _trace(self, base: Tensors, deltas: Tensors, inputs: Tensor, outer: Outer) -> Tensors:
-        """Return how w moves the output of each layer by itself, [P, B, out]."""
-        thin, arrived = self._validate(base, deltas, inputs, outer)
-        layers = zip(self._layers, thin, arrived, strict=True)
-        return [self._moved(layer, x, v) for layer, x, v in layers]
 
-    def _moved(self, layer: _Layer, x: Tensor, v: Tensor) -> Tensor:
-        moved = (layer.inputs @ x.mT) @ v
-        if layer.bias is not None:
-            moved = moved + v.sum(-2, keepdim=True)
-        return self._gain * moved
+@final
+class _Stepped:
+    """P networks after the step, with thin factors in place of their stepped weights.
 
-    def _validate(
-        self, base: Tensors, deltas: Tensors, inputs: Tensor, outer: Outer
-    ) -> tuple[Tensors, Tensors]:
-        """Run validation inputs through the stepped networks and the task losses' gradients back.
+    Args:
+        network: of linear layers.
+        layers: in the training pass.
+        base: parameters that all networks share.
+        shrink: by which the step scales them.
+        gain: dU/dg of the optimizer.
+        deltas: gradients at the layers' outputs in the training pass, [P, B, out].
+    """
 
-        Args:
-            base: parameters after a step under a zero gradient.
-            deltas: gradients at the layers' outputs in the training pass, [P, B, out].
-            inputs: of the validation batch.
-            outer: gives the task losses' gradients at the validation outputs.
+    def __init__(
+        self,
+        network: Network,
+        layers: Sequence[_Layer],
+        base: Tensors,
+        shrink: float,
+        gain: float,
+        deltas: Sequence[Tensor],
+    ):
+        self._network, self._layers, self._base = network, layers, base
+        self._shrink, self._gain, self._deltas = shrink, gain, deltas
+        self._inputs: Tensors = []
+        self._outputs: Tensors = []
+
+    def validate(self, inputs: Tensor, outer: Outer) -> tuple[Tensors, Tensors]:
+        """Run validation inputs forward and the task losses' gradients back.
 
         Returns:
-            each layer's inputs [P, B, in] and gradients at its outputs [P, B, out].
+            each layer's inputs [P, B, in] (or [B, in] where all are the same) and gradients at its
+            outputs [P, B, out].
         """
-        biases = self._stepped_biases(base, deltas)
-        if len(deltas[0]) == 1:
-            single = [delta[0] for delta in deltas], [bias[0] for bias in biases]
-            outputs, thin, nodes = self._stepped_forward(base, inputs, *single)
-            arrived = torch.autograd.grad(outputs, nodes, outer(outputs.detach()[None])[0])
-            return [x[None] for x in thin], [v[None] for v in arrived]
-        run = partial(self._stepped_forward, base, inputs)
-        outputs, thin, nodes = vmap(run, randomness="same")(deltas, biases)
-        return thin, list(torch.autograd.grad(outputs, nodes, outer(outputs.detach())))
+        with torch.enable_grad(), _LinearLayers(self._base, self._layer):
+            outputs = self._network(self._base, inputs)
+        apart = outputs.detach().unflatten(0, (len(self._deltas[0]), -1))
+        cotangent = outer(apart).flatten(0, 1)
+        arrived = torch.autograd.grad(outputs, self._outputs, cotangent)
+        return self._inputs, list(arrived)
 
-    def _stepped_biases(self, base: Tensors, deltas: Tensors) -> Tensors:
-        """Return the layers' stepped biases [P, out], zeros where a layer has none.
+    def _layer(self, position: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute a stepped layer for the rows of all networks; the first one sees them as one."""
+        layer, delta = self._layers[len(self._outputs)], self._deltas[len(self._outputs)]
+        assert layer.weight == position, "the network runs its layers in changing order"
+        apart = x.unflatten(0, (len(delta), -1)) if self._outputs else x
+        y = _SteppedLinear.apply(  # type: ignore[no-untyped-call]
+            apart, weight, bias, layer.inputs, delta, self._shrink, self._gain
+        )
+        y = y if y.requires_grad else y.requires_grad_()
+        self._inputs.append(apart.detach())
+        self._outputs.append(y)
+        flat: Tensor = y.flatten(0, 1)
+        return flat
 
-        They are the leaves that make the layers' outputs differentiable.
-        """
-        biases = []
-        for layer, delta in zip(self._layers, deltas, strict=True):
-            step = self._gain * delta.sum(-2)
-            bias = torch.zeros_like(step) if layer.bias is None else base[layer.bias] - step
-            biases.append(bias.requires_grad_())
-        return biases
 
-    @torch.enable_grad()
-    def _stepped_forward(
-        self, base: Tensors, inputs: Tensor, deltas: Tensors, biases: Tensors
-    ) -> tuple[Tensor, Tensors, Tensors]:
-        """Return one stepped network's outputs, and its layers' inputs and outputs."""
-        thin: Tensors = []
-        nodes: Tensors = []
+class _SteppedLinear(torch.autograd.Function):
+    """P stepped layers: shrink (x W^T + b) - gain (x a^T + 1) delta; the 1 is the bias's step.
 
-        def rule(position: int, x: Tensor, weight: Tensor, _: Tensor | None) -> Tensor:
-            index = len(nodes)
-            layer = self._layers[index]
-            assert layer.weight == position, "the network runs its layers in changing order"
-            overlap = x @ layer.inputs.T
-            y = F.linear(x, weight, biases[index])
-            y = torch.addmm(y, overlap, deltas[index], alpha=-self._gain)
-            thin.append(x.detach())
-            nodes.append(y)
-            return y
+    Args:
+        x: [P, B, in], or [B, in] that all layers see.
+        weight: W, [out, in].
+        bias: b, [out].
+        inputs: a, [B', in].
+        delta: [P, B', out].
+        shrink: a number.
+        gain: a number.
+    """
 
-        with _LinearLayers(base, rule):
-            return self._start.network(base, inputs), thin, nodes
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        inputs: Tensor,
+        delta: Tensor,
+        shrink: float,
+        gain: float,
+    ) -> Tensor:
+        ctx.save_for_backward(weight, inputs, delta)
+        ctx.shrink, ctx.gain = shrink, gain
+        overlap = x @ inputs.T
+        if bias is not None:
+            overlap += 1
+        wide = F.linear(x, weight, bias)
+        return torch.baddbmm(
+            wide, overlap.expand(len(delta), -1, -1), delta, beta=shrink, alpha=-gain
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if not ctx.needs_input_grad[0]:
+            return (None,) * 7
+        weight, inputs, delta = ctx.saved_tensors
+        thin = (gradient @ delta.mT).flatten(0, 1)
+        wide = gradient.flatten(0, 1) @ weight
+        of_x = torch.addmm(wide, thin, inputs, beta=ctx.shrink, alpha=-ctx.gain)
+        return of_x.view(*gradient.shape[:2], -1), *(None,) * 6
+
+
+def _moved(layer: _Layer, inputs: Tensor, arrived: Tensor) -> Tensor:
+    """Return how the direction that an arrived gradient gives moves a layer's output, [P, B, out].
+
+    Args:
+        layer: in the training pass.
+        inputs: of the stepped layers, [P, B', in] or [B', in].
+        arrived: gradients at the stepped layers' outputs, [P, B', out].
+    """
+    overlap = layer.inputs @ inputs.mT
+    if layer.bias is not None:
+        overlap += 1
+    return overlap @ arrived
 
 
 def is_low_rank(network: Network, parameters: Sequence[Tensor], inputs: Tensor) -> bool:
-    """Tell whether each parameter is the weight or bias of one linear layer, used once.
+    """Tell whether a network is made of linear layers and elementwise functions alone.
+
+    Each parameter must be the weight or the bias of one linear layer that is used once.
 
     Args:
         network: to try.
@@ -183,7 +243,7 @@ def is_low_rank(network: Network, parameters: Sequence[Tensor], inputs: Tensor) 
 
 
 class _OtherUseError(Exception):
-    """A parameter is used outside a linear layer of a flat batch."""
+    """A network does more than linear layers of flat batches and elementwise functions."""
 
 
 @final
@@ -191,7 +251,7 @@ class _LinearLayers(TorchFunctionMode):
     """Inside the block, linear layers of the given parameters are computed by a rule.
 
     Raises:
-        _OtherUseError: where a parameter is used in any other way, so that no number is ever wrong.
+        _OtherUseError: for all that is not known to be row-wise, so that no number is ever wrong.
     """
 
     def __init__(self, parameters: Sequence[Tensor], rule: LinearRule):
@@ -206,15 +266,26 @@ class _LinearLayers(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Apply the rule to linear layers and pass on what touches no parameter."""
+        """Apply the rule to linear layers, pass on what is row-wise and refuse all else."""
         kwargs = kwargs or {}
         if func is F.linear:
             x, weight, bias = _linear_arguments(*args, **kwargs)
             if id(weight) in self._positions and x.dim() == 2 and id(x) not in self._positions:
                 return self._rule(self._positions[id(weight)], x, weight, bias)
-        if any(id(leaf) in self._positions for leaf in tree_leaves((args, kwargs))):
-            raise _OtherUseError(str(func))
-        return func(*args, **kwargs)
+        elif _is_row_wise(func, args, kwargs) and not self._touched(args, kwargs):
+            return func(*args, **kwargs)
+        raise _OtherUseError(str(func))
+
+    def _touched(self, *arguments: Any) -> bool:
+        """Tell whether a parameter is among the arguments."""
+        return any(id(leaf) in self._positions for leaf in tree_leaves(arguments))
+
+
+def _is_row_wise(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    if func in FLATTENING:
+        begin = args[1] if len(args) > 1 else kwargs.get("start_dim", 0)
+        return bool(begin == 1)
+    return func in ROW_WISE
 
 
 def _linear_arguments(
@@ -225,15 +296,16 @@ def _linear_arguments(
     return input, weight, bias
 
 
-def _drifted(start: Start) -> Tensors:
-    """Return the parameters after a step under a zero gradient: weight decay and momentum alone."""
-    assert isinstance(start.optimizer, SGD)
+def _drifted(start: Start) -> tuple[Tensors, float]:
+    """Return parameters and a factor: the step under a zero gradient gives their product."""
+    optimizer = start.optimizer
+    assert isinstance(optimizer, SGD)
     parameters = [theta.detach() for theta in start.parameters]
-    if start.state.step == 0 and not start.optimizer.weight_decay:
-        return parameters
+    if start.state.step == 0:
+        return parameters, 1 - optimizer.gain * optimizer.weight_decay
     zeros = [torch.zeros_like(theta) for theta in parameters]
-    stepped, _ = start.optimizer.step(parameters, zeros, start.state)
-    return stepped
+    stepped, _ = optimizer.step(parameters, zeros, start.state)
+    return stepped, 1.0
 
 
 def _gradients(outputs: Tensors, inputs: Tensors, cotangents: Tensors) -> Tensors:
