@@ -183,7 +183,7 @@ class StackedCohort(Cohort):
             metric_per_example(self._run(self._parameters, x, train=False), y, kind)
             for x, y in _chunks(split)
         ]
-        return _scores(torch.cat(parts, dim=-1).mean(-1), self._failed_at)
+        return _scores(torch.cat(parts, dim=-1).double().mean(-1), self._failed_at)
 
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""
@@ -244,7 +244,7 @@ def _chunks(split: Split) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _scores(metric: Tensor, failed_at: Tensor) -> list[float]:
     usable = metric.isfinite() & (failed_at == 0)
-    return torch.where(usable, metric.double(), math.inf).tolist()
+    return torch.where(usable, metric, math.inf).tolist()
 
 
 def _reason(step: int) -> str | None:

@@ -47,9 +47,14 @@ class Network:
 
         On a CPU, channels last made a step of a convolutional network 1.3 to 1.5 times faster.
         """
-        if self._convolves and tensor.dim() == 4 and tensor.device.type == "cpu":
-            return tensor.contiguous(memory_format=torch.channels_last)
-        return tensor
+        if not (self._convolves and tensor.dim() == 4 and tensor.device.type == "cpu"):
+            return tensor
+        arranged = tensor.contiguous(memory_format=torch.channels_last)
+        if tensor.shape[1] > 1:
+            return arranged
+        # With one channel both layouts are the same in memory; the strides tell which is meant.
+        height, width = tensor.shape[2:]
+        return arranged.as_strided(tensor.shape, (height * width, 1, width, 1))
 
     def __call__(
         self,

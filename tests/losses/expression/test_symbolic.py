@@ -16,6 +16,7 @@ from lossforge.losses.expression.symbolic import (
     DAMP,
     LOG,
     MAX,
+    MAX_KEY,
     MAX_TERMS,
     MIN,
     SIGN,
@@ -117,17 +118,19 @@ def test_max_is_a_min_in_keys():
 @pytest.mark.parametrize("readable", [False, True])
 def test_large_products_stay_functions(readable: bool):
     text = "y"
-    for i in range(12):
+    for i in range(8):
         text = f"({text} + {'abs' if i % 2 else 'tanh'}({text}))**2"
         form = Algebra(expand=True, readable=readable).convert(parse(text))
         assert len(sympy.Add.make_args(form)) <= MAX_TERMS
-    assert "square" in key(form)
+        assert len(key(form)) <= MAX_KEY
+    assert form.has(sympy.Function("square"))
 
 
 def test_integers_do_not_explode():
     huge = Expression(("square",) * 100 + ("add", "1", "1"))
     for expand in (False, True):
-        assert len(key(Algebra(expand, readable=False).convert(huge))) < 2000
+        form = Algebra(expand, readable=False).convert(huge)
+        assert len(str(form)) < 2000
 
 
 def test_plain_form_is_the_tree():

@@ -145,8 +145,9 @@ def _evaluate(expr: Any, inputs: dict[str, Tensor]) -> Tensor:
     name = expr.func.__name__.lower()
     if name == "damp":
         return PRIMITIVES["aq"].value(inputs["p"].new_ones(()), *arguments)
-    function: Callable[..., Tensor]
-    function = primitives.softplus if name == "softplus" else PRIMITIVES[name].value
+    function: Callable[..., Tensor] = (
+        primitives.softplus if name == "softplus" else PRIMITIVES[name].value
+    )
     return reduce(function, arguments) if len(arguments) > 1 else function(*arguments)
 
 

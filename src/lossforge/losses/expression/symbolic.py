@@ -10,9 +10,10 @@ The analytic quotient aq(a, b) becomes a·damp(b) with damp(b) = 1/√(1 + b²),
 Importing SymPy takes half a second, so this module is imported where it is needed, not before.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, final
 
 import sympy
@@ -27,6 +28,9 @@ Symbolic = Any
 MAX_TERMS = 48
 """Terms to which sums are multiplied out; larger products stay functions of their factors."""
 
+MAX_KEY = 500
+"""Length of a key in characters; longer ones are replaced by their hash."""
+
 MAX_BITS = 64
 """Size of an integer coefficient, which repeated squares would double every time."""
 
@@ -37,8 +41,9 @@ ABS, DAMP, LOG, MAX, MIN, SIGN, SOFTPLUS, SQRT, TANH = map(
 _ADD, _MUL, _SQUARE = map(sympy.Function, ("add", "mul", "square"))
 
 
+@lru_cache(maxsize=2**12)
 def key(expr: Symbolic) -> str:
-    """Return a text that two SymPy expressions share only if they are the same.
+    """Return a short text that two SymPy expressions share only if they are the same.
 
     Examples:
         >>> key(2 * Y + P)
@@ -49,7 +54,9 @@ def key(expr: Symbolic) -> str:
     arguments = [key(argument) for argument in expr.args]
     if expr.is_Add or expr.is_Mul:
         arguments.sort()
-    return f"{expr.func.__name__}({','.join(arguments)})"
+    text = f"{expr.func.__name__}({','.join(arguments)})"
+    # Multiplying out repeats parts, and the repetitions repeat in turn.
+    return text if len(text) <= MAX_KEY else hashlib.blake2b(text.encode()).hexdigest()
 
 
 @final
@@ -82,7 +89,13 @@ class Algebra:
         stack: list[Symbolic] = []
         for position in reversed(range(expression.size)):
             symbol = expression.nodes[position]
-            node = self.build(symbol, *(stack.pop() for _ in range(ARITY[symbol])))
+            arguments = [stack.pop() for _ in range(ARITY[symbol])]
+            if symbol == "abs" and expression.nodes[position + 1] == "square":
+                # Multiplied out, a square no longer shows that it cannot be negative.
+                weight = 1.0 if coefficients is None else coefficients[position + 1]
+                node = arguments[0] if weight >= 0 else -arguments[0]
+            else:
+                node = self.build(symbol, *arguments)
             if coefficients is not None and coefficients[position] != 1.0:
                 node = self.mul(sympy.Float(coefficients[position]), node)
             stack.append(node)
@@ -218,8 +231,9 @@ def _never_negative(x: Symbolic) -> bool:
 def _abs_of_factor(x: Symbolic) -> Symbolic:
     if x.is_Number:
         return abs(x)
-    if _never_negative(x):
-        return x
+    for signed in (x, -x):
+        if _never_negative(signed):
+            return signed
     if x.is_Pow:
         return x.base ** (x.exp - 1) * _abs_of_factor(x.base)
     return ABS(_upright(x))

@@ -70,7 +70,8 @@ class ForwardTransport(_Dense):
     def _push(self, direction: Tensors) -> Tensor:
         network, theta = self._start.network, self._start.parameters
         with torch.no_grad(), forward_ad.dual_level(), FastTangents():
-            duals = [forward_ad.make_dual(t, w) for t, w in zip(theta, direction, strict=True)]
+            pairs = zip(theta, map(network.arrange, direction), strict=True)
+            duals = [forward_ad.make_dual(t, w) for t, w in pairs]
             tangent = forward_ad.unpack_dual(network(duals, self._inputs)).tangent
         return torch.zeros_like(self.outputs) if tangent is None else tangent
 
