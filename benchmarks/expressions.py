@@ -53,7 +53,7 @@ def candidates(source: Random) -> list[Expression]:
 
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
-    report = Report("expressions")
+    report = Report()
     draws = 2 if arguments.quick else 10
     repeats = 5 if arguments.quick else 21
     ratios: dict[str, list[float]] = {"value, slope and mixed": [], "value and slope": []}
@@ -78,7 +78,7 @@ def main() -> None:
     goals = {"value, slope and mixed": "<= 0.2 (5x faster)", "value and slope": ""}
     for name, found in ratios.items():
         report.add(
-            f"{TREES} trees: {name}", "one by one", statistics.median(found), "seconds", goals[name]
+            f"{TREES} trees: {name}", "one by one", statistics.median(found), goal=goals[name]
         )
     report.save(arguments.json)
 

@@ -23,7 +23,7 @@ def _silent(stage: str, done: int, total: int) -> None: ...
 
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
-    report = Report("filters")
+    report = Report()
     steps, count = (50, 40) if arguments.quick else (PAPER.meta_steps, 200)
     for name in ("digits", "diabetes"):
         task = load(name)
@@ -41,10 +41,16 @@ def main() -> None:
         agree = sum(a == b for a, b in zip(before, after, strict=True)) / len(before)
         moved = (tuned.coefficients - losses.coefficients).abs().max().item()
         missed = sum(b and not a for a, b in zip(before, after, strict=True)) / len(before)
-        report.note(f"{name}: verdicts that agree", 100 * agree, f"% of {len(before)} losses")
+        report.note(f"{name}: losses judged", len(before), "")
         report.note(f"{name}: rejected before, accepted after", 100 * missed, "%")
         report.note(f"{name}: rejected before", 100 * (1 - sum(before) / len(before)), "%")
         report.note(f"{name}: largest move of a coefficient", moved, "")
+        report.add(
+            f"{name}: verdict before local search",
+            "verdict after local search",
+            agree,
+            "share that agrees, 1 is best",
+        )
     report.save(arguments.json)
 
 

@@ -24,6 +24,11 @@ from lossforge.cli.allocator import keep_freed_memory
 Action = Callable[[], object]
 
 
+SECONDS = "seconds, below 1 is better"
+BYTES = "bytes, below 1 is better"
+RATE = "candidates an hour, above 1 is better"
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a report: `name` takes `ratio` times what `peer` takes, in `unit`."""
@@ -33,36 +38,34 @@ class Row:
     ratio: float
     unit: str
     goal: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
 class Report:
     """Rows that are printed as they come and saved at the end."""
 
-    title: str
     rows: list[Row] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
-    def add(self, name: str, peer: str, ratio: float, unit: str, goal: str = "") -> None:
-        self.rows.append(Row(name, peer, ratio, unit, goal))
+    def add(self, name: str, peer: str, ratio: float, unit: str = SECONDS, goal: str = "") -> None:
+        """Add a row, with the figures that were noted since the last one."""
+        self.rows.append(Row(name, peer, ratio, unit, goal, self.figures))
+        self.figures = {}
         target = f"   goal {goal}" if goal else ""
         print(f"{name:<44} {ratio:8.3f} x {peer:<36} {unit}{target}", flush=True)
 
     def note(self, name: str, value: float, unit: str) -> None:
-        """Keep a figure that is no ratio."""
+        """Note a figure that belongs to the next row."""
         self.figures[f"{name}, {unit}"] = value
         print(f"{name:<44} {value:12.4g} {unit}", flush=True)
 
     def save(self, path: Path | None) -> None:
+        """Write the rows as a JSON list, each with the machine's class."""
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {
-            "benchmark": self.title,
-            "machine": machine(),
-            "rows": [asdict(row) for row in self.rows],
-            "figures": self.figures,
-        }
+        document = [{**asdict(row), "machine": machine()} for row in self.rows]
         path.write_text(json.dumps(document, indent=2) + "\n")
 
 

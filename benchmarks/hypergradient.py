@@ -5,7 +5,7 @@
 `higher` is used as its documentation says: an inner-loop context, a differentiable optimizer step,
 and `backward` of the validation loss; `higher, lean` differentiates with respect to the loss's
 coefficients alone. All sides use the same network, batches and learned loss, and SGD with Nesterov
-momentum. Memory counts what is allocated during the step, beyond parameters and data.
+momentum. Peak memory is that of weights and momentum and of all that is allocated in the step.
 """
 
 import copy
@@ -120,20 +120,28 @@ def measure(setting: Setting, repeats: int, report: Report) -> None:
     goals = {plain: "<= 3.5", "higher": "<= 0.588 (1.7x faster)", "higher, lean": ""}
     for peer, goal in goals.items():
         ratio = median_ratio(times["ours"], times[peer])
-        report.add(f"{setting.name}: hypergradient", peer, ratio, "seconds", goal)
-    persistent = sum(parameter.nbytes for parameter in setting.module.parameters())
+        report.add(f"{setting.name}: hypergradient", peer, ratio, goal=goal)
+    # Weights and momentum are held by all sides throughout.
+    persistent = 2 * sum(parameter.nbytes for parameter in setting.module.parameters())
     memory = {name: peak_bytes(action) for name, action in {"ours": ours, **peers}.items()}
     for peer in peers:
         ratio = memory["ours"] / memory[peer]
-        report.add(f"{setting.name}: hypergradient", peer, ratio, "bytes allocated in the step")
-    total = (memory["ours"] + persistent) / (memory[plain] + 2 * persistent)
-    report.add(f"{setting.name}: hypergradient", plain, total, "bytes in all", "<= 1.3")
+        report.add(
+            f"{setting.name}: hypergradient",
+            peer,
+            ratio,
+            "bytes allocated in the step, below 1 is better",
+        )
+    total = (memory["ours"] + persistent) / (memory[plain] + persistent)
+    report.add(
+        f"{setting.name}: hypergradient", plain, total, "bytes in all, below 1 is better", "<= 1.3"
+    )
 
 
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
     torch.manual_seed(0)
-    report = Report("hypergradient")
+    report = Report()
     digits = initialize(resolve("mlp", load("digits")), 0)
     settings = [
         Setting("MLP 64-1000-1000-10", digits, (1, 8, 8)),

@@ -166,7 +166,13 @@ def whole_search(quick: bool, report: Report) -> None:
             report.note(f"{name}: {what}", counts[what], "candidates")
         report.note(f"{name}: ours", hourly / spent, "candidates an hour")
         report.note(f"{name}: published recipe", hourly / peer, "candidates an hour")
-        report.add(f"{name}: candidates an hour", "published recipe", peer / spent, "rate", ">= 8")
+        report.add(
+            f"{name}: candidates an hour",
+            "published recipe",
+            peer / spent,
+            "candidates an hour, above 1 is better",
+            ">= 8",
+        )
 
 
 def candidates(task: Task, count: int) -> list[SymbolicLoss]:
@@ -192,13 +198,18 @@ def scaling(quick: bool, report: Report) -> None:
         "width": [32, 128] if quick else [128, 512, 1000, 2000],
     }
     times = {stage: stage_cost(task, losses, stage, base) for stage in STAGES}
+    for stage in STAGES:
+        report.note(f"{stage}, base setting", 1000 * times[stage], "ms a candidate")
     for size, values in sweeps.items():
         for value, stage in ((value, stage) for value in values for stage in STAGES):
             cost = stage_cost(task, losses, stage, {**base, size: value})
             peer = ", ".join(f"{name} {usual}" for name, usual in base.items())
-            report.add(f"{stage}, {size} {value}", peer, cost / times[stage], "s a candidate")
-    for stage in STAGES:
-        report.note(f"{stage}, base setting", 1000 * times[stage], "ms a candidate")
+            report.add(
+                f"{stage}, {size} {value}",
+                peer,
+                cost / times[stage],
+                "seconds a candidate, below 1 is better",
+            )
 
 
 def _silent(stage: str, done: int, total: int) -> None: ...
@@ -228,7 +239,7 @@ def stage_cost(task: Task, losses: list[SymbolicLoss], stage: str, sizes: dict) 
 
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
-    report = Report("search")
+    report = Report()
     whole_search(arguments.quick, report)
     scaling(arguments.quick, report)
     report.save(arguments.json)

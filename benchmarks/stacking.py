@@ -18,7 +18,7 @@ POPULATION = 25
 
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
-    report = Report("stacking")
+    report = Report()
     task, repeats = load("digits"), 3 if arguments.quick else 15
     losses = SymbolicPopulation([SymbolicLoss("-y*log(p)") for _ in range(POPULATION)])
     widths = [32, 128] if arguments.quick else [32, 64, 128, 256, 384, 512, 1000]
@@ -31,7 +31,7 @@ def main() -> None:
         times = interleaved(actions, repeats)
         size = sum(theta.numel() for theta in setup.parameters)
         ratio = median_ratio(times["stacked"], times["separate"])
-        report.add(f"{model}, {size} parameters: stacked", "separate", ratio, "seconds")
+        report.add(f"{model}, {size} parameters: stacked", "separate", ratio)
     report.save(arguments.json)
 
 
