@@ -3,14 +3,17 @@
 from lossforge import losses, models, tasks
 from lossforge.errors import LossforgeError
 from lossforge.losses import load, save
-from lossforge.methods import GPLFL, EvoMAL
+from lossforge.methods import GPLFL, ML3, EvoMAL, RandomSearch, TaylorGLO
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GPLFL",
+    "ML3",
     "EvoMAL",
     "LossforgeError",
+    "RandomSearch",
+    "TaylorGLO",
     "load",
     "losses",
     "models",

@@ -8,7 +8,7 @@ from typing import Self, final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lossforge.methods import State
+from lossforge.methods import Method, State
 
 SHARES = {"tuning": (0.0, 0.5), "training": (0.5, 0.5)}
 """of a generation: where a stage begins and how long it is, roughly"""
@@ -25,14 +25,15 @@ class Narrator:
     """Live progress on a terminal; elsewhere a line a generation and now and then one between.
 
     Args:
+        method: that runs.
         config: of the run.
         path: of its folder.
     """
 
-    def __init__(self, config: State, path: Path):
+    def __init__(self, method: Method, config: State, path: Path):
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
-        self._generations = int(config["settings"].get("generations", 1))
+        self._generations, self._name = method.rounds, method.round_name
         self._clock = _Clock(self._generations)
         self._generation = 0
         self._bars = Progress(
@@ -67,13 +68,9 @@ class Narrator:
         """Tell what a generation brought."""
         self._generation = entry["generation"]
         best = "none yet" if entry["best"] is None else f"{entry['best']:.4g}"
-        counts = entry["counts"]
-        spared = ", ".join(f"{counts[what]} {what}" for what in SPARED if counts.get(what))
         self._console.print(
-            f"generation {self._generation}/{self._generations}: best {best}; "
-            f"{counts['candidates']} candidates, {counts.get('in full', 0)} trained in full"
-            + (f" ({spared})" if spared else "")
-            + f"; {self._clock.left(self._generation)} left",
+            f"{self._name} {self._generation}/{self._generations}: best {best}"
+            f"{_told(entry['counts'])}; {self._clock.left(self._generation)} left",
             soft_wrap=True,
         )
         self._spoke = time.monotonic()
@@ -85,7 +82,7 @@ class Narrator:
             position = self._generation + begin + share * done / total
             self._bars.update(
                 self._bar,
-                description=f"generation {self._generation + 1}/{self._generations}: {stage}",
+                description=f"{self._name} {self._generation + 1}/{self._generations}: {stage}",
                 completed=position,
                 note=f"{self._clock.left(position)} left",
             )
@@ -96,6 +93,17 @@ class Narrator:
         if not self._live and time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
             self._console.print(f"  {stage}: {done}/{total}")
             self._spoke = time.monotonic()
+
+
+def _told(counts: State) -> str:
+    """Return what became of the candidates so far, where there are some to count."""
+    if "candidates" not in counts:
+        return ""
+    spared = ", ".join(f"{counts[what]} {what}" for what in SPARED if counts.get(what))
+    return (
+        f"; {counts['candidates']} candidates, {counts.get('in full', 0)} trained in full"
+        f"{f' ({spared})' if spared else ''}"
+    )
 
 
 @final

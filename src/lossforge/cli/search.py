@@ -134,7 +134,7 @@ def _carry_out(folder: RunFolder) -> None:
             "restore them or start anew"
         )
     seed, (problem,) = config["seed"], pose(task, config["model"])
-    with Narrator(config, folder.path) as narrator:
+    with Narrator(method, config, folder.path) as narrator:
         found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))
         folder.write_loss(found.loss)
         usual = default_loss(task.kind)

@@ -12,6 +12,7 @@ from lossforge.losses.handcrafted import (
     default_loss,
 )
 from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
+from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK, Architecture, NeuralLoss
 from lossforge.losses.population import (
     LossPopulation,
     ModulePopulation,
@@ -20,10 +21,14 @@ from lossforge.losses.population import (
 )
 from lossforge.losses.storage import load, save
 from lossforge.losses.symbolic import SymbolicLoss
+from lossforge.losses.taylor import taylor_loss
 
 __all__ = [
+    "ADALFL_NETWORK",
     "HANDCRAFTED",
+    "ML3_NETWORK",
     "Absolute",
+    "Architecture",
     "CrossEntropy",
     "ElementwiseLoss",
     "Focal",
@@ -33,6 +38,7 @@ __all__ = [
     "Loss",
     "LossPopulation",
     "ModulePopulation",
+    "NeuralLoss",
     "Reduction",
     "Squared",
     "SymbolicLoss",
@@ -41,4 +47,5 @@ __all__ = [
     "default_loss",
     "load",
     "save",
+    "taylor_loss",
 ]

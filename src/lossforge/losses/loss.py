@@ -55,6 +55,10 @@ class Loss(nn.Module, ABC):
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data, from which `lossforge.load` builds it again."""
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return what is too large for the definition; `load_state_dict` takes it back."""
+        return {}
+
     @abstractmethod
     def __str__(self) -> str:
         """Return the formula, or what describes the loss best in a line."""

@@ -1,13 +1,21 @@
-"""Losses as files: a small JSON object that holds no code and is read without executing any."""
+"""Losses as files: a small JSON object that holds no code and is read without executing any.
 
+The weights of a loss network stand beside it, as safetensors under the same name.
+"""
+
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import safetensors.torch
+from safetensors import SafetensorError
+
 from lossforge.errors import FileFormatError, LossforgeError
-from lossforge.files import read_json, write_json
+from lossforge.files import read_json, write_atomically, write_json
 from lossforge.losses.expression import parse
 from lossforge.losses.handcrafted import HANDCRAFTED
 from lossforge.losses.loss import Loss, Reduction
+from lossforge.losses.neural import Architecture, NeuralLoss
 from lossforge.losses.symbolic import SymbolicLoss
 
 FORMAT = "lossforge.loss"
@@ -24,7 +32,12 @@ def save(loss: Loss, path: str | Path) -> None:
         ...     print(load(f"{folder}/loss.json"))
         huber:delta=0.5
     """
-    write_json(Path(path), to_document(loss))
+    path, document = Path(path), to_document(loss)
+    if weights := loss.weights():
+        content = safetensors.torch.save({k: v.cpu().contiguous() for k, v in weights.items()})
+        write_atomically(_weights_path(path), content)
+        document["weights"] = _digest(content)
+    write_json(path, document)
 
 
 def load(path: str | Path, *, reduction: Reduction = "mean") -> Loss:
@@ -39,7 +52,12 @@ def load(path: str | Path, *, reduction: Reduction = "mean") -> Loss:
     """
     path = Path(path)
     path = path / "loss.json" if path.is_dir() else path
-    return from_document(read_json(path), str(path), reduction)
+    document = read_json(path)
+    digest = document.pop("weights", None)
+    loss = from_document(document, str(path), reduction)
+    if loss.weights():
+        _load_weights(loss, _weights_path(path), digest)
+    return loss
 
 
 def to_document(loss: Loss) -> dict[str, object]:
@@ -69,6 +87,27 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
         ) from None
 
 
+def _load_weights(loss: Loss, path: Path, digest: object) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise FileFormatError(f"{path} is missing: it holds the loss's weights") from None
+    if _digest(content) != digest:
+        raise FileFormatError(f"{path} is damaged or another loss's; restore it or make it anew")
+    try:
+        loss.load_state_dict(safetensors.torch.load(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise FileFormatError(f"{path} does not fit its loss: {_brief(error)}") from None
+
+
+def _weights_path(path: Path) -> Path:
+    return path.with_suffix(".safetensors")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _brief(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"field {error} is missing"
@@ -94,6 +133,18 @@ def _symbolic(fields: dict[str, object], reduction: Reduction) -> Loss:
     )
 
 
+def _neural(fields: dict[str, object], reduction: Reduction) -> Loss:
+    kind, hidden = fields.pop("kind"), fields.pop("hidden")
+    if not isinstance(hidden, list):
+        raise TypeError("hidden must be a list of widths")
+    architecture: Callable[..., Architecture] = Architecture
+    return NeuralLoss(
+        architecture(tuple(int(width) for width in hidden), **fields),
+        kind=kind,  # type: ignore[arg-type]  # checked by the loss
+        reduction=reduction,
+    )
+
+
 def _handcrafted(name: str) -> Callable[[dict[str, object], Reduction], Loss]:
     def build(fields: dict[str, object], reduction: Reduction) -> Loss:
         options = {key: float(value) for key, value in fields.items()}  # type: ignore[arg-type]
@@ -105,5 +156,6 @@ def _handcrafted(name: str) -> Callable[[dict[str, object], Reduction], Loss]:
 
 _BUILDERS: dict[str, Callable[[dict[str, object], Reduction], Loss]] = {
     "symbolic": _symbolic,
+    "neural": _neural,
     **{name: _handcrafted(name) for name in HANDCRAFTED},
 }

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import final
+from typing import Any, Self, final
 
 from lossforge.losses import LossPopulation
 from lossforge.methods.meta_training import Progress
@@ -41,6 +41,17 @@ class Trial:
     steps: int
     reason: str | None
     curve: tuple[float, ...]
+
+    def state(self) -> list[Any]:
+        """Return the trial as plain data."""
+        fitness = self.fitness if math.isfinite(self.fitness) else None
+        return [fitness, self.steps, self.reason, list(self.curve)]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Any]) -> Self:
+        """Return the trial that `state` was taken of."""
+        fitness, steps, reason, curve = state
+        return cls(math.inf if fitness is None else fitness, steps, reason, tuple(curve))
 
 
 @final

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, default_loss
+from lossforge.methods.method import State
 from lossforge.methods.problem import BaseTraining, Problem, kind_of
 from lossforge.randomness import derive_seed
 from lossforge.training import Adam
 from lossforge.training.hypergradient import Start, Strategy, choose_strategy, hypergradient
+from lossforge.training.optimizers import State as OptimizerState
 from lossforge.validation import require_in_range
 
 Progress = Callable[[str, int, int], None]
@@ -60,19 +62,69 @@ class MetaTraining:
         A loss whose hypergradient is not finite keeps the coefficients that it had: its fitness
         will tell what it is worth.
         """
-        adam = Adam(self.learning_rate)
-        streams = [
-            _Streams(self, problem, derive_seed(seed, i)) for i, problem in enumerate(problems)
+        course = self.begin(losses, problems, seed)
+        course.advance(self.steps, progress)
+        return course.losses
+
+    def begin(self, losses: LossPopulation, problems: Sequence[Problem], seed: int) -> "Course":
+        """Return meta-training before its first step."""
+        return Course(self, losses, problems, seed)
+
+
+@final
+class Course:
+    """Meta-training on its way.
+
+    Attributes:
+        losses: with their present coefficients.
+        step: meta steps made.
+    """
+
+    def __init__(
+        self,
+        settings: MetaTraining,
+        losses: LossPopulation,
+        problems: Sequence[Problem],
+        seed: int,
+    ):
+        self.losses, self.step = losses, 0
+        self._settings, self._adam = settings, Adam(settings.learning_rate)
+        self._moments = self._adam.init([losses.coefficients])
+        self._streams = [
+            _Streams(settings, problem, derive_seed(seed, i)) for i, problem in enumerate(problems)
         ]
-        coefficients = losses.coefficients
-        state = adam.init([coefficients])
-        for step in range(self.steps):
-            current = losses.with_coefficients(coefficients)
-            gradient = torch.stack([s.hypergradient(current, step) for s in streams]).mean(0)
+
+    def advance(self, steps: int, progress: Progress) -> None:
+        """Make that many meta steps."""
+        for _ in range(steps):
+            by_problem = [stream.hypergradient(self.losses, self.step) for stream in self._streams]
+            gradient = torch.stack(by_problem).mean(0)
             gradient = torch.where(gradient.isfinite().all(1, keepdim=True), gradient, 0)
-            (coefficients,), state = adam.step([coefficients], [gradient], state)
-            progress("tuning", step + 1, self.steps)
-        return losses.with_coefficients(coefficients)
+            (coefficients,), self._moments = self._adam.step(
+                [self.losses.coefficients], [gradient], self._moments
+            )
+            self.losses = self.losses.with_coefficients(coefficients)
+            self.step += 1
+            progress("tuning", self.step, self._settings.steps)
+
+    def state(self) -> State:
+        """Return what `restore` goes on from, as plain data."""
+        return {
+            "step": self.step,
+            "coefficients": self.losses.coefficients.tolist(),
+            "moments": [slot.tolist() for (slot,) in self._moments.slots],
+            "batches": [stream.state() for stream in self._streams],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from where `state` was taken."""
+        like = self.losses.coefficients
+        self.losses = self.losses.with_coefficients(like.new_tensor(state["coefficients"]))
+        slots = tuple([like.new_tensor(slot)] for slot in state["moments"])
+        self.step = state["step"]
+        self._moments = OptimizerState(self.step, slots)
+        for stream, saved in zip(self._streams, state["batches"], strict=True):
+            stream.restore(saved)
 
 
 @final
@@ -96,6 +148,13 @@ class _Streams:
             start, losses, train, self._valid.draw(), self._task_loss, self._strategy
         )
         return found.gradient
+
+    def state(self) -> list[State]:
+        return [batches.state() for batches in (self._train, self._valid)]
+
+    def restore(self, state: list[State]) -> None:
+        for batches, saved in zip((self._train, self._valid), state, strict=True):
+            batches.restore(saved)
 
     def _start(self, step: int) -> Start:
         network = self._problem.network(derive_seed(self._seed, "network", step))

@@ -90,6 +90,8 @@ class Method(BaseTraining, ABC):
 
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+    round_name: ClassVar[str] = "generation"
+    """what people call the stretch between two checkpoints"""
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -117,6 +119,11 @@ class Method(BaseTraining, ABC):
             raise FileFormatError(f"the saved settings are not those of {cls.name}; start anew")
         make: Callable[..., Self] = cls
         return make(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+
+    @property
+    @abstractmethod
+    def rounds(self) -> int:
+        """How many checkpoints a run writes, for estimates of the time left."""
 
     @abstractmethod
     def run(

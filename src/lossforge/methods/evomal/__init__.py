@@ -1,5 +1,5 @@
 """Symbolic losses by genetic programming."""
 
-from lossforge.methods.evomal.search import GPLFL, EvoMAL, GeneticSearch
+from lossforge.methods.evomal.search import GPLFL, EvoMAL, GeneticSearch, RandomSearch
 
-__all__ = ["GPLFL", "EvoMAL", "GeneticSearch"]
+__all__ = ["GPLFL", "EvoMAL", "GeneticSearch", "RandomSearch"]

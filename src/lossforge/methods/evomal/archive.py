@@ -1,6 +1,5 @@
 """Every loss that a search has seen, what it was worth, and which others are worth the same."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,20 +108,10 @@ class Archive:
         return (record.trial.curve for record in self.complete())
 
 
-def _record_state(record: Record) -> list[object]:
-    trial = record.trial
-    fitness = trial.fitness if math.isfinite(trial.fitness) else None
-    return [
-        to_text(record.expression),
-        list(record.coefficients),
-        fitness,
-        trial.steps,
-        trial.reason,
-        list(trial.curve),
-    ]
+def _record_state(record: Record) -> list[Any]:
+    return [to_text(record.expression), list(record.coefficients), *record.trial.state()]
 
 
 def _record_from(state: list[Any]) -> Record:
-    text, coefficients, fitness, steps, reason, curve = state
-    trial = Trial(math.inf if fitness is None else fitness, steps, reason, tuple(curve))
-    return Record(parse(text), tuple(coefficients), trial)
+    text, coefficients, *trial = state
+    return Record(parse(text), tuple(coefficients), Trial.from_state(trial))

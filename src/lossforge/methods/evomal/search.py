@@ -1,4 +1,4 @@
-"""EvoMAL and GP-LFL: losses by genetic programming, with and without local search.
+"""EvoMAL, GP-LFL and random search: expressions evolve or not, with and without local search.
 
 Source: Raymond et al., "Learning Symbolic Model-Agnostic Loss Functions via Meta-Learning"
 (arXiv 2209.08907), Algorithm 1; thesis, ch. 4. Beyond the paper, and switchable: filters before
@@ -8,23 +8,23 @@ local search, gradient equivalence, racing, and a final among the fittest.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
-from statistics import fmean
 from typing import Any, ClassVar, final
 
 from lossforge.errors import LossforgeError
-from lossforge.losses import SymbolicLoss, SymbolicPopulation
+from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression import Expression, parse, to_text
 from lossforge.methods.evomal.archive import Archive, Record
 from lossforge.methods.evomal.evaluation import Evaluation, Filters
 from lossforge.methods.evomal.genetics import Genetics, Individual
+from lossforge.methods.final import Final
 from lossforge.methods.fitness import Fitness, Race
 from lossforge.methods.meta_training import MetaTraining
 from lossforge.methods.method import Found, FrontMember, Journal, Method, Silent, State
 from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
-from lossforge.randomness import derive_seed, python_generator
+from lossforge.randomness import python_generator
 from lossforge.tasks import Task
 from lossforge.training import Stacking
 from lossforge.validation import require, require_in_range
@@ -42,6 +42,8 @@ QUICK: Mapping[str, Any] = {
 @dataclass(frozen=True)
 class GeneticSearch(Method, ABC):
     """A search over expressions; subclasses say whether coefficients are tuned."""
+
+    evolves: ClassVar[bool] = True
 
     population: int = 25
     """expressions in a generation"""
@@ -94,17 +96,21 @@ class GeneticSearch(Method, ABC):
         require_in_range("population", self.population, 2)
         require_in_range("generations", self.generations, 1)
         require_in_range("redraws", self.redraws, 0)
-        require_in_range("finalists", self.finalists, 1)
-        require_in_range("final_runs", self.final_runs, 1)
         require(
             len(self.seed_expressions) <= self.population,
             f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
             f"{self.population}",
         )
+        self._final()
         self._genetics()
         self._filters()
         self._fitness(None)
         self._seeds()
+
+    @property
+    def rounds(self) -> int:
+        """One a generation."""
+        return self.generations
 
     @abstractmethod
     def _tuning(self) -> MetaTraining | None:
@@ -141,6 +147,9 @@ class GeneticSearch(Method, ABC):
         curves = tuple(archive.curves()) if archive else ()
         race = Race(self.racing_tolerance, curves) if self.racing else None
         return Fitness(self.fitness_steps, self, self.stacking, race)
+
+    def _final(self) -> Final:
+        return Final(self.finalists, self.final_runs)
 
     def _seeds(self) -> list[Expression]:
         return [parse(text) for text in self.seed_expressions]
@@ -190,6 +199,31 @@ class GPLFL(GeneticSearch):
 
 
 @final
+@dataclass(frozen=True)
+class RandomSearch(GeneticSearch):
+    """Random expressions without evolution, tuned as EvoMAL's: the control of every search."""
+
+    name: ClassVar[str] = "random"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
+    }
+    evolves: ClassVar[bool] = False
+
+    meta_steps: int = 250
+    """meta steps of a candidate's local search; 0 for none"""
+    meta_learning_rate: float = 1e-3
+    """step size of Adam on the coefficients"""
+    inner_steps: int = 1
+    """steps of the base network in a meta step"""
+
+    def _tuning(self) -> MetaTraining | None:
+        if self.meta_steps == 0:
+            return None
+        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, self)
+
+
+@final
 class _Evolution:
     """One search, from its first generation or from a checkpoint to its result."""
 
@@ -220,7 +254,7 @@ class _Evolution:
 
     def _population(self, evaluation: Evaluation) -> list[Expression]:
         """Return the next generation, sieved; what the filters settle is drawn anew if asked."""
-        population = self._genetics.elite(self._parents) or self._settings._seeds()
+        population = self._elite() or self._settings._seeds()
         evaluation.sieve(population)
         for attempt in range(1 + self._settings.redraws):
             born = self._born(self._settings.population - len(population))
@@ -228,8 +262,11 @@ class _Evolution:
             population += born if attempt == self._settings.redraws else accepted
         return population
 
+    def _elite(self) -> list[Expression]:
+        return self._genetics.elite(self._parents) if self._settings.evolves else []
+
     def _born(self, count: int) -> list[Expression]:
-        if self._parents:
+        if self._parents and self._settings.evolves:
             return self._genetics.offspring(self._parents, count, self._generator)
         return self._genetics.first_generation(count, self._generator)
 
@@ -253,9 +290,13 @@ class _Evolution:
                 f"none of {self._archive.counts['candidates']} candidates could train a network; "
                 "raise population or generations, or lower learning_rate"
             )
-        chosen, valid = self._final(ranked[: self._settings.finalists])
+        fitness = self._settings._fitness(None)
+        ranked_losses = [(self._loss(record), record.fitness) for record in ranked]
+        loss, valid = self._settings._final()(
+            ranked_losses, fitness, self._problems, self._seed, self._journal.progress
+        )
         return Found(
-            loss=self._loss(chosen),
+            loss=loss,
             valid=valid,
             evaluations=self._archive.counts["trained"],
             front=tuple(
@@ -264,25 +305,6 @@ class _Evolution:
             ),
             counts=dict(self._archive.counts),
         )
-
-    def _final(self, finalists: list[Record]) -> tuple[Record, float]:
-        """Train the finalists from several initializations; return the best and its mean metric."""
-        if len(finalists) == 1:
-            return finalists[0], finalists[0].fitness
-        fitness = replace(self._settings._fitness(None), race=None)
-        losses = SymbolicPopulation(
-            [self._loss(record) for record in finalists], self._problems[0].task.device
-        )
-        runs = [
-            fitness(losses, self._problems, derive_seed(self._seed, "final", run), self._progress)
-            for run in range(self._settings.final_runs)
-        ]
-        means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
-        best = min(range(len(finalists)), key=means.__getitem__)
-        return finalists[best], means[best]
-
-    def _progress(self, stage: str, done: int, total: int) -> None:
-        self._journal.progress(f"final {stage}", done, total)
 
     def _loss(self, record: Record) -> SymbolicLoss:
         return SymbolicLoss(

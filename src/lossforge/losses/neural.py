@@ -1,0 +1,148 @@
+"""Losses that are small networks: ML3's, learned offline, and AdaLFL's, which adapts online.
+
+Source: Bechtle et al. 2021 (ML3); thesis, ch. 6 (AdaLFL).
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossforge.losses.loss import Loss, Reduction
+from lossforge.losses.preparation import encode_targets, predictions
+from lossforge.tasks.task import Kind
+from lossforge.validation import require
+
+Activation = Literal["relu", "softplus", "smooth_leaky_relu"]
+
+LEAK, SHARPNESS = 0.01, 10.0
+
+
+def smooth_leaky_relu(x: Tensor, leak: float = LEAK, sharpness: float = SHARPNESS) -> Tensor:
+    """Return leak·x + (1 - leak)·softplus(sharpness·x) / sharpness, elementwise.
+
+    Source: thesis, Eq. (6.4) ff.
+
+    Examples:
+        >>> smooth_leaky_relu(torch.tensor([-10.0, 10.0]))
+        tensor([-0.1000, 10.0000])
+    """
+    return leak * x + (1 - leak) * F.softplus(x, beta=sharpness)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "softplus": F.softplus,
+    "smooth_leaky_relu": smooth_leaky_relu,
+}
+
+
+@final
+@dataclass(frozen=True)
+class Architecture:
+    """The form of a loss network: (y, p) of one output in, its loss out, no biases.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        activation: of the hidden layers.
+        output: activation of the output.
+        average: whether outputs are averaged; else their losses are summed.
+    """
+
+    hidden: tuple[int, ...] = (50, 50)
+    activation: Activation = "relu"
+    output: Activation = "softplus"
+    average: bool = False
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.hidden) > 0 and all(width >= 1 for width in self.hidden),
+            f"hidden must be widths of 1 or more, not {self.hidden}",
+        )
+        for name in (self.activation, self.output):
+            require(
+                name in ACTIVATIONS,
+                f"activation must be one of {', '.join(ACTIVATIONS)}, not {name!r}",
+            )
+
+
+ML3_NETWORK = Architecture()
+ADALFL_NETWORK = Architecture((40, 40), "smooth_leaky_relu", "smooth_leaky_relu", average=True)
+
+
+@final
+class NeuralLoss(Loss):
+    """A network of (y, p), applied to every output alike.
+
+    Args:
+        architecture: of the network.
+        generator: draws the weights, by default one seeded with 0. They are parameters that ask
+            for gradients only when told to (``requires_grad_``), so that training loops leave
+            them alone.
+        kind: "classification" or "regression".
+        reduction: as in PyTorch.
+
+    Examples:
+        >>> loss = NeuralLoss(ML3_NETWORK)
+        >>> print(loss)
+        network 2-50-50-1, relu, softplus
+        >>> loss(torch.zeros(4, 3), torch.tensor([0, 1, 2, 0])).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture = ML3_NETWORK,
+        generator: torch.Generator | None = None,
+        *,
+        kind: Kind = "classification",
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(kind, reduction)
+        self.architecture = architecture
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        self.layers = nn.ParameterList(
+            nn.Parameter(
+                nn.init.xavier_uniform_(torch.empty(after, before), generator=generator),
+                requires_grad=False,
+            )
+            for before, after in pairwise(self._widths())
+        )
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example (and position), [B, ...]."""
+        p = predictions(outputs, self.kind)
+        values = self.elementwise(encode_targets(targets, outputs, self.kind), p)
+        return values.mean(1) if self.architecture.average else values.sum(1)
+
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the loss of each output, shaped like `p`."""
+        *hidden, last = self.layers
+        x = torch.stack([y, p], dim=-1)
+        for weights in hidden:
+            x = ACTIVATIONS[self.architecture.activation](x @ weights.to(x.dtype).T)
+        return ACTIVATIONS[self.architecture.output]((x @ last.to(x.dtype).T).squeeze(-1))
+
+    def definition(self) -> dict[str, object]:
+        """Return the network's form; its weights are kept beside it."""
+        form = asdict(self.architecture)
+        return {"type": "neural", "kind": self.kind, **form, "hidden": list(form["hidden"])}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights by layer."""
+        return {name: weights.detach() for name, weights in self.state_dict().items()}
+
+    def __str__(self) -> str:
+        """Return the network's form in a line."""
+        widths = "-".join(map(str, self._widths()))
+        average = ", averaged" if self.architecture.average else ""
+        return f"network {widths}, {self.architecture.activation}, {self.architecture.output}" + (
+            average
+        )
+
+    def _widths(self) -> list[int]:
+        return [2, *self.architecture.hidden, 1]

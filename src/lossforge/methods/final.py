@@ -1,0 +1,68 @@
+"""The final among the fittest: one fitness run ranks candidates by luck as well as by worth.
+
+Not in the papers, which take the fittest as it stands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import final
+
+from lossforge.losses import Loss, as_population
+from lossforge.methods.fitness import Fitness
+from lossforge.methods.meta_training import Progress
+from lossforge.methods.problem import Problem
+from lossforge.randomness import derive_seed
+from lossforge.validation import require_in_range
+
+
+@final
+@dataclass(frozen=True)
+class Final:
+    """Settings of the final.
+
+    Attributes:
+        finalists: how many of the fittest are trained anew; 1 for no final.
+        runs: initializations from which they are.
+    """
+
+    finalists: int
+    runs: int
+
+    def __post_init__(self) -> None:
+        require_in_range("finalists", self.finalists, 1)
+        require_in_range("final_runs", self.runs, 1)
+
+    def __call__(
+        self,
+        ranked: Sequence[tuple[Loss, float]],
+        fitness: Fitness,
+        problems: Sequence[Problem],
+        seed: int,
+        progress: Progress,
+    ) -> tuple[Loss, float]:
+        """Return the winner and its mean metric on validation data.
+
+        Args:
+            ranked: losses and their fitnesses, the fittest first.
+            fitness: how finalists are trained; without racing.
+            problems: to train on.
+            seed: of the search.
+            progress: hears of the training.
+        """
+        losses = [loss for loss, _ in ranked[: self.finalists]]
+        if len(losses) == 1:
+            return ranked[0]
+
+        def tell(stage: str, done: int, total: int) -> None:
+            progress(f"final {stage}", done, total)
+
+        population = as_population(losses, problems[0].task.device)
+        in_full = replace(fitness, race=None)
+        runs = [
+            in_full(population, problems, derive_seed(seed, "final", run), tell)
+            for run in range(self.runs)
+        ]
+        means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
+        best = min(range(len(losses)), key=means.__getitem__)
+        return losses[best], means[best]

@@ -1,0 +1,107 @@
+import hashlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import lossforge as lf
+from lossforge.errors import ConfigurationError, FileFormatError
+from lossforge.losses import ADALFL_NETWORK, ML3_NETWORK, Architecture, NeuralLoss
+from lossforge.losses.neural import smooth_leaky_relu
+
+ARCHITECTURES = [ML3_NETWORK, ADALFL_NETWORK, Architecture((3,), "softplus", "relu", average=True)]
+
+
+def draw(architecture: Architecture, seed: int = 1, **options) -> NeuralLoss:
+    return NeuralLoss(architecture, torch.Generator().manual_seed(seed), **options)
+
+
+def reference(loss: NeuralLoss, y: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+    """The network written out for one output at a time."""
+    functions = {"relu": F.relu, "softplus": F.softplus, "smooth_leaky_relu": smooth_leaky_relu}
+    values = torch.empty_like(p)
+    for index, (target, prediction) in enumerate(zip(y.flatten(), p.flatten(), strict=True)):
+        x = torch.stack([target, prediction])
+        for layer in loss.layers[:-1]:
+            x = functions[loss.architecture.activation](layer @ x)
+        values.view(-1)[index] = functions[loss.architecture.output](loss.layers[-1] @ x)[0]
+    return values.mean(1) if loss.architecture.average else values.sum(1)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_it_is_a_network_of_each_output(architecture, kind):
+    loss = draw(architecture, kind=kind).double()
+    outputs = torch.randn(5, 3, dtype=torch.float64)
+    if kind == "classification":
+        targets = torch.tensor([0, 2, 1, 1, 0])
+        y, p = F.one_hot(targets, 3).double(), outputs.softmax(1)
+    else:
+        targets = y = torch.randn(5, 3, dtype=torch.float64)
+        p = outputs
+    torch.testing.assert_close(loss.per_example(outputs, targets), reference(loss, y, p))
+
+
+def test_the_published_forms():
+    assert [tuple(w.shape) for w in draw(ML3_NETWORK).layers] == [(50, 2), (50, 50), (1, 50)]
+    assert [tuple(w.shape) for w in draw(ADALFL_NETWORK).layers] == [(40, 2), (40, 40), (1, 40)]
+    assert (draw(ML3_NETWORK)(torch.randn(9, 4), torch.zeros(9, dtype=torch.long)) >= 0).all()
+
+
+def test_smooth_leaky_relu_is_steep_above_and_leaks_below():
+    x = torch.tensor([-50.0, 0.0, 50.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(smooth_leaky_relu(x).sum(), x)
+    expected = torch.tensor([0.01, 0.505, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(slope, expected)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_is_saved_and_loaded(architecture, tmp_path):
+    loss = draw(architecture, seed=7, kind="regression")
+    lf.save(loss, tmp_path / "loss.json")
+    again = lf.load(tmp_path / "loss.json")
+    outputs, targets = torch.randn(2, 6, 3)
+    assert torch.equal(loss(outputs, targets), again(outputs, targets))
+    assert str(again) == str(loss)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["loss.json", "loss.safetensors"]
+
+
+def test_damaged_or_foreign_weights_are_refused(tmp_path):
+    lf.save(draw(ML3_NETWORK), tmp_path / "loss.json")
+    lf.save(draw(ML3_NETWORK, seed=2), tmp_path / "other.json")
+    weights = tmp_path / "loss.safetensors"
+    content = weights.read_bytes()
+    for damaged in (content[:-1], (tmp_path / "other.safetensors").read_bytes(), b""):
+        weights.write_bytes(damaged)
+        with pytest.raises(FileFormatError, match="damaged or another loss's"):
+            lf.load(tmp_path / "loss.json")
+    weights.unlink()
+    with pytest.raises(FileFormatError, match="missing"):
+        lf.load(tmp_path / "loss.json")
+
+
+@pytest.mark.parametrize("content", [b"not tensors", b""])
+def test_weights_that_are_no_tensors_are_refused(tmp_path, content):
+    lf.save(draw(ML3_NETWORK), tmp_path / "loss.json")
+    old = hashlib.sha256((tmp_path / "loss.safetensors").read_bytes()).hexdigest()
+    (tmp_path / "loss.safetensors").write_bytes(content)
+    document = (tmp_path / "loss.json").read_text()
+    document = document.replace(old, hashlib.sha256(content).hexdigest())
+    (tmp_path / "loss.json").write_text(document)
+    with pytest.raises(FileFormatError, match="does not fit"):
+        lf.load(tmp_path / "loss.json")
+
+
+def test_impossible_forms_are_refused():
+    with pytest.raises(ConfigurationError, match="hidden"):
+        Architecture(hidden=())
+    with pytest.raises(ConfigurationError, match="hidden"):
+        Architecture(hidden=(5, 0))
+    with pytest.raises(ConfigurationError, match="activation"):
+        Architecture(output="swish")  # type: ignore[arg-type]
+
+
+def test_weights_follow_the_generator_and_ask_for_no_gradient():
+    assert torch.equal(draw(ML3_NETWORK, 3).layers[1], draw(ML3_NETWORK, 3).layers[1])
+    assert not torch.equal(draw(ML3_NETWORK, 3).layers[1], draw(ML3_NETWORK, 4).layers[1])
+    assert not any(weights.requires_grad for weights in draw(ML3_NETWORK).parameters())

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from lossforge.errors import ConfigurationError
+from lossforge.methods import ML3
+from lossforge.tasks import load
+
+SMALL = {"meta_steps": 6, "check_every": 2, "fitness_steps": 10, "hidden": (8,)}
+
+
+def test_learning_lowers_the_metric_that_networks_reach():
+    task = load("iris")
+    one, many = (
+        ML3(meta_steps=steps, check_every=50, fitness_steps=50).run(task, "linear", 0)
+        for steps in (1, 200)
+    )
+    assert many.valid < one.valid
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(memory):
+    task, whole = load("iris"), memory()
+    expected = ML3(**SMALL).run(task, "linear", 3, journal=whole)
+    for checkpoint in whole.checkpoints:
+        found = ML3(**SMALL).run(task, "linear", 3, journal=memory(checkpoint))
+        for a, b in zip(found.loss.parameters(), expected.loss.parameters(), strict=True):
+            assert torch.equal(a, b)
+        assert found.valid == expected.valid
+        assert found.evaluations == expected.evaluations == 3
+
+
+def test_without_patience_the_last_loss_is_taken(memory):
+    journal = memory()
+    found = ML3(**SMALL).run(load("iris"), "linear", 0, journal=journal)
+    assert len(journal.checkpoints) == 3
+    restored = ML3(**SMALL).run(load("iris"), "linear", 0, journal=memory(journal.checkpoints[-1]))
+    assert torch.equal(found.loss.layers[0], restored.loss.layers[0])
+
+
+def test_patience_stops_and_takes_the_best_check(memory):
+    journal = memory()
+    # The first check cannot be beaten by what a vanishing step size brings.
+    method = ML3(**SMALL | {"meta_steps": 40, "patience": 2, "meta_learning_rate": 1e-12})
+    found = method.run(load("iris"), "linear", 0, journal=journal)
+    assert len(journal.checkpoints) == 3
+    assert found.valid == journal.entries[0]["best"]
+
+
+def test_several_tasks_are_learned_at_once():
+    tasks = [load("iris"), load("wine")]
+    found = ML3(**SMALL).run(tasks, "linear", 0)
+    alone = ML3(**SMALL).run(tasks[0], "linear", 0)
+    assert not torch.equal(found.loss.layers[0], alone.loss.layers[0])
+
+
+def test_more_inner_steps_are_possible():
+    found = ML3(**SMALL | {"inner_steps": 3}).run(load("diabetes"), "linear", 0)
+    assert found.loss.kind == "regression"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"meta_steps": 0}, {"check_every": 0}, {"patience": -1}, {"hidden": ()}, {"activation": "x"}],
+)
+def test_hyper_parameters_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigurationError):
+        ML3(**wrong)
