@@ -3,13 +3,14 @@
 from lossforge import losses, models, tasks
 from lossforge.errors import LossforgeError
 from lossforge.losses import load, save
-from lossforge.methods import GPLFL, ML3, EvoMAL, RandomSearch, TaylorGLO
+from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GPLFL",
     "ML3",
+    "AdaLFL",
     "EvoMAL",
     "LossforgeError",
     "RandomSearch",

@@ -66,21 +66,40 @@ class PrivateStream:
 
     def __init__(self, seed: int):
         with isolated_seed(seed):
-            self._save()
+            self._state = RandomState()
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Draw from this stream inside the block; leave the global generators as they were."""
+        with self._state.replayed():
+            yield
+            self._state = RandomState()
+
+
+@final
+class RandomState:
+    """Torch's global generators as they are now, to draw the same numbers again.
+
+    Examples:
+        >>> state = RandomState()
+        >>> drawn = torch.rand(2)
+        >>> with state.replayed():
+        ...     torch.equal(torch.rand(2), drawn)
+        True
+    """
+
+    def __init__(self) -> None:
+        self._cpu = torch.get_rng_state()
+        self._cuda = {device: torch.cuda.get_rng_state(device) for device in _cuda_devices()}
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Draw from this state inside the block; leave the global generators as they were."""
         with torch.random.fork_rng(devices=_cuda_devices()):
             torch.set_rng_state(self._cpu)
             for device, state in self._cuda.items():
                 torch.cuda.set_rng_state(state, device)
             yield
-            self._save()
-
-    def _save(self) -> None:
-        self._cpu = torch.get_rng_state()
-        self._cuda = {device: torch.cuda.get_rng_state(device) for device in _cuda_devices()}
 
 
 def _cuda_devices() -> list[int]:

@@ -72,7 +72,13 @@ def encode_targets(targets: Tensor, outputs: Tensor, kind: Kind) -> Tensor:
         return targets.to(dtype).unsqueeze(1)
     if targets.is_floating_point():
         raise DataError("class labels must be integers; convert the targets with .long()")
-    return F.one_hot(targets, outputs.shape[1]).movedim(-1, 1).to(dtype)
+    try:
+        return F.one_hot(targets, outputs.shape[1]).movedim(-1, 1).to(dtype)
+    except RuntimeError:
+        raise DataError(
+            f"a label is outside 0 to {outputs.shape[1] - 1}; the outputs are of shape "
+            f"{tuple(outputs.shape)}"
+        ) from None
 
 
 def pull_back(cotangent: Tensor, p: Tensor, kind: Kind) -> Tensor:

@@ -1,5 +1,6 @@
 """How losses are found."""
 
+from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.evomal import GPLFL, EvoMAL, RandomSearch
 from lossforge.methods.method import Found, FrontMember, Journal, Method, Silent, State
 from lossforge.methods.ml3 import ML3
@@ -14,6 +15,8 @@ __all__ = [
     "GPLFL",
     "METHODS",
     "ML3",
+    "AdaLFL",
+    "AdaptiveTraining",
     "BaseTraining",
     "EvoMAL",
     "Found",

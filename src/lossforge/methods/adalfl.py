@@ -1,0 +1,350 @@
+"""AdaLFL: a loss that adapts while a network trains under it.
+
+Source: Raymond et al., "Online Loss Function Learning" (arXiv 2301.13247); thesis, ch. 6.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from lossforge.errors import ConfigurationError, DataError
+from lossforge.losses import ADALFL_NETWORK, Architecture, Loss, NeuralLoss, default_loss
+from lossforge.losses.neural import Activation
+from lossforge.randomness import torch_generator
+from lossforge.tasks import Kind
+from lossforge.training.mirror import Mirror
+from lossforge.training.online import (
+    Inputs,
+    OnlineStep,
+    OnlineStrategy,
+    Trainee,
+    choose_online_strategy,
+    online_step,
+    plain_step,
+)
+from lossforge.validation import require, require_in_range
+
+Batch = tuple[Inputs, Tensor]
+"""inputs and targets"""
+
+
+@final
+@dataclass(frozen=True)
+class Moment:
+    """The loss at one step of training, kept for looking at.
+
+    Attributes:
+        step: of training.
+        factor: how much larger a gradient it gives than the task loss, along the latter's.
+        loss: a copy.
+    """
+
+    step: int
+    factor: float
+    loss: NeuralLoss
+
+
+@final
+@dataclass(frozen=True)
+class AdaLFL:
+    """Adaptive loss function learning; attach it to a model and an optimizer of your own.
+
+    Examples:
+        >>> torch.manual_seed(0).initial_seed()
+        0
+        >>> x, y = torch.randn(64, 4), torch.randint(3, (64,))
+        >>> model = nn.Linear(4, 3)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> adapt = AdaLFL(warm_up_steps=5).attach(model, optimizer, outputs=3)
+        >>> adapt.warm_up([(x[:32], y[:32])], [(x[32:], y[32:])])
+        >>> step = adapt.step((x[:32], y[:32]), (x[32:], y[32:]))
+        >>> step.task_loss > 0
+        True
+    """
+
+    name: ClassVar[str] = "adalfl"
+
+    warm_up_steps: int = 2500
+    """meta steps before training, each from the network's first weights"""
+    warm_up_learning_rate: float = 1e-3
+    """step size of Adam on the loss network's weights before training"""
+    warm_up_horizon: int = 1
+    """steps of the network before it is set back to its first weights; 1 in the paper. The loss
+    then knows nothing of momentum, and with Adam, whose first step is the gradient's sign, next to
+    nothing at all: 10 or more serve better there"""
+    meta_learning_rate: float = 1e-5
+    """step size of Adam on the loss network's weights in training"""
+    every: int = 1
+    """training steps between updates of the loss"""
+    hidden: tuple[int, ...] = ADALFL_NETWORK.hidden
+    """widths of the loss network's hidden layers"""
+    activation: Activation = ADALFL_NETWORK.activation
+    """of the loss network"""
+    clip_norm: float | None = None
+    """greatest norm of the network's gradient"""
+    record_every: int = 0
+    """training steps between copies of the loss that are kept for looking at; 0 keeps none"""
+
+    def __post_init__(self) -> None:
+        require_in_range("warm_up_steps", self.warm_up_steps, 0)
+        require_in_range("warm_up_horizon", self.warm_up_horizon, 1)
+        for rate in ("warm_up_learning_rate", "meta_learning_rate"):
+            require_in_range(rate, getattr(self, rate), 0, exclude_low=True)
+        require_in_range("every", self.every, 1)
+        require_in_range("record_every", self.record_every, 0)
+        if self.clip_norm is not None:
+            require_in_range("clip_norm", self.clip_norm, 0, exclude_low=True)
+        self.architecture()
+
+    def architecture(self) -> Architecture:
+        """Return the loss network's form."""
+        return Architecture(self.hidden, self.activation, self.activation, average=True)
+
+    def attach(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        task: Kind = "classification",
+        outputs: int | None = None,
+        *,
+        task_loss: Loss | None = None,
+        seed: int = 0,
+        strategy: OnlineStrategy | Literal["auto"] = "auto",
+        precision: torch.dtype | None = None,
+    ) -> "AdaptiveTraining":
+        """Return training of `model` under a loss that adapts.
+
+        Args:
+            model: called with a batch's inputs: a tensor, or a mapping of named arguments. What it
+                gives is [B, C, ...], or a mapping that holds it as ``"logits"``.
+            optimizer: `torch.optim.SGD`, `Adam` or `AdamW` of the model's parameters. Schedulers
+                may change its learning rate at any time.
+            task: "classification" or "regression".
+            outputs: how many the model has; checked at the first batch where given.
+            task_loss: T, measured on validation batches; cross-entropy or squared error by default.
+            seed: of the loss network's weights.
+            strategy: how the hypergradient is carried through the model; by default the one that
+                suits it. All give the same numbers.
+            precision: of autocast, `torch.bfloat16` or None.
+
+        Raises:
+            ConfigurationError: the optimizer cannot be followed, or trains nothing of the model.
+        """
+        mirror = Mirror(optimizer)
+        _require_fit(model, mirror)
+        require(
+            precision in (None, torch.bfloat16),
+            f"precision must be torch.bfloat16 or None, not {precision}",
+        )
+        trainees: dict[OnlineStrategy, Trainee] = {
+            name: Trainee(model, optimizer, mirror, name, self.clip_norm, precision)
+            for name in (_order(model) if strategy == "auto" else (strategy,))
+        }
+        device = mirror.parameters()[0].device
+        loss = NeuralLoss(self.architecture(), torch_generator(seed, "loss"), kind=task).to(device)
+        target = default_loss(task) if task_loss is None else task_loss
+        return AdaptiveTraining(self, trainees, loss.requires_grad_(), target, outputs)
+
+
+@final
+class AdaptiveTraining:
+    """A user's model, optimizer and a loss that adapts to their training; made by `AdaLFL.attach`.
+
+    Attributes:
+        loss: the adaptive loss as it is now.
+        meta_optimizer: of the loss's weights, for schedulers of its step size.
+        steps: of training so far.
+        moments: copies of the loss over time.
+    """
+
+    def __init__(
+        self,
+        settings: AdaLFL,
+        trainees: dict[OnlineStrategy, Trainee],
+        loss: NeuralLoss,
+        task_loss: Loss,
+        outputs: int | None,
+    ):
+        self.loss, self.steps = loss, 0
+        self.moments: list[Moment] = []
+        self.meta_optimizer = torch.optim.Adam(loss.parameters(), settings.meta_learning_rate)
+        self._settings, self._task_loss, self._outputs = settings, task_loss, outputs
+        self._candidates, self._chosen = (
+            trainees,
+            None if len(trainees) > 1 else next(iter(trainees.values())),
+        )
+
+    def warm_up(
+        self,
+        train: Iterable[Batch],
+        valid: Iterable[Batch],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Learn the loss offline, before training: each meta step begins at the present weights.
+
+        The model, its buffers and the optimizer are afterwards as they were.
+
+        Args:
+            train: training batches; begun anew when they end.
+            valid: validation batches; likewise.
+            progress: hears how many steps are done, and how many there are.
+
+        Raises:
+            DataError: there are no batches, or a loss is not finite.
+        """
+        settings, pairs = self._settings, zip(_endless(train), _endless(valid), strict=False)
+        adam = torch.optim.Adam(self.loss.parameters(), settings.warm_up_learning_rate)
+        for begin in range(0, settings.warm_up_steps, settings.warm_up_horizon):
+            end = min(begin + settings.warm_up_horizon, settings.warm_up_steps)
+            batch, held_out = next(pairs)
+            trainee = self._trainee(batch[0])
+            with _Rewound(trainee):
+                for done in range(begin, end):
+                    found = online_step(trainee, self.loss, batch, held_out, self._task_loss)
+                    self._learn(adam, found)
+                    if progress is not None:
+                        progress(done + 1, settings.warm_up_steps)
+                    if done + 1 < end:
+                        batch, held_out = next(pairs)
+
+    def step(self, batch: Batch, valid_batch: Batch | None = None) -> OnlineStep:
+        """Train the model for one step under the loss, and then the loss for one.
+
+        Args:
+            batch: training inputs and targets.
+            valid_batch: validation inputs and targets; may be None where `every` skips the update.
+
+        Raises:
+            DataError: a loss is not finite, a batch does not fit, or a validation batch is missing.
+        """
+        trainee = self._trainee(batch[0])
+        is_due = (self.steps + 1) % self._settings.every == 0
+        if is_due and valid_batch is None:
+            raise DataError("a validation batch is needed to adapt the loss; pass one to step")
+        record = self._settings.record_every
+        if record and self.steps % record == 0:
+            self.moments.append(self._moment(trainee, batch))
+        if is_due and valid_batch is not None:
+            found = online_step(trainee, self.loss, batch, valid_batch, self._task_loss)
+            self._learn(self.meta_optimizer, found)
+        else:
+            found = plain_step(trainee, self.loss, *batch)
+        self.steps += 1
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` goes on from; the model and optimizer have their own."""
+        return {
+            "loss": deepcopy(self.loss.state_dict()),
+            "meta_optimizer": deepcopy(self.meta_optimizer.state_dict()),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.loss.load_state_dict(state["loss"])
+        self.meta_optimizer.load_state_dict(state["meta_optimizer"])
+        self.steps = state["steps"]
+
+    def _learn(self, optimizer: torch.optim.Optimizer, found: OnlineStep) -> None:
+        assert found.hypergradient is not None
+        if not all(bool(g.isfinite().all()) for g in found.hypergradient):
+            raise DataError(
+                f"the hypergradient of step {self.steps + 1} is not finite; lower the learning "
+                "rate or clip gradients (clip_norm); the loss was not updated"
+            )
+        for weights, g in zip(self.loss.parameters(), found.hypergradient, strict=True):
+            weights.grad = g
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def _trainee(self, inputs: Inputs) -> Trainee:
+        if self._chosen is None:
+            self._chosen = choose_online_strategy(self._candidates, inputs)
+        if self._outputs is not None:
+            with torch.no_grad():
+                found = _shape_of(self._chosen, inputs)
+            if found[1] != self._outputs:
+                raise DataError(
+                    f"the model gives {found[1]} outputs, not {self._outputs}; change the model "
+                    "or outputs of attach"
+                )
+            self._outputs = None
+        return self._chosen
+
+    def _moment(self, trainee: Trainee, batch: Batch) -> Moment:
+        with torch.no_grad():
+            buffers = {**dict(trainee.named()), **trainee.buffers()}
+            outputs = trainee.outputs(buffers, batch[0]).float()
+        mine, usual = (_slope(loss, outputs, batch[1]) for loss in (self.loss, self._task_loss))
+        factor = float((mine * usual).sum() / usual.square().sum())
+        return Moment(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
+
+
+@final
+class _Rewound:
+    """Inside the block the optimizer is fresh; after it, all is as it was before."""
+
+    def __init__(self, trainee: Trainee):
+        self._trainee = trainee
+
+    def __enter__(self) -> None:
+        trainee = self._trainee
+        self._weights = [theta.detach().clone() for theta in trainee.mirror.parameters()]
+        self._buffers = trainee.buffers()
+        self._state = trainee.optimizer.state
+        trainee.optimizer.state = defaultdict(dict)
+
+    @torch.no_grad()
+    def __exit__(self, *_: object) -> None:
+        trainee = self._trainee
+        trainee.optimizer.state = self._state
+        for theta, weights in zip(trainee.mirror.parameters(), self._weights, strict=True):
+            theta.copy_(weights)
+        for name, buffer in trainee.model.named_buffers():
+            buffer.copy_(self._buffers[name])
+
+
+def _require_fit(model: nn.Module, mirror: Mirror) -> None:
+    moved = {id(theta) for theta in mirror.parameters()}
+    known = {id(theta) for theta in model.parameters()}
+    if not moved:
+        raise ConfigurationError("the optimizer trains nothing: all its parameters are frozen")
+    if not moved <= known:
+        raise ConfigurationError("the optimizer holds parameters that are not the model's")
+
+
+def _order(model: nn.Module) -> tuple[OnlineStrategy, OnlineStrategy]:
+    """Return the strategies, the faster first, as measured on convolutions and dense layers."""
+    convolves = any(isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d) for part in model.modules())
+    return ("forward", "reverse") if convolves else ("reverse", "forward")
+
+
+def _endless(batches: Iterable[Batch]) -> Iterator[Batch]:
+    for again in repeat(batches):
+        empty = True
+        for batch in again:
+            empty = False
+            yield batch
+        if empty:
+            raise DataError(
+                "there are no batches to learn from, or an iterator ran out; pass a "
+                "loader or a list, which can be begun anew"
+            )
+
+
+def _shape_of(trainee: Trainee, inputs: Inputs) -> torch.Size:
+    buffers = {**dict(trainee.named()), **trainee.buffers()}
+    return trainee.outputs(buffers, inputs).shape
+
+
+def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    leaf = outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(leaf, targets), leaf)
+    return slope

@@ -1,0 +1,228 @@
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lossforge as lf
+from lossforge.errors import ConfigurationError, DataError
+from lossforge.methods import AdaLFL
+
+Batch = tuple[Tensor, Tensor]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def batches(count: int, seed: int = 1) -> list[Batch]:
+    generator = torch.Generator().manual_seed(seed)
+    centers = 2 * torch.eye(3, 4)
+    found = []
+    for _ in range(count):
+        labels = torch.randint(3, (32,), generator=generator)
+        found.append((centers[labels] + torch.randn(32, 4, generator=generator), labels))
+    return found
+
+
+def attached(settings: AdaLFL | None = None, model: nn.Module | None = None, **options):
+    model = network() if model is None else model
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    settings = settings or AdaLFL(warm_up_steps=20, meta_learning_rate=1e-3)
+    return model, optimizer, settings.attach(model, optimizer, outputs=3, **options)
+
+
+def test_warming_up_teaches_the_loss_and_leaves_the_model_alone():
+    model, optimizer, adapt = attached(AdaLFL(warm_up_steps=300))
+    before, loss_before = copy.deepcopy(model.state_dict()), copy.deepcopy(adapt.loss)
+    told = []
+    adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert not optimizer.state
+    assert told[-1] == (300, 300)
+
+    def reached(loss: lf.losses.Loss) -> float:
+        trained = copy.deepcopy(model)
+        descent = torch.optim.SGD(trained.parameters(), 0.1, momentum=0.9)
+        ((inputs, labels),) = batches(1, 5)
+        loss(trained(inputs), labels).backward()
+        descent.step()
+        ((inputs, labels),) = batches(1, 6)
+        return nn.functional.cross_entropy(trained(inputs), labels).item()
+
+    assert reached(adapt.loss) < 0.9 * reached(loss_before)
+
+
+def test_the_loss_adapts_and_the_model_learns():
+    model, _, adapt = attached()
+    adapt.warm_up(batches(3), batches(2, 9))
+    before = [weights.clone() for weights in adapt.loss.parameters()]
+    steps = [adapt.step(a, b) for a, b in zip(batches(60), batches(60, 9), strict=True)]
+    assert steps[-1].task_loss < 0.7 * steps[0].task_loss
+    assert all(not torch.equal(a, b) for a, b in zip(before, adapt.loss.parameters(), strict=True))
+    assert all(weights.grad is None for weights in model.parameters())
+
+
+def test_training_goes_on_where_it_was_saved():
+    train, valid = batches(8), batches(8, 9)
+    model, optimizer, adapt = attached()
+    for pair in zip(train[:4], valid[:4], strict=True):
+        adapt.step(*pair)
+    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict(), adapt.state_dict()))
+    other, other_optimizer, again = attached()
+    for thing, state in zip((other, other_optimizer, again), saved, strict=True):
+        thing.load_state_dict(state)
+    for pair in zip(train[4:], valid[4:], strict=True):
+        adapt.step(*pair)
+        again.step(*pair)
+    assert again.steps == adapt.steps == 8
+    for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(adapt.loss.parameters(), again.loss.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_loss_may_be_updated_now_and_then():
+    _, _, adapt = attached(AdaLFL(every=3))
+    (batch,), (valid,) = batches(1), batches(1, 9)
+    first = adapt.loss.layers[0].clone()
+    assert [adapt.step(batch).task_loss for _ in range(2)] == [None, None]
+    assert torch.equal(first, adapt.loss.layers[0])
+    with pytest.raises(DataError, match="validation batch is needed"):
+        adapt.step(batch)
+    assert adapt.step(batch, valid).task_loss is not None
+    assert not torch.equal(first, adapt.loss.layers[0])
+
+
+def test_copies_of_the_loss_are_kept():
+    _, _, adapt = attached(AdaLFL(record_every=4, meta_learning_rate=1e-2))
+    for pair in zip(batches(9), batches(9, 9), strict=True):
+        adapt.step(*pair)
+    assert [moment.step for moment in adapt.moments] == [0, 4, 8]
+    assert not torch.equal(adapt.moments[0].loss.layers[0], adapt.moments[2].loss.layers[0])
+    assert torch.isfinite(torch.tensor([moment.factor for moment in adapt.moments])).all()
+
+
+def test_the_factor_of_a_rescaled_task_loss_is_the_scale():
+    class Tripled(lf.losses.Loss):
+        def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return lf.losses.CrossEntropy().per_example(outputs, targets) / 3
+
+        def definition(self) -> dict[str, object]:
+            return {}
+
+        def __str__(self) -> str:
+            return "a third"
+
+    settings = AdaLFL(record_every=1)
+    _, _, usual = attached(settings)
+    _, _, third = attached(settings, task_loss=Tripled("classification"))
+    (batch,), (valid,) = batches(1), batches(1, 9)
+    usual.step(batch, valid)
+    third.step(batch, valid)
+    assert third.moments[0].factor == pytest.approx(3 * usual.moments[0].factor, rel=1e-4)
+
+
+def test_schedulers_of_both_optimizers_are_heeded():
+    _, optimizer, adapt = attached()
+    schedules = [
+        torch.optim.lr_scheduler.StepLR(o, 1, gamma=1e-30)
+        for o in (optimizer, adapt.meta_optimizer)
+    ]
+    (batch,), (valid,) = batches(1), batches(1, 9)
+    adapt.step(batch, valid)
+    for schedule in schedules:
+        schedule.step()
+    before = adapt.loss.layers[0].clone()
+    adapt.step(batch, valid)
+    assert torch.equal(before, adapt.loss.layers[0])
+
+
+def test_bfloat16_trains():
+    _, _, adapt = attached(precision=torch.bfloat16)
+    step = adapt.step(*batches(2))
+    assert all(g.isfinite().all() and g.dtype == torch.float32 for g in step.hypergradient)
+
+
+def test_regression_with_adamw():
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), 0.05)
+    adapt = AdaLFL(warm_up_steps=400, warm_up_horizon=20).attach(
+        model, optimizer, "regression", outputs=1
+    )
+    inputs = torch.randn(64, 4)
+    batch = (inputs, inputs.sum(1, keepdim=True))
+    adapt.warm_up([batch], [batch])
+    steps = [adapt.step(batch, batch) for _ in range(60)]
+    assert steps[-1].task_loss < 0.5 * steps[0].task_loss
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"warm_up_steps": -1},
+        {"meta_learning_rate": 0.0},
+        {"every": 0},
+        {"clip_norm": 0.0},
+        {"hidden": ()},
+        {"activation": "x"},
+        {"record_every": -1},
+    ],
+)
+def test_hyper_parameters_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigurationError):
+        AdaLFL(**wrong)
+
+
+def test_what_does_not_fit_is_refused():
+    model = network()
+    with pytest.raises(ConfigurationError, match="LBFGS"):
+        AdaLFL().attach(model, torch.optim.LBFGS(model.parameters()))
+    with pytest.raises(ConfigurationError, match="not the model's"):
+        AdaLFL().attach(model, torch.optim.SGD(network().parameters(), 0.1))
+    with pytest.raises(ConfigurationError, match="float16"):
+        attached(precision=torch.float16)
+    frozen = network().requires_grad_(False)
+    with pytest.raises(ConfigurationError, match="frozen"):
+        attached(model=frozen)
+
+
+def test_batches_that_do_not_fit_are_refused_before_any_update():
+    model, optimizer, _ = attached()
+    adapt = AdaLFL().attach(model, optimizer, outputs=4)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(DataError, match="3 outputs, not 4"):
+        adapt.step(*batches(2))
+    _, _, adapt = attached(model=model)
+    (inputs, labels), valid = batches(2)
+    with pytest.raises(DataError):
+        adapt.step((inputs, labels[:-1]), valid)
+    with pytest.raises(DataError):
+        adapt.step((inputs, labels + 5), valid)
+    for (name, a), b in zip(before.items(), model.state_dict().values(), strict=True):
+        assert torch.equal(a, b) or "running" in name or "num_batches" in name
+
+
+def test_loaders_that_are_empty_or_run_out_are_named():
+    _, _, adapt = attached()
+    with pytest.raises(DataError, match="no batches"):
+        adapt.warm_up([], batches(1))
+
+    def once() -> Iterator[Batch]:
+        yield from batches(2)
+
+    with pytest.raises(DataError, match="begun anew"):
+        adapt.warm_up(once(), batches(1))
+
+
+def test_a_frozen_part_stays_frozen():
+    model = network()
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    _, _, adapt = attached(model=model)
+    adapt.warm_up(batches(2), batches(2))
+    adapt.step(*batches(2))
+    assert torch.equal(before, model[0].weight)

@@ -1,0 +1,254 @@
+"""The online hypergradient against central differences of what torch really does."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lossforge.errors import ConfigurationError, DataError
+from lossforge.losses import CrossEntropy, NeuralLoss, Squared
+from lossforge.losses.neural import Architecture
+from lossforge.training.mirror import Mirror
+from lossforge.training.online import Trainee, choose_online_strategy, online_step, plain_step
+
+SMOOTH = Architecture((5,), "softplus", "smooth_leaky_relu")
+EPSILON, TOLERANCE = 1e-5, 1e-6
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": lambda p: torch.optim.SGD(p, 0.3),
+    "momentum": lambda p: torch.optim.SGD(p, 0.2, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda p: torch.optim.SGD(p, 0.2, momentum=0.9, nesterov=True),
+    "adam": lambda p: torch.optim.Adam(p, 0.05, eps=0.01, weight_decay=0.01),
+    "adamw": lambda p: torch.optim.AdamW(p, 0.05, eps=0.01, weight_decay=0.1),
+}
+
+
+def dense() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.3), nn.Linear(6, 3))
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.Tanh(),
+        nn.Dropout(0.2),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(12, 3),
+    )
+
+
+MODELS = {"dense": (dense, (4,)), "convolutional": (convolutional, (1, 4, 4))}
+
+
+class Case:
+    """A model in the middle of training, a loss network, and two batches."""
+
+    def __init__(self, model: str, optimizer: str, regression: bool = False):
+        torch.manual_seed(0)
+        build, shape = MODELS[model]
+        self.model, self.make = build().double(), OPTIMIZERS[optimizer]
+        kind = "regression" if regression else "classification"
+        self.task_loss = Squared() if regression else CrossEntropy()
+        generator = torch.Generator().manual_seed(3)
+        self.loss = NeuralLoss(SMOOTH, generator, kind=kind).double().requires_grad_()
+        with torch.no_grad():
+            for weights in self.loss.parameters():
+                weights.mul_(3)  # a loss flat by nature would drown in the differences' rounding
+        self.train, self.valid = (self._batch(shape, regression) for _ in range(2))
+        self.warm = [self._batch(shape, regression) for _ in range(3)]
+
+    def _batch(self, shape: tuple[int, ...], regression: bool) -> tuple[Tensor, Tensor]:
+        inputs = torch.randn(6, *shape, dtype=torch.float64)
+        targets = torch.randn(6, 3, dtype=torch.float64)
+        return inputs, targets if regression else torch.randint(3, (6,))
+
+    def begin(self) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Return a copy of the model and its optimizer after three steps of training."""
+        model = copy.deepcopy(self.model)
+        head = list(model[-1].parameters())
+        body = [p for p in model.parameters() if not any(p is q for q in head)]
+        optimizer = self.make([{"params": body}, {"params": head, "lr": 0.11}])
+        torch.manual_seed(5)
+        for inputs, targets in self.warm:
+            optimizer.zero_grad()
+            self.task_loss(model(inputs), targets).backward()
+            optimizer.step()
+        optimizer.zero_grad()
+        return model, optimizer
+
+    def outcome(self, loss: NeuralLoss, clip: float | None) -> float:
+        """Return T after a step of plain PyTorch under `loss`."""
+        model, optimizer = self.begin()
+        torch.manual_seed(11)
+        loss(model(self.train[0]), self.train[1]).backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        return self.task_loss(model(self.valid[0]), self.valid[1]).item()
+
+    def differences(self, clip: float | None) -> list[Tensor]:
+        found = []
+        for position, weights in enumerate(self.loss.parameters()):
+            slope = torch.zeros_like(weights)
+            for index in range(weights.numel()):
+                sides = []
+                for sign in (1, -1):
+                    other = copy.deepcopy(self.loss)
+                    with torch.no_grad():
+                        list(other.parameters())[position].view(-1)[index] += sign * EPSILON
+                    sides.append(self.outcome(other, clip))
+                slope.view(-1)[index] = (sides[0] - sides[1]) / (2 * EPSILON)
+            found.append(slope)
+        return found
+
+
+def trainee(model: nn.Module, optimizer: torch.optim.Optimizer, strategy: str, clip=None):
+    return Trainee(model, optimizer, Mirror(optimizer), strategy, clip)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("strategy", ["forward", "reverse"])
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_it_agrees_with_central_differences(optimizer, model, strategy, clip):
+    case = Case(model, optimizer, regression=model == "dense")
+    network, rule = case.begin()
+    torch.manual_seed(11)
+    found = online_step(
+        trainee(network, rule, strategy, clip), case.loss, case.train, case.valid, case.task_loss
+    )
+    expected = case.differences(clip)
+    scale = max(slope.abs().max() for slope in expected)
+    assert scale > 1e-5
+    for ours, theirs in zip(found.hypergradient, expected, strict=True):
+        assert ((ours - theirs).abs().max() / scale) < TOLERANCE
+    assert found.task_loss == pytest.approx(case.outcome(case.loss, clip), rel=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("strategy", ["forward", "reverse"])
+def test_the_model_is_trained_as_by_plain_pytorch(optimizer, model, strategy):
+    case = Case(model, optimizer)
+    (ours, our_rule), (theirs, their_rule) = case.begin(), case.begin()
+    following = trainee(ours, our_rule, strategy)
+    for step in range(3):
+        torch.manual_seed(step)
+        online_step(following, case.loss, case.train, case.valid, case.task_loss)
+        torch.manual_seed(step)
+        case.loss(theirs(case.train[0]), case.train[1]).backward()
+        their_rule.step()
+        their_rule.zero_grad()
+    for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_a_plain_step_is_one_of_pytorch(clip):
+    case = Case("convolutional", "nesterov")
+    (ours, our_rule), (theirs, their_rule) = case.begin(), case.begin()
+    torch.manual_seed(1)
+    plain_step(trainee(ours, our_rule, "forward", clip), case.loss, *case.train)
+    torch.manual_seed(1)
+    case.loss(theirs(case.train[0]), case.train[1]).backward()
+    if clip is not None:
+        nn.utils.clip_grad_norm_(theirs.parameters(), clip)
+    their_rule.step()
+    for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("strategy", ["forward", "reverse"])
+def test_frozen_parts_stay_and_are_accounted_for(strategy):
+    case = Case("dense", "momentum")
+    case.model[0].requires_grad_(False)
+    case.begin = lambda: _with_head_only(case)  # type: ignore[method-assign]
+    network, rule = case.begin()
+    before = network[0].weight.clone()
+    torch.manual_seed(11)
+    found = online_step(
+        trainee(network, rule, strategy), case.loss, case.train, case.valid, case.task_loss
+    )
+    for ours, theirs in zip(found.hypergradient, case.differences(None), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-9)
+    assert torch.equal(network[0].weight, before)
+
+
+def _with_head_only(case: Case) -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = copy.deepcopy(case.model)
+    return model, torch.optim.SGD(model.parameters(), 0.2, momentum=0.9)
+
+
+@pytest.mark.parametrize("which", ["train", "valid"])
+def test_nan_in_a_batch_is_an_error_that_says_what_was_changed(which):
+    case = Case("dense", "momentum")
+    network, rule = case.begin()
+    getattr(case, which)[0][0, 0] = torch.nan
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(DataError, match="NaN in the batch") as caught:
+        online_step(
+            trainee(network, rule, "forward"), case.loss, case.train, case.valid, case.task_loss
+        )
+    kept = all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert kept == (which == "train")
+    expected = "the network was not updated" if which == "train" else "the loss was not updated"
+    assert expected in str(caught.value)
+
+
+def test_inputs_may_be_named_and_outputs_stand_in_a_mapping():
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, words: Tensor, scale: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.layer(words) * scale}
+
+    model = Named().double()
+    rule = torch.optim.SGD(model.parameters(), 0.1)
+    inputs = {"words": torch.randn(6, 4, dtype=torch.float64), "scale": torch.tensor(2.0)}
+    loss = NeuralLoss(SMOOTH).double().requires_grad_()
+    batch = (inputs, torch.tensor([0, 1, 2, 0, 1, 2]))
+    steps = [
+        online_step(trainee(copied, copied_rule, strategy), loss, batch, batch, CrossEntropy())
+        for strategy in ("forward", "reverse")
+        for copied, copied_rule in [_copy(model, rule)]
+    ]
+    for a, b in zip(*(step.hypergradient for step in steps), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def _copy(model: nn.Module, _: object) -> tuple[nn.Module, torch.optim.Optimizer]:
+    copied = copy.deepcopy(model)
+    return copied, torch.optim.SGD(copied.parameters(), 0.1)
+
+
+class _NoForwardMode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+class _Doubling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return _NoForwardMode.apply(x)
+
+
+def test_a_strategy_that_the_model_does_not_support_is_passed_over():
+    model = nn.Sequential(nn.Linear(4, 3), _Doubling(), nn.BatchNorm1d(3))
+    rule = torch.optim.SGD(model.parameters(), 0.1)
+    before = copy.deepcopy(model.state_dict())
+    candidates = {name: trainee(model, rule, name) for name in ("forward", "reverse")}
+    chosen = choose_online_strategy(candidates, torch.randn(5, 4))
+    assert chosen.strategy == "reverse"
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    with pytest.raises(ConfigurationError, match="no way of differentiating"):
+        choose_online_strategy({"forward": candidates["forward"]}, torch.randn(5, 4))
