@@ -4,7 +4,7 @@ Source: Raymond et al., "Online Loss Function Learning" (arXiv 2301.13247); thes
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import repeat
@@ -18,9 +18,9 @@ from lossforge.losses import ADALFL_NETWORK, Architecture, Loss, NeuralLoss, def
 from lossforge.losses.neural import Activation
 from lossforge.randomness import torch_generator
 from lossforge.tasks import Kind
-from lossforge.training.mirror import Mirror
 from lossforge.training.online import (
     Inputs,
+    Mirror,
     OnlineStep,
     OnlineStrategy,
     Trainee,
@@ -142,14 +142,13 @@ class AdaLFL:
             precision in (None, torch.bfloat16),
             f"precision must be torch.bfloat16 or None, not {precision}",
         )
-        trainees: dict[OnlineStrategy, Trainee] = {
-            name: Trainee(model, optimizer, mirror, name, self.clip_norm, precision)
-            for name in (_order(model) if strategy == "auto" else (strategy,))
-        }
+        trainee = Trainee(model, optimizer, mirror, self.clip_norm, precision)
+        strategies = _order(model) if strategy == "auto" else (strategy,)
         device = mirror.parameters()[0].device
         loss = NeuralLoss(self.architecture(), torch_generator(seed, "loss"), kind=task).to(device)
         target = default_loss(task) if task_loss is None else task_loss
-        return AdaptiveTraining(self, trainees, loss.requires_grad_(), target, outputs)
+        loss.requires_grad_()
+        return AdaptiveTraining(self, trainee, strategies, loss, target, outputs)
 
 
 @final
@@ -166,7 +165,8 @@ class AdaptiveTraining:
     def __init__(
         self,
         settings: AdaLFL,
-        trainees: dict[OnlineStrategy, Trainee],
+        trainee: Trainee,
+        strategies: Sequence[OnlineStrategy],
         loss: NeuralLoss,
         task_loss: Loss,
         outputs: int | None,
@@ -174,11 +174,9 @@ class AdaptiveTraining:
         self.loss, self.steps = loss, 0
         self.moments: list[Moment] = []
         self.meta_optimizer = torch.optim.Adam(loss.parameters(), settings.meta_learning_rate)
-        self._settings, self._task_loss, self._outputs = settings, task_loss, outputs
-        self._candidates, self._chosen = (
-            trainees,
-            None if len(trainees) > 1 else next(iter(trainees.values())),
-        )
+        self._settings, self._trainee, self._task_loss = settings, trainee, task_loss
+        self._strategies, self._outputs = strategies, outputs
+        self._strategy: OnlineStrategy | None = None
 
     def warm_up(
         self,
@@ -203,11 +201,9 @@ class AdaptiveTraining:
         for begin in range(0, settings.warm_up_steps, settings.warm_up_horizon):
             end = min(begin + settings.warm_up_horizon, settings.warm_up_steps)
             batch, held_out = next(pairs)
-            trainee = self._trainee(batch[0])
-            with _Rewound(trainee):
+            with _Rewound(self._trainee):
                 for done in range(begin, end):
-                    found = online_step(trainee, self.loss, batch, held_out, self._task_loss)
-                    self._learn(adam, found)
+                    self._learn(adam, self._online_step(batch, held_out))
                     if progress is not None:
                         progress(done + 1, settings.warm_up_steps)
                     if done + 1 < end:
@@ -223,18 +219,17 @@ class AdaptiveTraining:
         Raises:
             DataError: a loss is not finite, a batch does not fit, or a validation batch is missing.
         """
-        trainee = self._trainee(batch[0])
         is_due = (self.steps + 1) % self._settings.every == 0
         if is_due and valid_batch is None:
             raise DataError("a validation batch is needed to adapt the loss; pass one to step")
         record = self._settings.record_every
         if record and self.steps % record == 0:
-            self.moments.append(self._moment(trainee, batch))
+            self.moments.append(self._moment(batch))
         if is_due and valid_batch is not None:
-            found = online_step(trainee, self.loss, batch, valid_batch, self._task_loss)
+            found = self._online_step(batch, valid_batch)
             self._learn(self.meta_optimizer, found)
         else:
-            found = plain_step(trainee, self.loss, *batch)
+            found = plain_step(self._trainee, self.loss, *batch)
         self.steps += 1
         return found
 
@@ -264,24 +259,29 @@ class AdaptiveTraining:
         optimizer.step()
         optimizer.zero_grad()
 
-    def _trainee(self, inputs: Inputs) -> Trainee:
-        if self._chosen is None:
-            self._chosen = choose_online_strategy(self._candidates, inputs)
-        if self._outputs is not None:
-            with torch.no_grad():
-                found = _shape_of(self._chosen, inputs)
-            if found[1] != self._outputs:
-                raise DataError(
-                    f"the model gives {found[1]} outputs, not {self._outputs}; change the model "
-                    "or outputs of attach"
-                )
-            self._outputs = None
-        return self._chosen
+    def _online_step(self, batch: Batch, valid_batch: Batch) -> OnlineStep:
+        if self._strategy is None:
+            self._require_outputs(batch[0])
+            self._strategy = choose_online_strategy(self._strategies, self._trainee, batch[0])
+        return online_step(
+            self._trainee, self.loss, batch, valid_batch, self._task_loss, self._strategy
+        )
 
-    def _moment(self, trainee: Trainee, batch: Batch) -> Moment:
-        with torch.no_grad():
-            buffers = {**dict(trainee.named()), **trainee.buffers()}
-            outputs = trainee.outputs(buffers, batch[0]).float()
+    def _require_outputs(self, inputs: Inputs) -> None:
+        found = self._look(inputs).shape[1]
+        if self._outputs not in (None, found):
+            raise DataError(
+                f"the model gives {found} outputs, not {self._outputs}; change the model or the "
+                "outputs of attach"
+            )
+
+    @torch.no_grad()
+    def _look(self, inputs: Inputs) -> Tensor:
+        """Return the model's outputs, without a trace in its buffers."""
+        return self._trainee.outputs(self._trainee.buffers(), inputs).float()
+
+    def _moment(self, batch: Batch) -> Moment:
+        outputs = self._look(batch[0])
         mine, usual = (_slope(loss, outputs, batch[1]) for loss in (self.loss, self._task_loss))
         factor = float((mine * usual).sum() / usual.square().sum())
         return Moment(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
@@ -320,10 +320,10 @@ def _require_fit(model: nn.Module, mirror: Mirror) -> None:
         raise ConfigurationError("the optimizer holds parameters that are not the model's")
 
 
-def _order(model: nn.Module) -> tuple[OnlineStrategy, OnlineStrategy]:
+def _order(model: nn.Module) -> tuple[OnlineStrategy, ...]:
     """Return the strategies, the faster first, as measured on convolutions and dense layers."""
     convolves = any(isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d) for part in model.modules())
-    return ("forward", "reverse") if convolves else ("reverse", "forward")
+    return ("forward", "reverse") if convolves else ("thin", "reverse", "forward")
 
 
 def _endless(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -337,11 +337,6 @@ def _endless(batches: Iterable[Batch]) -> Iterator[Batch]:
                 "there are no batches to learn from, or an iterator ran out; pass a "
                 "loader or a list, which can be begun anew"
             )
-
-
-def _shape_of(trainee: Trainee, inputs: Inputs) -> torch.Size:
-    buffers = {**dict(trainee.named()), **trainee.buffers()}
-    return trainee.outputs(buffers, inputs).shape
 
 
 def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lossforge.errors import ConfigurationError
-from lossforge.training.mirror import Mirror
+from lossforge.training.online import Mirror
 
 
 def weights() -> list[nn.Parameter]:

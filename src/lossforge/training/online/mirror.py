@@ -65,6 +65,20 @@ class Mirror:
         """Return the parameters of all groups, in order."""
         return [theta for group in self._groups() for theta in group.parameters]
 
+    @property
+    def is_sgd(self) -> bool:
+        """Whether a step is linear in the gradient, by one number a parameter."""
+        return self._rule is torch.optim.SGD
+
+    def gains(self) -> list[float]:
+        """Return SGD's dU/dg for each parameter in order."""
+        found: list[float] = []
+        for group in self._groups():
+            rule = group.mirrored()
+            assert isinstance(rule, SGD)
+            found += [rule.gain] * len(group.parameters)
+        return found
+
     def sensitivity(self, gradients: Tensors) -> list[Tensor | float]:
         """Return dU/dg of the step about to be taken, elementwise, for each parameter in order."""
         slopes: list[Tensor | float] = []
