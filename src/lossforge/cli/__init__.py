@@ -13,6 +13,8 @@ Learn the loss function that a network trains on.
 
 commands:
   search METHOD   find a loss for a task, and compare it with the usual one
+  train           train one network in full under any loss
+  compare         hold losses against each other over seeds, tasks and networks
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
 
@@ -69,13 +71,29 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         return search(words)
 
     def resume(words: list[str]) -> int:
-        from lossforge.cli.search import resume
+        from lossforge.cli.resume import resume
 
         return resume(words)
+
+    def train(words: list[str]) -> int:
+        from lossforge.cli.train import train
+
+        return train(words)
+
+    def compare(words: list[str]) -> int:
+        from lossforge.cli.compare import compare
+
+        return compare(words)
 
     def list_names(words: list[str]) -> int:
         from lossforge.cli.listing import list_names
 
         return list_names(words)
 
-    return {"search": search, "resume": resume, "list": list_names}
+    return {
+        "search": search,
+        "train": train,
+        "compare": compare,
+        "resume": resume,
+        "list": list_names,
+    }

@@ -1,30 +1,36 @@
-"""`lossforge search` and `lossforge resume`: from options to a run, a loss and a fair test."""
+"""`lossforge search`: from options to a run, a loss and a fair test."""
 
-import re
-import sys
 from dataclasses import asdict, dataclass
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-import torch
 import tyro
 
 from lossforge import __version__
 from lossforge.analysis.comparison import Comparison
+from lossforge.cli.common import (
+    conclude,
+    free_folder,
+    load_unchanged,
+    pick_device,
+    require_fields,
+)
 from lossforge.cli.narrator import Narrator
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.report import print_report, result_of
-from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.errors import unknown_name
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import METHODS, Method, State, pose
 from lossforge.runs import RunFolder, RunJournal, check_free
 from lossforge.tasks import load
-from lossforge.validation import require, require_in_range
+from lossforge.validation import require_in_range
 
 MethodT = TypeVar("MethodT", bound=Method)
 
 Preset = Literal["quick", "paper"]
+
+FIELDS = {"method", "task", "model", "seed", "device", "settings", "comparison", "data"}
+"""what a search's configuration must have"""
 
 COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
@@ -62,7 +68,7 @@ def search(words: list[str]) -> int:
         raise unknown_name("method", name, METHODS)
     options = _parse(METHODS[name], rest)
     require_in_range("seed", options.seed, 0)
-    device = _device(options.device)
+    device = pick_device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
     task = load(options.task, device=device)
@@ -80,17 +86,9 @@ def search(words: list[str]) -> int:
         "comparison": asdict(options.comparison),
         "data": task.fingerprint(),
     }
-    out = options.out or _free_folder(f"{name}-{task.name}-{options.seed}")
-    return _run(RunFolder.create(out, config, overwrite=options.overwrite))
-
-
-def resume(words: list[str]) -> int:
-    """Run `lossforge resume RUN`."""
-    if words in (["-h"], ["--help"]):
-        print("usage: lossforge resume RUN\n\nGo on with the interrupted run in the folder RUN.")
-        return 0
-    require(len(words) == 1, "say which run to go on with: lossforge resume RUN")
-    return _run(RunFolder.open(Path(words[0])))
+    out = options.out or free_folder(f"{name}-{task.name}-{options.seed}")
+    folder = RunFolder.create(out, config, overwrite=options.overwrite)
+    return conclude(folder, carry_out, print_report)
 
 
 def _parse(method: type[MethodT], words: list[str]) -> SearchOptions[MethodT]:
@@ -107,32 +105,12 @@ def _parse(method: type[MethodT], words: list[str]) -> SearchOptions[MethodT]:
     )
 
 
-def _run(folder: RunFolder) -> int:
-    """Run or continue what the folder's configuration asks for, and report."""
-    if folder.result is None:
-        try:
-            _carry_out(folder)
-        except KeyboardInterrupt:
-            print(
-                f"lossforge: interrupted; go on with: lossforge resume {folder.path}",
-                file=sys.stderr,
-            )
-            raise
-    assert folder.result is not None
-    print_report(folder.result, folder.path)
-    return 0
-
-
-def _carry_out(folder: RunFolder) -> None:
+def carry_out(folder: RunFolder) -> None:
+    """Run the search that the folder's configuration asks for, from where it stands."""
     config = _checked(folder.config, folder.path)
     method = METHODS[config["method"]].from_settings(config["settings"])
     comparison = Comparison(**config["comparison"])
-    task = load(config["task"], device=config["device"])
-    if task.fingerprint() != config["data"]:
-        raise RunError(
-            f"the data of {config['task']} have changed since {folder.path} was begun; "
-            "restore them or start anew"
-        )
+    task = load_unchanged(config["task"], config["device"], config["data"], folder.path)
     seed, (problem,) = config["seed"], pose(task, config["model"])
     with Narrator(method, config, folder.path) as narrator:
         found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))
@@ -145,38 +123,7 @@ def _carry_out(folder: RunFolder) -> None:
 
 def _checked(config: State, path: Path) -> State:
     """Return the configuration if it is whole."""
-    needed = {
-        "command",
-        "method",
-        "task",
-        "model",
-        "seed",
-        "device",
-        "settings",
-        "comparison",
-        "data",
-    }
-    if missing := needed - set(config):
-        raise FileFormatError(f"{path}/config.json is damaged: {min(missing)} is missing")
+    require_fields(config, FIELDS, path)
     if config["method"] not in METHODS:
         raise unknown_name("method", str(config["method"]), METHODS)
     return config
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from None
-    return device
-
-
-def _free_folder(name: str) -> Path:
-    """Return the first of runs/NAME, runs/NAME-2, ... that does not exist."""
-    first = Path("runs") / re.sub(r"[^\w.-]+", "_", name)
-    candidates = chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2)))
-    return next(path for path in candidates if not path.exists())

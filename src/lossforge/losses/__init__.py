@@ -1,5 +1,6 @@
 """What is learned: loss functions, called as ``loss(outputs, targets)``."""
 
+from lossforge.losses.fused_linear import sparse_lsr_linear
 from lossforge.losses.handcrafted import (
     HANDCRAFTED,
     Absolute,
@@ -8,6 +9,7 @@ from lossforge.losses.handcrafted import (
     Handcrafted,
     Huber,
     LabelSmoothing,
+    SparseLSR,
     Squared,
     default_loss,
 )
@@ -19,6 +21,7 @@ from lossforge.losses.population import (
     SymbolicPopulation,
     as_population,
 )
+from lossforge.losses.sparse_lsr import sparse_lsr
 from lossforge.losses.storage import load, save
 from lossforge.losses.symbolic import SymbolicLoss
 from lossforge.losses.taylor import taylor_loss
@@ -40,6 +43,7 @@ __all__ = [
     "ModulePopulation",
     "NeuralLoss",
     "Reduction",
+    "SparseLSR",
     "Squared",
     "SymbolicLoss",
     "SymbolicPopulation",
@@ -47,5 +51,7 @@ __all__ = [
     "default_loss",
     "load",
     "save",
+    "sparse_lsr",
+    "sparse_lsr_linear",
     "taylor_loss",
 ]

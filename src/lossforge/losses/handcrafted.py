@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
 from lossforge.losses.preparation import encode_targets, full_precision
+from lossforge.losses.sparse_lsr import IGNORED, sparse_lsr
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
 
@@ -26,7 +27,6 @@ class Handcrafted(Loss, ABC):
         """Return the loss's own numbers by name; none by default."""
         return {}
 
-    @final
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data."""
         return {"type": self.name, **self.options()}
@@ -45,16 +45,19 @@ class _Classification(Handcrafted, ABC):
 
     @final
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        outputs = full_precision(outputs)
-        if outputs.shape[1] == 1:
-            y = encode_targets(targets, outputs, "classification")
-            targets = torch.cat([1 - y, y], dim=1)
-            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=1)
-        return self.from_logits(outputs, targets)
+        return self.from_logits(*_with_two_logits(full_precision(outputs), targets))
 
     @abstractmethod
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example for at least two logits [B, C, ...]."""
+
+
+def _with_two_logits(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    if outputs.dim() == 1 or outputs.shape[1] != 1:
+        return outputs, targets
+    y = encode_targets(targets, outputs, "classification")
+    zero = torch.zeros_like(outputs)
+    return torch.cat([zero, outputs], dim=1), torch.cat([1 - y, y], dim=1)
 
 
 @final
@@ -95,6 +98,65 @@ class LabelSmoothing(_Classification):
 
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(logits, targets, reduction="none", label_smoothing=self.smoothing)
+
+
+@final
+class SparseLSR(_Classification):
+    """Label smoothing by way of the target's probability alone; a drop-in for CrossEntropyLoss.
+
+    Source: thesis, ch. 5; see `lossforge.losses.sparse_lsr`, which it calls.
+
+    Args:
+        smoothing: the share given to all classes alike, from 0 (cross-entropy) to 1.
+        weight: of each class, [C]; the mean is then weighted.
+        ignore_index: a label that does not count; of no effect on a single output.
+        reduction: as in PyTorch.
+
+    Examples:
+        >>> logits = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+        >>> SparseLSR(0.1)(logits, torch.tensor([0, 1]))
+        tensor(0.2809)
+    """
+
+    name = "sparse_lsr"
+
+    def __init__(
+        self,
+        smoothing: float = 0.1,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORED,
+        reduction: Reduction = "mean",
+    ):
+        super().__init__(reduction)
+        require_in_range("smoothing", smoothing, 0, 1)
+        self.smoothing, self.ignore_index = smoothing, ignore_index
+        self.weight: Tensor | None
+        self.register_buffer("weight", weight)
+
+    def options(self) -> dict[str, float]:
+        return {"smoothing": self.smoothing}
+
+    def definition(self) -> dict[str, object]:
+        weight = {} if self.weight is None else {"weight": self.weight.tolist()}
+        ignored = {} if self.ignore_index == IGNORED else {"ignore_index": self.ignore_index}
+        return {**super().definition(), **weight, **ignored}
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self._reduced(*_with_two_logits(outputs, targets), self.reduction)
+
+    def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return self._reduced(logits, targets, "none")
+
+    def _reduced(self, logits: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+        return sparse_lsr(
+            logits,
+            targets,
+            self.smoothing,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=reduction,
+        )
 
 
 @final
@@ -189,7 +251,8 @@ class Huber(_Regression):
 
 
 HANDCRAFTED: dict[str, type[Handcrafted]] = {
-    loss.name: loss for loss in (CrossEntropy, LabelSmoothing, Focal, Squared, Absolute, Huber)
+    loss.name: loss
+    for loss in (CrossEntropy, LabelSmoothing, SparseLSR, Focal, Squared, Absolute, Huber)
 }
 
 

@@ -1,33 +1,70 @@
-"""The log-odds against the target, log((1 - p_t) / p_t), and their derivative, kept in one tensor.
+"""The log-odds against the target, and the loss that they decide, in one pass over the logits.
 
-With z the logits, the log-odds are r = log sum_{j≠t} exp(z_j) - z_t. A loss that needs only the
-target's probability is a function of r: log p_t = -softplus(r) and log(1 - p_t) = -softplus(-r).
-Neither loses digits when p_t rounds to 0 or 1, because the difference 1 - p_t is never formed.
+With z the logits, r = log sum_{j≠t} exp(z_j) - z_t = log((1 - p_t) / p_t), so that
+log p_t = -softplus(r) and log(1 - p_t) = -softplus(-r): no digits are lost where p_t rounds to 0
+or 1, because 1 - p_t is summed from the other classes and never taken as a difference.
+With q the softmax over the classes other than t, dr/dz_t = -1 and dr/dz_j = q_j.
 """
 
+import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 Triple = tuple[Tensor, Tensor, Tensor]
 
-# Up to e^±60, products of probabilities are exact to the last digits in single precision, too.
+# Up to odds of e^±60, single precision holds the probabilities, and their parts, in full.
 FAR = 60.0
+# From here on, softplus(r) is r to the last digit of double precision.
+LINEAR = 50.0
+
+
+def weighted_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor, share: float, *, add: bool
+) -> Tensor:
+    """Return weights · `loss_of_odds`, [B, ...], or with `add` the sum of them.
+
+    One tensor of the logits' size is kept for the derivatives, as by cross-entropy.
+
+    Args:
+        logits: [B, C, ...] with C ≥ 2, in single or double precision.
+        labels: the targets t, [B, ...].
+        weights: of the labels, [B, ...].
+        share: b of `loss_of_odds`.
+        add: whether to sum.
+    """
+    if _must_be_composed():
+        values = loss_of_odds(_composed_odds(logits, labels), share, logits.shape[1]) * weights
+        return values.sum() if add else values
+    rows = labels.unsqueeze(1), weights.unsqueeze(1)
+    loss, _, _ = _WeightedLoss.apply(logits, *rows, share, add)  # type: ignore[no-untyped-call]
+    return loss if add else loss.squeeze(1)  # type: ignore[no-any-return]
+
+
+def loss_of_odds(odds: Tensor, share: float, classes: int) -> Tensor:
+    """Return -(1 - b)·log p_t - b·log((1 - p_t) / (C - 1)) = softplus(r) - b·(r - log(C - 1)).
+
+    Args:
+        odds: r, of any shape.
+        share: b, what the non-target classes have of the target distribution.
+        classes: C.
+    """
+    above_line = F.softplus(odds, threshold=LINEAR)
+    return torch.sub(above_line, odds, alpha=share) + share * math.log(classes - 1)
 
 
 def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return log((1 - p_t) / p_t) of the labels' classes t, differentiable twice.
-
-    dr/dz_j = q_j for j ≠ t and dr/dz_t = -1, where q is the softmax over the classes other than t.
-    One tensor of the logits' size is kept for the backward pass: q up to a factor per row.
+    """Return r = log((1 - p_t) / p_t) for the labels' classes t, differentiable twice.
 
     Args:
-        logits: [B, C, ...] with C ≥ 2, single or double precision; -inf masks a class.
+        logits: [B, C, ...] with C ≥ 2, in single or double precision; -inf masks a class.
         labels: [B, ...], int64.
 
     Returns:
-        [B, ...]; +inf where the target is masked, the lowest finite number where all others are.
+        [B, ...]; the largest or lowest finite number where p_t is exactly 0 or 1.
 
     Examples:
         >>> log_odds_against(torch.zeros(1, 4), torch.tensor([2])).exp()
@@ -35,7 +72,11 @@ def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
         >>> log_odds_against(torch.tensor([[2e4, 0.0, -1e4]]), torch.tensor([0]))
         tensor([-20000.])
     """
-    odds, *_ = _LogOdds.apply(logits, labels.unsqueeze(1))
+    if _must_be_composed():
+        return _composed_odds(logits, labels)
+    unused = logits.new_zeros(())
+    rows = labels.unsqueeze(1), unused
+    _, odds, _ = _WeightedLoss.apply(logits, *rows, 0.0, False)  # type: ignore[no-untyped-call]
     return odds.squeeze(1)  # type: ignore[no-any-return]
 
 
@@ -50,75 +91,85 @@ def log_odds_against_each(logits: Tensor) -> Tensor:
     return odds.scatter(1, top.unsqueeze(1), log_odds_against(logits, top).unsqueeze(1))
 
 
-class _LogOdds(torch.autograd.Function):
-    """r, and the tensors that q is the quotient of, which the second derivative goes through.
+def _must_be_composed() -> bool:
+    """Return whether only PyTorch's own operations will do: compiling, vmap, forward mode."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
 
-    The factor `total` counts as constant and `shares` as changing like total · q: only their
-    quotient is used, and so q = shares / total has its true derivative.
+
+def _composed_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    labels = labels.unsqueeze(1)
+    rest = logits.scatter(1, labels, -torch.inf)
+    return rest.logsumexp(1) - logits.gather(1, labels).squeeze(1)
+
+
+class _WeightedLoss(torch.autograd.Function):
+    """The loss, r, and `shares`, from which the derivatives are made.
+
+    Of a row, `shares` holds total · q, and -total at the target: slope / total · shares is the
+    gradient for dL/dr = slope. It is a result only so that it can be differentiated in its turn;
+    there `total` counts as constant and q as what changes, and since only shares / total is used,
+    the second derivative is the true one.
     """
 
     @staticmethod
-    def forward(logits: Tensor, labels: Tensor) -> Triple:
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor, share: float, add: bool
+    ) -> Triple:
         shares = logits.softmax(1)
         target = shares.gather(1, labels)
         shares.scatter_(1, labels, 0.0)
         total = shares.sum(1, keepdim=True)
         odds = (total / target).log_()
-        exact = odds.abs() <= FAR
-        if not bool(exact.all()):
-            _repair(~exact.squeeze(1), logits, labels, (odds, shares, total))
-        return odds, shares, total
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Triple) -> None:
-        _, labels = inputs
-        _, shares, total = output
+        if _all_near(odds):
+            # (sigmoid(r) - share) · weights / total, because sigmoid(r) is total here.
+            factor = torch.addcdiv(weights, weights, total, value=-share)
+        else:
+            _repair(logits, labels, (odds, shares, total))
+            factor = (odds.sigmoid() - share) * weights / total
+        shares.scatter_(1, labels, -total)
+        terms = loss_of_odds(odds, share, logits.shape[1]).mul_(weights)
+        ctx.share = share
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(total)
-        ctx.save_for_backward(labels, shares, total)
-        ctx.save_for_forward(labels, shares, total)
+        ctx.save_for_backward(weights, odds, shares, total, factor)
+        return terms.sum() if add else terms, odds, shares
 
     @staticmethod
     def backward(
-        ctx: Any, slope: Tensor | None, slope_of_shares: Tensor | None, _: None
-    ) -> tuple[Tensor | None, None]:
-        labels, shares, total = ctx.saved_tensors
-        gradient = None
-        if slope is not None:
-            gradient = (shares * (slope / total)).scatter_(1, labels, -slope)
-        if slope_of_shares is not None:
-            moved = shares * slope_of_shares
-            second = moved - shares * (moved.sum(1, keepdim=True) / total)
-            gradient = second if gradient is None else gradient + second
-        return gradient, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor, None]:
-        labels, shares, total = ctx.saved_tensors
-        mean = (shares * tangent).sum(1, keepdim=True) / total
-        return mean - tangent.gather(1, labels), shares * (tangent - mean), None
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int | None, int | None], logits: Tensor, labels: Tensor
-    ) -> tuple[Triple, tuple[int, int, int]]:
-        size = info.batch_size
-        flat = [
-            (x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)).flatten(0, 1)
-            for x, dim in zip((logits, labels), in_dims, strict=True)
-        ]
-        odds, shares, total = (x.unflatten(0, (size, -1)) for x in _LogOdds.apply(*flat))
-        return (odds, shares, total), (0, 0, 0)
+        ctx: Any, to_loss: Tensor | None, to_odds: Tensor | None, to_shares: Tensor | None
+    ) -> tuple[Tensor | None, None, None, None, None]:
+        weights, odds, shares, total, factor = ctx.saved_tensors
+        parts = []
+        if to_loss is not None:
+            if torch.is_grad_enabled():
+                factor = (odds.sigmoid() - ctx.share) * weights / total
+            parts.append(shares * (factor * to_loss))
+        if to_odds is not None:
+            parts.append(shares * (to_odds / total))
+        if to_shares is not None:
+            others = shares.clamp_min(0.0)
+            moved = others * to_shares
+            parts.append(moved - others * (moved.sum(1, keepdim=True) / total))
+        return sum(parts[1:], parts[0]) if parts else None, None, None, None, None
 
 
-def _repair(far: Tensor, logits: Tensor, labels: Tensor, results: Triple) -> None:
+def _all_near(odds: Tensor) -> bool:
+    # The norm of nan is nan, which is not below anything; that of nothing is refused.
+    return odds.numel() == 0 or torch.linalg.vector_norm(odds, torch.inf).item() <= FAR
+
+
+def _repair(logits: Tensor, labels: Tensor, results: Triple) -> None:
     """Compute the rows anew, in place, where a probability underflows or nearly does."""
     odds, shares, total = (x.movedim(1, -1) for x in results)
-    rows, labels = logits.movedim(1, -1)[far], labels.movedim(1, -1)[far]
-    target = rows.gather(1, labels)
-    rows.scatter_(1, labels, -torch.inf)
-    lowest = torch.finfo(rows.dtype).min
-    odds[far] = (rows.logsumexp(1, keepdim=True) - target).clamp_min(lowest)
+    far = ~(odds.abs() <= FAR).squeeze(-1)
+    rows, targets = logits.movedim(1, -1)[far], labels.movedim(1, -1)[far]
+    target = rows.gather(1, targets)
+    rows.scatter_(1, targets, -torch.inf)
+    limits = torch.finfo(rows.dtype)
+    odds[far] = (rows.logsumexp(1, keepdim=True) - target).clamp(limits.min, limits.max)
     # Where all but the target are masked there are no shares, and nothing to move.
     shares[far] = rows.softmax(1).nan_to_num(0.0)
     total[far] = 1.0

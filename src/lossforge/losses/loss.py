@@ -12,6 +12,14 @@ from lossforge.validation import require
 Reduction = Literal["mean", "sum", "none"]
 
 
+def require_reduction(reduction: str) -> None:
+    """Raise `ConfigurationError` unless the reduction is one of PyTorch's."""
+    require(
+        reduction in ("mean", "sum", "none"),
+        f"reduction must be mean, sum or none, not {reduction!r}",
+    )
+
+
 class Loss(nn.Module, ABC):
     """A loss, called as ``loss(outputs, targets)``.
 
@@ -26,10 +34,7 @@ class Loss(nn.Module, ABC):
             kind in ("classification", "regression"),
             f"kind must be classification or regression, not {kind!r}",
         )
-        require(
-            reduction in ("mean", "sum", "none"),
-            f"reduction must be mean, sum or none, not {reduction!r}",
-        )
+        require_reduction(reduction)
         self.kind: Kind = kind
         self.reduction: Reduction = reduction
 

@@ -17,15 +17,19 @@ and from dr/dz_t = -1 and dr/dz_j = q_j, the softmax over the classes other than
 which is cross-entropy's gradient for the target distribution (1 - b) on t and b·q on the others.
 """
 
-import math
+from typing import assert_never
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
-from lossforge.losses.log_odds import log_odds_against, log_odds_against_each
-from lossforge.losses.loss import Reduction
+from lossforge.errors import DataError
+from lossforge.losses.log_odds import log_odds_against_each, loss_of_odds, weighted_loss
+from lossforge.losses.loss import Reduction, require_reduction
 from lossforge.losses.preparation import full_precision
 from lossforge.validation import require_in_range
+
+# PyTorch's default label that does not count.
+IGNORED = -100
 
 
 def sparse_lsr(
@@ -34,7 +38,7 @@ def sparse_lsr(
     smoothing: float = 0.1,
     *,
     weight: Tensor | None = None,
-    ignore_index: int = -100,
+    ignore_index: int = IGNORED,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Return the sparse label-smoothing loss; a drop-in for `torch.nn.functional.cross_entropy`.
@@ -58,13 +62,14 @@ def sparse_lsr(
         DataError: the shapes do not fit each other.
 
     Examples:
-        >>> import torch
+        >>> import torch.nn.functional as F
         >>> logits, labels = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
         >>> torch.isclose(sparse_lsr(logits, labels, 0.2),
         ...     F.cross_entropy(logits, labels, label_smoothing=0.2))
         tensor(True)
     """
     require_in_range("smoothing", smoothing, 0, 1)
+    require_reduction(reduction)
     if outputs.dim() == 1:
         outputs, targets = outputs.unsqueeze(0), targets.unsqueeze(0)
         batched = sparse_lsr(
@@ -76,29 +81,56 @@ def sparse_lsr(
             reduction=reduction,
         )
         return batched.squeeze(0)
-    check_shapes(outputs, targets)
-    logits = full_precision(outputs)
-    if targets.shape == outputs.shape:
-        values = from_odds(log_odds_against_each(logits), smoothing, logits.shape[1])
-        shares = targets if weight is None else targets * along_classes(weight, targets)
-        return reduce((shares * values).sum(1), None, reduction)
+    _check_shapes(outputs, targets, weight)
+    logits, classes = full_precision(outputs), outputs.shape[1]
+    share = smoothing * (classes - 1) / classes
+    if targets.is_floating_point():
+        shares = targets if weight is None else targets * _along_classes(weight, targets)
+        values = loss_of_odds(log_odds_against_each(logits), share, classes)
+        return _reduced((shares * values).sum(1), reduction)
+    labels, weights = counted_labels(targets, weight, ignore_index, reduction, logits.dtype)
+    return weighted_loss(logits, labels, weights, share, add=reduction != "none")
+
+
+def counted_labels(
+    targets: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: Reduction,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Return the labels, class 0 where they do not count, and what each counts in the reduction."""
     counted = targets != ignore_index
     labels = targets.where(counted, 0)
-    values = from_odds(log_odds_against(logits, labels), smoothing, logits.shape[1])
-    return reduce(values, counted if weight is None else counted * weight[labels], reduction)
+    weights = counted.to(dtype) if weight is None else counted * weight[labels].to(dtype)
+    return labels, weights / weights.sum() if reduction == "mean" else weights
 
 
-def from_odds(odds: Tensor, smoothing: float, classes: int) -> Tensor:
-    """Return the loss of the log-odds against the target, shaped like them."""
-    share = smoothing * (classes - 1) / classes
-    values = F.binary_cross_entropy_with_logits(
-        odds, odds.new_full((1,), share).expand_as(odds), reduction="none"
-    )
-    return values + share * math.log(classes - 1)
-
-
-def reduce(values: Tensor, weights: Tensor | None, reduction: Reduction) -> Tensor:
-    """Return the values times their weights, reduced; the mean is by the weights' sum."""
+def _reduced(values: Tensor, reduction: Reduction) -> Tensor:
     match reduction:
-        case _ if weights is None:
-            return
+        case "mean":
+            return values.mean()
+        case "sum":
+            return values.sum()
+        case "none":
+            return values
+    assert_never(reduction)
+
+
+def _check_shapes(outputs: Tensor, targets: Tensor, weight: Tensor | None) -> None:
+    shape, classes = tuple(outputs.shape), outputs.shape[1]
+    if classes < 2:
+        raise DataError(f"outputs of shape {shape} have one class; give logits of two or more")
+    labels = shape[:1] + shape[2:]
+    floating = targets.is_floating_point()
+    if tuple(targets.shape) != (shape if floating else labels):
+        raise DataError(
+            f"targets of shape {tuple(targets.shape)} do not fit outputs of shape {shape}; give "
+            f"integer labels of shape {labels} or probabilities of the outputs' shape"
+        )
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise DataError(f"weight of shape {tuple(weight.shape)} must hold {classes}, one a class")
+
+
+def _along_classes(weight: Tensor, targets: Tensor) -> Tensor:
+    return weight.view(-1, *[1] * (targets.dim() - 2))

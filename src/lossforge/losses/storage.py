@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 from lossforge.errors import FileFormatError, LossforgeError
 from lossforge.files import read_json, write_atomically, write_json
 from lossforge.losses.expression import parse
-from lossforge.losses.handcrafted import HANDCRAFTED
+from lossforge.losses.handcrafted import HANDCRAFTED, SparseLSR
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
 from lossforge.losses.symbolic import SymbolicLoss
@@ -154,8 +155,16 @@ def _handcrafted(name: str) -> Callable[[dict[str, object], Reduction], Loss]:
     return build
 
 
+def _sparse_lsr(fields: dict[str, object], reduction: Reduction) -> Loss:
+    if "weight" in fields:
+        fields["weight"] = torch.tensor(fields["weight"], dtype=torch.float)
+    loss: Callable[..., Loss] = SparseLSR
+    return loss(**fields, reduction=reduction)
+
+
 _BUILDERS: dict[str, Callable[[dict[str, object], Reduction], Loss]] = {
     "symbolic": _symbolic,
     "neural": _neural,
     **{name: _handcrafted(name) for name in HANDCRAFTED},
+    "sparse_lsr": _sparse_lsr,
 }

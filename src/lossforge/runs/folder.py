@@ -1,8 +1,8 @@
 """A run on disk: what it was asked, how it went, where it can go on, and what it found.
 
-``config.json`` is what was asked, ``checkpoint.json`` what a resumed run needs, ``history.jsonl``
-a line a generation, ``loss.json`` the loss and ``result.json`` how it fared. Each is written whole
-or not at all.
+``config.json`` is what was asked, ``checkpoint.json`` what a resumed run needs (tensors are in
+``checkpoint.pt``), ``history.jsonl`` a line a generation, ``loss.json`` the loss and
+``result.json`` how it fared. Each is written whole or not at all.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from lossforge.losses import Loss, save
 from lossforge.methods import State
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
-LOSS, RESULT = "loss.json", "result.json"
+LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
 
 
 @final
@@ -48,7 +48,7 @@ class RunFolder:
         """
         check_free(path, overwrite=overwrite)
         run = cls(path)
-        for name in (CHECKPOINT, HISTORY, LOSS, RESULT):
+        for name in (CHECKPOINT, HISTORY, LOSS, RESULT, TENSORS):
             run._file(name).unlink(missing_ok=True)
         write_json(run._file(CONFIG), config)
         return run
@@ -99,8 +99,24 @@ class RunFolder:
         self.history = [*self.history, entry | {"seconds": round(self.seconds, 3)}]
         content = {"seconds": self.seconds, "history": self.history, "state": state}
         write_json(self._file(CHECKPOINT), {"checksum": _checksum(content), "content": content})
-        lines = "".join(json.dumps(line) + "\n" for line in self.history)
-        write_atomically(self._file(HISTORY), lines)
+        self._write_history(self.history)
+
+    def checkpoint_bytes(self, state: bytes, history: list[State]) -> None:
+        """Write the state to resume from where it is tensors, and the whole history."""
+        write_atomically(self._file(TENSORS), state)
+        content = {"seconds": self.seconds, "history": history, "state": {}}
+        write_json(self._file(CHECKPOINT), {"checksum": _checksum(content), "content": content})
+        self._write_history(history)
+
+    def restore_bytes(self) -> bytes | None:
+        """Return the last checkpoint's tensors, None where there are none.
+
+        Raises:
+            FileFormatError: the checkpoint is damaged.
+        """
+        if self.restore() is None or not self._file(TENSORS).exists():
+            return None
+        return self._file(TENSORS).read_bytes()
 
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
@@ -114,6 +130,11 @@ class RunFolder:
     def result(self) -> State | None:
         """What came of the run, None while it has not ended."""
         return read_json(self._file(RESULT)) if self._file(RESULT).exists() else None
+
+    def _write_history(self, history: list[State]) -> None:
+        self.history = history
+        lines = "".join(json.dumps(line) + "\n" for line in history)
+        write_atomically(self._file(HISTORY), lines)
 
     def _file(self, name: str) -> Path:
         return self.path / name

@@ -1,0 +1,56 @@
+"""Training curves: the metric on validation data by steps, mean and range over the seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from lossforge.analysis.grid import Line
+
+STYLES = ("-", "--", "-.", ":")
+MARKERS = "osD^v<>P*X"
+
+
+def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> None:
+    """Write the curves of one task and network as PNG and SVG.
+
+    Args:
+        title: of the plot.
+        metric: its name.
+        lines: entries, one curve each.
+        path: of the files, without ending.
+    """
+    # The object interface draws without a display and leaves no global state behind.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, line in enumerate(lines):
+        curves = [outcome.curve for outcome in line.outcomes if outcome.failure is None]
+        steps = sorted(set.intersection(*(set(dict(c)) for c in curves))) if curves else []
+        if not steps:
+            continue
+        values = [[dict(curve)[step] for curve in curves] for step in steps]
+        (drawn,) = axes.plot(
+            steps,
+            [fmean(at) for at in values],
+            STYLES[index % len(STYLES)],
+            marker=MARKERS[index % len(MARKERS)],
+            markevery=max(1, len(steps) // 8),
+            markersize=4,
+            label=line.name,
+        )
+        low, high = [min(at) for at in values], [max(at) for at in values]
+        axes.fill_between(steps, low, high, alpha=0.15, color=drawn.get_color(), linewidth=0)
+    axes.set(title=title, xlabel="training step", ylabel=f"{metric} on validation data")
+    axes.set_yscale("log" if _all_positive(lines) else "linear")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")
+    for ending in ("png", "svg"):
+        figure.savefig(path.with_suffix(f".{ending}"), dpi=150)
+
+
+def _all_positive(lines: Sequence[Line]) -> bool:
+    looks = (look for line in lines for outcome in line.outcomes for look in outcome.curve)
+    return all(score > 0 for _, score in looks)

@@ -1,0 +1,53 @@
+"""A loss by what a person calls it: a handcrafted one with options, or where it was saved."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses.handcrafted import HANDCRAFTED, Handcrafted
+from lossforge.losses.loss import Loss
+from lossforge.losses.storage import load
+from lossforge.specs import parse_spec
+from lossforge.tasks.task import Kind
+
+
+def named(text: str, kind: Kind | None = None) -> Loss:
+    """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
+
+    Args:
+        text: a name, a loss file, or the folder of the run that found it.
+        kind: what it shall serve; any where None.
+
+    Raises:
+        UnknownNameError: no loss has that name, and there is no such file.
+        ConfigurationError: an option is wrong, or the loss is of the other kind.
+        FileFormatError: the file is damaged.
+
+    Examples:
+        >>> print(named("huber:delta=0.5"))
+        huber:delta=0.5
+        >>> named("mse", "classification")
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.ConfigurationError: mse is a loss for regression, not classification
+    """
+    loss = _find(text)
+    if kind is not None and loss.kind != kind:
+        raise ConfigurationError(f"{text} is a loss for {loss.kind}, not {kind}")
+    return loss
+
+
+def _find(text: str) -> Loss:
+    if Path(text).exists():
+        return load(text)
+    name, options = parse_spec(text)
+    if name not in HANDCRAFTED:
+        raise unknown_name("loss or file", text, HANDCRAFTED)
+    make: Callable[..., Handcrafted] = HANDCRAFTED[name]
+    try:
+        return make(**{option: float(value) for option, value in options.items()})
+    except TypeError:
+        known = ", ".join(make().options()) or "none"
+        raise ConfigurationError(f"{text}: the options of {name} are: {known}") from None
+    except ValueError:
+        raise ConfigurationError(f"{text}: an option of {name} is not a number") from None

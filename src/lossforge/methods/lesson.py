@@ -1,0 +1,122 @@
+"""Full training of a network under any loss: fixed, learned, or adapting while it trains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, final
+
+from torch import Tensor
+
+from lossforge.losses.named import named
+from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
+from lossforge.models import Model, initialize, resolve
+from lossforge.randomness import derive_seed, isolated_seed, torch_generator
+from lossforge.tasks import Batches, Task
+from lossforge.training.full import FixedLoss, FullTraining, Recipe
+from lossforge.training.online import Trainee
+
+AdaptOn = Literal["valid", "train"]
+
+
+@final
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is taught by.
+
+    Attributes:
+        loss: a name with options, the path of a saved loss, or "adalfl".
+        recipe: of the training.
+        adalfl: settings of the adaptive loss, where it is the one.
+        adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
+            anew.
+    """
+
+    loss: str
+    recipe: Recipe
+    adalfl: AdaLFL
+    adapt_on: AdaptOn = "valid"
+
+    def check(self, task: Task) -> None:
+        """Raise an error of ours if the loss does not exist or does not fit the task."""
+        if self.loss != AdaLFL.name:
+            named(self.loss, task.kind)
+
+    def begin(
+        self, task: Task, model: Model, seed: int, warmed: Callable[[int, int], None] | None
+    ) -> FullTraining:
+        """Return the training of a fresh network.
+
+        Args:
+            task: to learn.
+            model: the network.
+            seed: the same seed begins from the same weights under every loss.
+            warmed: hears of an adaptive loss's warm-up; None for a training to be restored, which
+                needs none.
+        """
+        module = initialize(resolve(model, task), derive_seed(seed, "initialization"))
+        trainee = self.recipe.make_trainee(module.to(task.device))
+        seed = derive_seed(seed, "training")
+        if self.loss != AdaLFL.name:
+            loss = named(self.loss, task.kind).to(task.device)
+            return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
+        teacher = _Adapting(self._attach(trainee, task, seed), task, self, seed)
+        if warmed is not None:
+            teacher.warm_up(warmed)
+        return FullTraining(self.recipe, task, trainee, teacher, seed)
+
+    def _attach(self, trainee: Trainee, task: Task, seed: int) -> AdaptiveTraining:
+        settings = replace(self.adalfl, clip_norm=self.recipe.clip_norm)
+        return settings.attach(
+            trainee.model,
+            trainee.optimizer,
+            task.kind,
+            task.outputs,
+            seed=derive_seed(seed, "loss"),
+            precision=trainee.precision,
+        )
+
+
+@final
+class _Adapting:
+    """The teacher whose loss adapts; it draws its validation batches itself."""
+
+    def __init__(self, adapt: AdaptiveTraining, task: Task, lesson: Lesson, seed: int):
+        self._adapt, self._task, self._seed = adapt, task, seed
+        self._size = lesson.recipe.batch_size
+        self._split = task.valid if lesson.adapt_on == "valid" else task.train
+        self._valid = self._stream("adapt")
+
+    def warm_up(self, progress: Callable[[int, int], None]) -> None:
+        """Learn the loss before training."""
+        train = Batches(self._task.train, self._size, torch_generator(self._seed, "warm up"))
+        with isolated_seed(derive_seed(self._seed, "warm up")):
+            self._adapt.warm_up(_Endless(train), _Endless(self._stream("warm up valid")), progress)
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Train for one step."""
+        self._adapt.step(batch, self._valid.draw())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` goes on from."""
+        return {"adapt": self._adapt.state_dict(), "valid": self._valid.state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self._adapt.load_state_dict(state["adapt"])
+        self._valid.restore(state["valid"])
+
+    def _stream(self, purpose: str) -> Batches:
+        return Batches(self._split, self._size, torch_generator(self._seed, purpose))
+
+
+@final
+class _Endless:
+    """A stream of batches as something to iterate over."""
+
+    def __init__(self, batches: Batches):
+        self._batches = batches
+
+    def __iter__(self) -> "_Endless":
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        return self._batches.draw()

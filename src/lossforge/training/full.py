@@ -1,0 +1,275 @@
+"""Full training of one network: a recipe, checks on validation data, the best weights, the test.
+
+The test data are looked at once, with the weights that did best on validation data.
+"""
+
+import io
+import math
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from lossforge.errors import DataError
+from lossforge.losses.loss import Loss
+from lossforge.randomness import derive_seed, isolated_seed, torch_generator
+from lossforge.tasks import Batches, Split, Task
+from lossforge.training.metrics import metric_per_example
+from lossforge.training.online import Mirror, Trainee, plain_step
+from lossforge.validation import require, require_in_range
+
+EVALUATION_ROWS = 1024
+
+Progress = Callable[[str, int, int], None]
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained in full."""
+
+    steps: int = 10_000
+    """steps of training"""
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    """optimizer of the network"""
+    learning_rate: float = 0.01
+    """its step size"""
+    momentum: float = 0.9
+    """SGD's momentum"""
+    nesterov: bool = True
+    """Nesterov's form of momentum"""
+    weight_decay: float = 5e-4
+    """L2 penalty; decoupled with adamw"""
+    batch_size: int = 128
+    """rows of a batch; a smaller task gives all its rows"""
+    schedule: Literal["constant", "cosine", "multistep"] = "constant"
+    """of the step size"""
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    """shares of the steps after which a multistep schedule lowers the step size"""
+    decay: float = 0.1
+    """by which it does"""
+    check_every: int = 250
+    """steps between looks at the validation data"""
+    patience: int = 0
+    """looks without improvement after which training stops; 0 never stops early"""
+    keep_best: bool = True
+    """test the weights that did best on validation data; else the last"""
+    clip_norm: float | None = None
+    """greatest norm of the gradient"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 trains in mixed precision, which pays on a GPU"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "check_every"):
+            require_in_range(name, getattr(self, name), 1)
+        require_in_range("learning_rate", self.learning_rate, 0, exclude_low=True)
+        for name in ("weight_decay", "patience", "decay"):
+            require_in_range(name, getattr(self, name), 0)
+        require_in_range("momentum", self.momentum, 0, 1)
+        require(
+            not (self.nesterov and self.optimizer == "sgd") or self.momentum > 0,
+            "nesterov needs a momentum above 0; set momentum or pass --no-nesterov",
+        )
+        for milestone in self.milestones:
+            require_in_range("milestones", milestone, 0, 1)
+        if self.clip_norm is not None:
+            require_in_range("clip_norm", self.clip_norm, 0, exclude_low=True)
+
+    def rate(self, step: int) -> float:
+        """Return the step size of a step, the first being 0."""
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        if self.schedule == "multistep":
+            passed = sum(step >= share * self.steps for share in self.milestones)
+            return float(self.learning_rate * self.decay**passed)
+        return self.learning_rate
+
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer before its first step."""
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                parameters,
+                self.learning_rate,
+                self.momentum,
+                nesterov=self.nesterov,
+                weight_decay=self.weight_decay,
+            )
+        rule = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+        return rule(parameters, self.learning_rate, weight_decay=self.weight_decay)
+
+    def make_trainee(self, module: nn.Module) -> Trainee:
+        """Return a network with its optimizer."""
+        optimizer = self.make_optimizer(p for p in module.parameters() if p.requires_grad)
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        return Trainee(module, optimizer, Mirror(optimizer), self.clip_norm, precision)
+
+
+class Teacher(Protocol):
+    """What gives a network its steps: a loss, fixed or adapting."""
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Train for one step."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` goes on from."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+
+
+@final
+class FixedLoss:
+    """The teacher that holds on to one loss."""
+
+    def __init__(self, trainee: Trainee, loss: Loss):
+        self._trainee, self._loss = trainee, loss
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Train for one step."""
+        plain_step(self._trainee, self._loss, *batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: the loss stays as it is."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Do nothing."""
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """How a network fared.
+
+    Attributes:
+        valid: the metric on validation data; infinity where training diverged.
+        test: the metric on test data, likewise.
+        step: at which the tested weights were reached.
+        curve: (step, metric on validation data) of every look.
+        failure: why training broke off; None where it did not.
+    """
+
+    valid: float
+    test: float
+    step: int
+    curve: tuple[tuple[int, float], ...]
+    failure: str | None = None
+
+
+@final
+class FullTraining:
+    """One network in training.
+
+    Args:
+        recipe: how it is trained.
+        task: what it learns.
+        trainee: the network with its optimizer.
+        teacher: gives it its steps.
+        seed: of batches and of what the network draws itself.
+    """
+
+    def __init__(self, recipe: Recipe, task: Task, trainee: Trainee, teacher: Teacher, seed: int):
+        self._recipe, self._task, self._teacher = recipe, task, teacher
+        self._trainee, self._seed = trainee, seed
+        self._batches = Batches(task.train, recipe.batch_size, torch_generator(seed, "batches"))
+        self._best: dict[str, Tensor] = {}
+        self._curve: list[tuple[int, float]] = []
+        self._step = 0
+
+    def run(self, checkpoint: Callable[[], None], progress: Progress) -> Outcome:
+        """Train to the end, look at the test data and return how it went.
+
+        Args:
+            checkpoint: called after every look at the validation data.
+            progress: hears how many steps are done, and how many there are.
+        """
+        try:
+            while self._step < self._recipe.steps and not self._is_exhausted():
+                self._train_until_next_look(progress)
+                self._look()
+                checkpoint()
+        except DataError as error:
+            return Outcome(math.inf, math.inf, self._step, tuple(self._curve), str(error))
+        return self._outcome()
+
+    def state(self) -> bytes:
+        """Return what `restore` goes on from."""
+        content = io.BytesIO()
+        state = {
+            "model": self._trainee.model.state_dict(),
+            "optimizer": self._trainee.optimizer.state_dict(),
+            "teacher": self._teacher.state_dict(),
+            "batches": self._batches.state(),
+            "best": self._best,
+            "curve": self._curve,
+            "step": self._step,
+        }
+        torch.save(state, content)
+        return content.getvalue()
+
+    def restore(self, content: bytes) -> None:
+        """Go on from where `state` was taken; nothing in it is executed."""
+        state = torch.load(io.BytesIO(content), self._task.device, weights_only=True)
+        self._trainee.model.load_state_dict(state["model"])
+        self._trainee.optimizer.load_state_dict(state["optimizer"])
+        self._teacher.load_state_dict(state["teacher"])
+        self._batches.restore(state["batches"])
+        self._best, self._curve, self._step = state["best"], state["curve"], state["step"]
+
+    @property
+    def curve(self) -> tuple[tuple[int, float], ...]:
+        """(step, metric on validation data) of every look so far."""
+        return tuple(self._curve)
+
+    def _train_until_next_look(self, progress: Progress) -> None:
+        recipe = self._recipe
+        end = min(recipe.steps, (self._step // recipe.check_every + 1) * recipe.check_every)
+        self._trainee.model.train()
+        while self._step < end:
+            for group in self._trainee.optimizer.param_groups:
+                group["lr"] = recipe.rate(self._step)
+            with isolated_seed(derive_seed(self._seed, "network", self._step)):
+                self._teacher.step(self._batches.draw())
+            self._step += 1
+            progress("training", self._step, recipe.steps)
+
+    def _look(self) -> None:
+        score = evaluate(self._trainee, self._task.valid, self._task)
+        if not math.isfinite(score):
+            raise DataError(f"the metric is not finite at step {self._step}")
+        if not self._best or not self._recipe.keep_best or score < min(v for _, v in self._curve):
+            self._best = deepcopy(self._trainee.model.state_dict())
+        self._curve.append((self._step, score))
+
+    def _is_exhausted(self) -> bool:
+        scores = [score for _, score in self._curve]
+        if not self._recipe.patience or not scores:
+            return False
+        return len(scores) - 1 - scores.index(min(scores)) >= self._recipe.patience
+
+    def _outcome(self) -> Outcome:
+        model = self._trainee.model
+        last = model.state_dict()
+        model.load_state_dict(self._best or last)
+        step, valid = (
+            min(self._curve, key=lambda look: look[1])
+            if self._recipe.keep_best
+            else self._curve[-1]
+        )
+        test = evaluate(self._trainee, self._task.test, self._task)
+        return Outcome(valid, test, step, tuple(self._curve))
+
+
+@torch.no_grad()
+def evaluate(trainee: Trainee, split: Split, task: Task) -> float:
+    """Return the metric of a network on rows, in evaluation mode."""
+    trainee.model.eval()
+    parts = []
+    for start in range(0, len(split), EVALUATION_ROWS):
+        rows = slice(start, start + EVALUATION_ROWS)
+        outputs = trainee.outputs(None, split.inputs[rows])
+        parts.append(metric_per_example(outputs.float(), split.targets[rows], task.kind).double())
+    return float(torch.cat(parts).mean())
