@@ -24,7 +24,7 @@ from lossforge.validation import require, require_in_range
 
 Block = tuple[slice, slice, Tensor, tuple[Tensor, Tensor]]
 
-# Blocks of one matrix product have at most this many rows; more is not faster.
+# A block has at most this many rows: its matrix product is efficient then, and it stays wide.
 ROWS = 2048
 
 
@@ -38,7 +38,7 @@ def sparse_lsr_linear(
     class_weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: Reduction = "mean",
-    block_bytes: int = 32 * 2**20,
+    block_bytes: int = 8 * 2**20,
 ) -> Tensor:
     """Return ``sparse_lsr(linear(hidden, weight, bias), targets)`` in little memory.
 
@@ -54,7 +54,7 @@ def sparse_lsr_linear(
         class_weight: of each class, [C]; the mean is then weighted.
         ignore_index: a label that does not count.
         reduction: "mean" over what counts, "sum", or "none" for one number a label.
-        block_bytes: the size of one block of logits.
+        block_bytes: the size of one block of logits; 4 to 16 MiB were fastest on a CPU.
 
     Raises:
         ConfigurationError: smoothing, reduction or block_bytes is out of its range.

@@ -53,7 +53,7 @@ def loss_of_odds(odds: Tensor, share: float, classes: int) -> Tensor:
         classes: C.
     """
     above_line = F.softplus(odds, threshold=LINEAR)
-    return torch.sub(above_line, odds, alpha=share) + share * math.log(classes - 1)
+    return torch.sub(above_line, odds, alpha=share).add_(share * math.log(classes - 1))
 
 
 def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:

@@ -44,8 +44,9 @@ def sparse_lsr(
     """Return the sparse label-smoothing loss; a drop-in for `torch.nn.functional.cross_entropy`.
 
     The relative error is a few units in the last place for any logits, also where p_t rounds to 0
-    or 1. Derivatives of every order exist; beyond what is returned, one tensor of the outputs'
-    size is kept for them, as cross-entropy does.
+    or 1, and derivatives of every order exist. One tensor of the outputs' size is kept for them, as
+    by cross-entropy. Below some 100,000 logits, calling costs more than computing: about a quarter
+    more than PyTorch's label smoothing at the smallest sizes, while large ones take half as long.
 
     Args:
         outputs: logits, [C], [B, C] or [B, C, ...] with C ≥ 2. Half precision is computed in
