@@ -6,7 +6,7 @@ from importlib import import_module
 import torch
 
 from lossforge.errors import unknown_name
-from lossforge.tasks import tabular
+from lossforge.tasks import planted, tabular
 from lossforge.tasks.batches import Augment, Batches
 from lossforge.tasks.task import Kind, Split, Task
 
@@ -17,6 +17,10 @@ LOADERS: dict[str, Callable[[int], Task]] = {
     "diabetes": tabular.diabetes,
     "digits": tabular.digits,
     "iris": tabular.iris,
+    "planted_imbalance": planted.imbalance,
+    "planted_label_noise": planted.label_noise,
+    "planted_outliers": planted.outliers,
+    "planted_student_t": planted.student_t,
     "wine": tabular.wine,
 }
 

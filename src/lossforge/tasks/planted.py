@@ -1,0 +1,114 @@
+"""Tasks whose best loss is known not to be the default one: what any search should find out.
+
+Training rows are corrupted; validation and test rows are clean, so that a loss is judged by what
+it is for. Inputs are standard normal; regression targets are standardized by the clean function.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lossforge.randomness import torch_generator
+from lossforge.tasks.task import Kind, Split, Task
+
+ROWS = {"train": 600, "valid": 300, "test": 1000}
+FEATURES = 8
+CLASSES = 4
+
+KNOWN_BEST = {
+    "planted_student_t": "mae",
+    "planted_outliers": "mae",
+    "planted_label_noise": "label_smoothing:smoothing=0.9",
+    "planted_imbalance": "focal:gamma=4",
+}
+"""A loss that beats the default on each of the tasks; benchmarks/planted.py measures by how much"""
+
+Corruption = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""Maps inputs and clean targets of the training rows to what is learned from."""
+
+
+def student_t(split_seed: int) -> Task:
+    """Regression with Student-t noise of 2 degrees of freedom, whose variance is infinite."""
+
+    def corrupt(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        normal = torch.randn(y.shape, generator=generator)
+        # Half a chi-square of 2 degrees of freedom is exponential.
+        half = -torch.rand(y.shape, generator=generator).clamp_min(1e-12).log()
+        return x, y + 0.5 * normal / half.sqrt()
+
+    return _regression("planted_student_t", split_seed, corrupt)
+
+
+def outliers(split_seed: int) -> Task:
+    """Regression where a tenth of the targets lies far above the truth."""
+
+    def corrupt(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        hit = torch.rand(y.shape, generator=generator) < 0.1
+        noise = 0.1 * torch.randn(y.shape, generator=generator)
+        return x, y + noise + 10 * hit
+
+    return _regression("planted_outliers", split_seed, corrupt)
+
+
+def label_noise(split_seed: int) -> Task:
+    """Classification where a fifth of the labels is drawn at random."""
+
+    def corrupt(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        hit = torch.rand(y.shape, generator=generator) < 0.2
+        drawn = torch.randint(CLASSES, y.shape, generator=generator)
+        return x, torch.where(hit, drawn, y)
+
+    return _classification("planted_label_noise", split_seed, corrupt)
+
+
+def imbalance(split_seed: int) -> Task:
+    """Classification where one class has nine tenths of the training rows, and a fourth of others."""
+
+    def corrupt(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        kept = (y == 0) | (torch.rand(y.shape, generator=generator) < 1 / 27)
+        return x[kept], y[kept]
+
+    return _classification("planted_imbalance", split_seed, corrupt, more=3)
+
+
+def _regression(name: str, split_seed: int, corrupt: Corruption) -> Task:
+    weights = torch.randn(FEATURES, 3, generator=torch_generator(0, name))
+
+    def truth(x: Tensor) -> Tensor:
+        hidden = x @ weights / math.sqrt(FEATURES)
+        return (hidden[:, :1] + hidden[:, 1:2].tanh() * hidden[:, 2:]).float()
+
+    return _task(name, "regression", 1, split_seed, truth, corrupt)
+
+
+def _classification(name: str, split_seed: int, corrupt: Corruption, more: int = 1) -> Task:
+    centers = 1.2 * torch.randn(CLASSES, FEATURES, generator=torch_generator(0, name))
+
+    def truth(x: Tensor) -> Tensor:
+        return (x @ centers.T).argmax(1)
+
+    return _task(name, "classification", CLASSES, split_seed, truth, corrupt, more)
+
+
+def _task(
+    name: str,
+    kind: Kind,
+    outputs: int,
+    split_seed: int,
+    truth: Callable[[Tensor], Tensor],
+    corrupt: Corruption,
+    more: int = 1,
+) -> Task:
+    splits, first = {}, 0
+    for part, rows in ROWS.items():
+        generator = torch_generator(split_seed, name, part)
+        count = rows * more if part == "train" else rows
+        inputs = torch.randn(count, FEATURES, generator=generator)
+        targets = truth(inputs)
+        if part == "train":
+            inputs, targets = corrupt(inputs, targets, generator)
+        splits[part] = Split(inputs, targets, torch.arange(first, first + len(inputs)))
+        first += len(inputs)
+    return Task(name, kind, outputs, splits["train"], splits["valid"], splits["test"])

@@ -1,0 +1,154 @@
+"""One suite over every loss: what a training loop may rely on."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lossforge as lf
+from lossforge.errors import DataError
+from lossforge.losses import HANDCRAFTED, Loss, NeuralLoss, SymbolicLoss, taylor_loss
+from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK
+
+LOSSES: dict[str, Loss] = {name: make() for name, make in HANDCRAFTED.items()} | {
+    "symbolic": SymbolicLoss("-y*log(p)"),
+    "symbolic with softplus": SymbolicLoss("aq(p - y, sqrt(p))*tanh(p - y)", softplus=True),
+    "symbolic regression": SymbolicLoss("sqrt(abs(0.7*y - p))", kind="regression"),
+    "taylor": taylor_loss([0.1, -0.2, 0.3, 1.0, -0.5, 0.6, -0.7, 0.8]),
+    "taylor regression": taylor_loss([0.1, 0.2, 0.3, 1.0, 0, -0.6, 0, 0], "regression"),
+    "ml3": NeuralLoss(ML3_NETWORK),
+    "adalfl": NeuralLoss(ADALFL_NETWORK, kind="regression"),
+}
+each = pytest.mark.parametrize("name", LOSSES)
+
+
+def pair(loss: Loss, shape: tuple[int, ...], scale: float = 1.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    outputs = scale * torch.randn(shape, generator=generator, dtype=dtype)
+    if loss.kind == "regression":
+        return outputs, torch.randn(shape, generator=generator, dtype=dtype)
+    labels = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
+    return outputs, labels
+
+
+def reduced(loss: Loss, reduction: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    before, loss.reduction = loss.reduction, reduction
+    try:
+        return loss(outputs, targets)
+    finally:
+        loss.reduction = before
+
+
+@each
+@pytest.mark.parametrize("shape", [(6, 3), (1, 2), (4, 3, 5), (2, 3, 4, 5)])
+def test_reductions_agree(name, shape):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, shape)
+    values = reduced(loss, "none", outputs, targets)
+    assert values.shape == (shape[0], *shape[2:])
+    torch.testing.assert_close(reduced(loss, "sum", outputs, targets), values.sum())
+    torch.testing.assert_close(reduced(loss, "mean", outputs, targets), values.mean())
+
+
+@each
+def test_positions_are_examples(name):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (2, 3, 4))
+    flat_targets = targets.movedim(1, -1).reshape(8, 3) if targets.dim() == 3 else targets.flatten()
+    flat = reduced(loss, "none", outputs.movedim(1, -1).reshape(8, 3), flat_targets)
+    torch.testing.assert_close(reduced(loss, "none", outputs, targets).flatten(), flat)
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_value_and_two_derivatives_are_finite(name, dtype, scale):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (8, 3), scale, dtype)
+    leaf = outputs.requires_grad_()
+    value = loss(leaf, targets)
+    (slope,) = torch.autograd.grad(value, leaf, create_graph=True)
+    assert value.isfinite()
+    assert slope.isfinite().all()
+    if slope.requires_grad:
+        (curvature,) = torch.autograd.grad(slope.sum(), leaf, materialize_grads=True)
+        assert curvature.isfinite().all()
+
+
+@each
+def test_the_slope_is_the_derivative(name):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (3, 4))
+    loss = loss.double() if any(True for _ in loss.parameters()) else loss
+    assert torch.autograd.gradcheck(lambda x: loss(x, targets), outputs.requires_grad_())
+    loss.float()
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(name, dtype):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (6, 3), dtype=torch.float32)
+    half = outputs.to(dtype)
+    targets = targets.to(dtype) if loss.kind == "regression" else targets
+    exact = targets.float() if loss.kind == "regression" else targets
+    torch.testing.assert_close(
+        loss(half, targets).float(), loss(half.float(), exact), rtol=1e-2, atol=1e-2
+    )
+
+
+@each
+def test_shapes_that_do_not_fit_are_refused(name):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (6, 3))
+    for wrong in (targets[:5], torch.zeros(6, 4), torch.zeros(2, 3, 3)):
+        with pytest.raises(DataError):
+            loss(outputs, wrong)
+
+
+@each
+def test_it_is_saved_and_loaded(name, tmp_path):
+    loss = LOSSES[name]
+    lf.save(loss, tmp_path / "loss.json")
+    again = lf.load(tmp_path / "loss.json")
+    outputs, targets = pair(loss, (6, 3), dtype=torch.float32)
+    assert torch.equal(loss(outputs, targets), again(outputs, targets))
+    assert (str(again), again.kind) == (str(loss), loss.kind)
+
+
+@each
+def test_one_output_is_enough(name):
+    loss = LOSSES[name]
+    outputs, targets = pair(loss, (6, 1))
+    if loss.kind == "classification":
+        targets = torch.tensor([0, 1, 1, 0, 1, 0])
+    assert loss(outputs, targets).isfinite()
+    with_dimension = targets if loss.kind == "regression" else targets.double().unsqueeze(1)
+    torch.testing.assert_close(loss(outputs, targets), loss(outputs, with_dimension))
+
+
+@each
+def test_probabilities_serve_as_targets(name):
+    loss = LOSSES[name]
+    if loss.kind == "regression":
+        pytest.skip("for classification")
+    outputs, labels = pair(loss, (6, 3))
+    onehot = nn.functional.one_hot(labels, 3).double()
+    torch.testing.assert_close(loss(outputs, onehot), loss(outputs, labels))
+
+
+@pytest.mark.parametrize("name", [*HANDCRAFTED, "symbolic", "symbolic regression"])
+def test_training_under_it_lowers_it(name):
+    loss = LOSSES[name]
+    torch.manual_seed(0)
+    inputs = torch.randn(64, 4)
+    targets = inputs[:, :3] if loss.kind == "regression" else inputs[:, :3].argmax(1)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    values = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        value = loss(model(inputs), targets)
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.8 * values[0]

@@ -1,0 +1,103 @@
+"""One suite over every method of search: what the program and a researcher may rely on."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+import lossforge as lf
+from lossforge.errors import ConfigurationError, FileFormatError
+from lossforge.methods import METHODS, Method
+from lossforge.tasks import Task, load
+
+TINY: dict[str, dict[str, Any]] = {
+    "evomal": {"population": 5, "generations": 3, "meta_steps": 3, "filter_steps": 20},
+    "gp-lfl": {"population": 5, "generations": 3, "filter_steps": 20},
+    "random": {"population": 5, "generations": 3, "meta_steps": 3, "filter_steps": 20},
+    "taylorglo": {"population": 5, "generations": 3, "finalists": 2, "final_runs": 1},
+    "ml3": {"meta_steps": 6, "check_every": 2, "hidden": (6,)},
+}
+each = pytest.mark.parametrize("name", METHODS)
+
+
+def tiny(name: str) -> Method:
+    return replace(METHODS[name](), fitness_steps=15, **TINY[name])
+
+
+def alike(a: lf.losses.Loss, b: lf.losses.Loss) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return a.definition() == b.definition() and all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_every_method_is_covered():
+    assert set(TINY) == set(METHODS)
+
+
+@each
+def test_presets_exist_and_settings_are_plain_data(name):
+    for preset in ("quick", "paper"):
+        method = METHODS[name].preset(preset)
+        assert METHODS[name].from_settings(method.settings()) == method
+    with pytest.raises(FileFormatError):
+        METHODS[name].from_settings({"no": "settings"})
+
+
+@each
+@pytest.mark.parametrize("task", ["iris", "diabetes"])
+def test_the_same_seed_finds_the_same_loss_which_saves_and_loads(name, task, tmp_path):
+    found, again = (tiny(name).run(load(task), "linear", 7) for _ in range(2))
+    assert alike(found.loss, again.loss)
+    assert found.valid == again.valid
+    assert found.evaluations == again.evaluations > 0
+    assert found.loss.kind == load(task).kind
+    lf.save(found.loss, tmp_path / "loss.json")
+    assert alike(found.loss, lf.load(tmp_path / "loss.json"))
+
+
+@each
+def test_any_checkpoint_goes_on_to_the_same_end(name, memory):
+    task, whole = load("iris"), memory()
+    expected = tiny(name).run(task, "linear", 3, journal=whole)
+    assert len(whole.checkpoints) == tiny(name).rounds
+    for checkpoint in whole.checkpoints:
+        found = tiny(name).run(task, "linear", 3, journal=memory(checkpoint))
+        assert alike(found.loss, expected.loss)
+        assert (found.valid, found.counts) == (expected.valid, expected.counts)
+
+
+@each
+def test_test_rows_are_never_looked_at(name):
+    task = load("iris")
+    test = replace(task.test, inputs=torch.full_like(task.test.inputs, 1e30))
+    poisoned: Task = replace(task, test=replace(test, targets=torch.zeros_like(test.targets)))
+    found, other = (tiny(name).run(rows, "linear", 1) for rows in (task, poisoned))
+    assert alike(found.loss, other.loss)
+    assert found.valid == other.valid
+
+
+@each
+def test_history_tells_generation_best_and_counts(name, memory):
+    journal = memory()
+    tiny(name).run(load("iris"), "linear", 0, journal=journal)
+    assert [entry["generation"] for entry in journal.entries] == [1, 2, 3]
+    bests = [entry["best"] for entry in journal.entries if entry["best"] is not None]
+    assert bests == sorted(bests, reverse=True)
+    assert all(isinstance(entry["counts"], dict) for entry in journal.entries)
+    assert journal.stages
+    assert all(0 < done <= total for _, done, total in journal.stages)
+
+
+@each
+def test_settings_out_of_range_are_refused(name):
+    for wrong in ({"learning_rate": 0.0}, {"batch_size": 0}, {"fitness_steps": 0}, {"momentum": 2}):
+        with pytest.raises(ConfigurationError):
+            replace(METHODS[name](), **wrong)
+
+
+@each
+def test_the_caller_s_random_numbers_are_left_alone(name):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    tiny(name).run(load("iris"), "linear", 0)
+    assert torch.equal(before, torch.get_rng_state())
