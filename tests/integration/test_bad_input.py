@@ -19,14 +19,14 @@ MISTAKES = {
     "unknown model": ([*SEARCH, "--model", "mpl"], "mlp"),
     "unknown option": ([*SEARCH, "--popultion", "3"], "--population"),
     "missing option": (["search", "evomal"], "--task"),
-    "wrong type": ([*SEARCH, "--population", "many"], "population"),
+    "wrong type": ([*SEARCH, "--population", "many"], "--population"),
     "out of range": ([*SEARCH, "--population", "1"], "population"),
     "probability above one": ([*SEARCH, "--crossover", "1.5"], "crossover"),
     "negative seed": ([*SEARCH, "--seed", "-1"], "seed"),
     "network that does not fit": ([*SEARCH, "--model", "lenet"], "lenet"),
     "unknown option of a network": ([*SEARCH, "--model", "mlp:widht=3"], "width"),
     "unknown device": ([*SEARCH, "--device", "gpu9"], "gpu9"),
-    "expression with an error": ([*SEARCH, "--seed-expressions", "log(y"], "expression"),
+    "expression with an error": ([*SEARCH, "--seed-expressions", "log(y"], "column 4"),
     "missing table": (["search", "evomal", "--task", "csv:none.csv:y", *TINY], "none.csv"),
     "no run to resume": (["resume", "nothing"], "nothing"),
     "no word for resume": (["resume"], "resume"),
@@ -42,9 +42,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert error.startswith("lossforge: ")
-    assert error.count("\n") == 1
-    return error
+    *before, last = error.splitlines()
+    # A resumed run says what it is before it finds out that it cannot go on.
+    assert len(before) <= (words[0] == "resume")
+    assert last.startswith("lossforge: ")
+    return last
 
 
 @pytest.mark.parametrize(("words", "culprit"), MISTAKES.values(), ids=MISTAKES.keys())
@@ -67,7 +69,6 @@ TABLES = {
 def test_a_table_that_cannot_be_learned_from_is_refused(content, culprit, capsys, tmp_path):
     (tmp_path / "table.csv").write_text(content)
     error = complaint(["search", "evomal", "--task", "csv:table.csv:y", *TINY], capsys)
-    assert "table.csv" in error
     assert culprit in error
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lossforge.errors import UnknownNameError
-from lossforge.tasks import Split, Task, load, names
+from lossforge.tasks import Split, Task, load
 
 SIZES = {"breast_cancer": 569, "diabetes": 442, "digits": 1797, "iris": 150, "wine": 178}
 
@@ -17,7 +17,7 @@ def splits(task: Task) -> tuple[Split, Split, Split]:
     return task.train, task.valid, task.test
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SIZES)
 def test_splits_are_disjoint_and_cover_the_source(name: str):
     task = load(name)
     rows = torch.cat([split.rows for split in splits(task)])
@@ -26,7 +26,7 @@ def test_splits_are_disjoint_and_cover_the_source(name: str):
     assert len(task.valid) / len(rows) == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SIZES)
 def test_classes_are_stratified_to_within_a_row(name: str):
     task = load(name)
     if task.kind == "regression":
@@ -39,7 +39,7 @@ def test_classes_are_stratified_to_within_a_row(name: str):
         assert (count - share * whole).abs().max() <= 1
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SIZES)
 def test_statistics_are_those_of_the_training_rows(name: str):
     task = load(name)
     # One mean for all pixels of an image's channel, one for each column of a table.
@@ -59,14 +59,14 @@ def test_regression_targets_are_standardized_by_training_rows():
     assert task.valid.targets.mean().abs() > 1e-4
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SIZES)
 def test_the_split_seed_decides_the_rows(name: str):
     first, again, other = load(name), load(name), load(name, split_seed=1)
     assert first.fingerprint() == again.fingerprint()
     assert not torch.equal(first.train.rows, other.train.rows)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", SIZES)
 def test_loading_leaves_global_generators_alone(name: str):
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
     load(name)

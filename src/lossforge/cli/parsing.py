@@ -13,6 +13,8 @@ from lossforge.errors import ConfigurationError
 
 Options = TypeVar("Options")
 
+RULE = re.compile(r"^[─-]{3,}")
+
 
 def parse_options(
     kind: type[Options], words: Sequence[str], program: str, *, default: Options | None = None
@@ -45,10 +47,13 @@ def _in_one_line(panel: str) -> str:
     """Return what tyro says in its panel: the lines up to the first rule, without the frame."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in panel.splitlines()]
     inside = [line for line in lines if line and not re.match(r"^[╭╰]", line)]
+    if len(inside) > 1 and RULE.match(inside[1]):
+        # Where the output is no terminal of box characters, the title stands over a rule.
+        inside = inside[2:]
     if "Required options" in panel and "nrecognized" not in panel:
         missing = [line.split()[0] for line in inside if line.startswith("--")]
         return f"an option is missing: {', '.join(missing)}"
-    until = next((i for i, line in enumerate(inside) if re.match(r"^[─-]{3,}", line)), len(inside))
+    until = next((i for i, line in enumerate(inside) if RULE.match(line)), len(inside))
     text = " ".join(inside[:until])
     suggested = re.findall(r"--[a-z][a-z0-9-]*", " ".join(inside[until:]))
     near = [option for option in suggested if option != "--help"]

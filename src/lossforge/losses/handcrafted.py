@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
-from lossforge.losses.preparation import encode_targets, full_precision
+from lossforge.losses.preparation import encode_targets, full_precision, require_fit
 from lossforge.losses.sparse_lsr import IGNORED, sparse_lsr
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -45,6 +45,7 @@ class _Classification(Handcrafted, ABC):
 
     @final
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        require_fit(targets, outputs, "classification")
         return self.from_logits(*_with_two_logits(full_precision(outputs), targets))
 
     @abstractmethod

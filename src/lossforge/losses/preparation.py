@@ -59,19 +59,12 @@ def encode_targets(targets: Tensor, outputs: Tensor, kind: Kind) -> Tensor:
         >>> encode_targets(torch.tensor([1]), torch.zeros(1, 3), "classification")
         tensor([[0., 1., 0.]])
     """
+    require_fit(targets, outputs, kind)
     dtype = full_precision(outputs).dtype
     if targets.shape == outputs.shape:
         return targets.to(dtype)
-    without_classes = outputs.shape[:1] + outputs.shape[2:]
-    if targets.shape != without_classes or (kind == "regression" and outputs.shape[1] != 1):
-        raise DataError(
-            f"targets of shape {tuple(targets.shape)} do not fit outputs of shape "
-            f"{tuple(outputs.shape)}; give {_expected(outputs, kind)}"
-        )
     if outputs.shape[1] == 1:
         return targets.to(dtype).unsqueeze(1)
-    if targets.is_floating_point():
-        raise DataError("class labels must be integers; convert the targets with .long()")
     try:
         return F.one_hot(targets, outputs.shape[1]).movedim(-1, 1).to(dtype)
     except RuntimeError:
@@ -79,6 +72,20 @@ def encode_targets(targets: Tensor, outputs: Tensor, kind: Kind) -> Tensor:
             f"a label is outside 0 to {outputs.shape[1] - 1}; the outputs are of shape "
             f"{tuple(outputs.shape)}"
         ) from None
+
+
+def require_fit(targets: Tensor, outputs: Tensor, kind: Kind) -> None:
+    """Raise `DataError` unless the targets' shape and type fit the outputs."""
+    if targets.shape == outputs.shape:
+        return
+    without_classes = outputs.shape[:1] + outputs.shape[2:]
+    if targets.shape != without_classes or (kind == "regression" and outputs.shape[1] != 1):
+        raise DataError(
+            f"targets of shape {tuple(targets.shape)} do not fit outputs of shape "
+            f"{tuple(outputs.shape)}; give {_expected(outputs, kind)}"
+        )
+    if outputs.shape[1] > 1 and targets.is_floating_point():
+        raise DataError("class labels must be integers; convert the targets with .long()")
 
 
 def pull_back(cotangent: Tensor, p: Tensor, kind: Kind) -> Tensor:

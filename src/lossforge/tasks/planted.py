@@ -1,4 +1,4 @@
-"""Tasks whose best loss is known not to be the default one: what any search should find out.
+"""Tasks on which the default loss is not the best: what any search should find out.
 
 Training rows are corrupted; validation and test rows are clean, so that a loss is judged by what
 it is for. Inputs are standard normal; regression targets are standardized by the clean function.
@@ -18,12 +18,12 @@ FEATURES = 8
 CLASSES = 4
 
 KNOWN_BEST = {
-    "planted_student_t": "mae",
-    "planted_outliers": "mae",
-    "planted_label_noise": "label_smoothing:smoothing=0.9",
-    "planted_imbalance": "focal:gamma=4",
+    "planted_student_t": "huber:delta=0.3",
+    "planted_outliers": "huber:delta=0.3",
+    "planted_label_noise": "label_smoothing:smoothing=0.5",
 }
-"""A loss that beats the default on each of the tasks; benchmarks/planted.py measures by how much"""
+"""A loss that beats the default on the task (tests/tasks/test_planted.py holds it to that). Under
+class imbalance no loss that treats all classes alike is known to beat a well-tuned default."""
 
 Corruption = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """Maps inputs and clean targets of the training rows to what is learned from."""
@@ -64,7 +64,7 @@ def label_noise(split_seed: int) -> Task:
 
 
 def imbalance(split_seed: int) -> Task:
-    """Classification where one class has nine tenths of the training rows, and a fourth of others."""
+    """Classification where one of four classes has nine tenths of the training rows alone."""
 
     def corrupt(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         kept = (y == 0) | (torch.rand(y.shape, generator=generator) < 1 / 27)
