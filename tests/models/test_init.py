@@ -7,7 +7,18 @@ import torch
 from torch import nn
 
 from lossforge.errors import ConfigurationError, UnknownNameError
-from lossforge.models import MLP, Family, LeNet5, Linear, describe, initialize, names, resolve
+from lossforge.models import (
+    GRU,
+    LSTM,
+    MLP,
+    Family,
+    LeNet5,
+    Linear,
+    describe,
+    initialize,
+    names,
+    resolve,
+)
 from lossforge.tasks import Split, Task, load
 
 
@@ -18,10 +29,15 @@ def toy(*shape: int) -> Task:
     return Task("toy", "classification", 2, *parts)
 
 
+def suited(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape that the family takes: recurrent networks read sequences."""
+    return shape[1:] if name in ("gru", "lstm") else shape
+
+
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 16, 20)])
 def test_families_give_outputs_with_gradients(name: str, shape: tuple[int, ...]):
-    task = toy(*shape)
+    task = toy(*suited(name, shape))
     network = initialize(resolve(name, task), seed=0)
     outputs = network(task.train.inputs)
     assert outputs.shape == (8, 2)
@@ -31,8 +47,9 @@ def test_families_give_outputs_with_gradients(name: str, shape: tuple[int, ...])
 
 @pytest.mark.parametrize("name", names())
 def test_families_are_named_once_and_described_by_their_spec(name: str):
-    task = toy(1, 28, 28)
-    family = {"linear": Linear(), "mlp": MLP(), "lenet": LeNet5()}[name]
+    task = toy(*suited(name, (1, 28, 28)))
+    families = (Linear(), MLP(), LeNet5(), GRU(), LSTM())
+    (family,) = (family for family in families if family.name == name)
     assert isinstance(family, Family)
     assert family.name == name
     by_name, by_instance, by_spec = (

@@ -15,6 +15,7 @@ commands:
   search METHOD   find a loss for a task, and compare it with the usual one
   train           train one network in full under any loss
   compare         hold losses against each other over seeds, tasks and networks
+  export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
 
@@ -90,10 +91,16 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
 
         return list_names(words)
 
+    def export(words: list[str]) -> int:
+        from lossforge.cli.export import export_loss
+
+        return export_loss(words)
+
     return {
         "search": search,
         "train": train,
         "compare": compare,
+        "export": export,
         "resume": resume,
         "list": list_names,
     }

@@ -40,18 +40,23 @@ def require_fields(config: State, fields: set[str], path: Path) -> None:
         raise FileFormatError(f"{path}/config.json is damaged: {min(missing)} is missing")
 
 
-def load_unchanged(name: str, device: str, fingerprint: str, path: Path) -> Task:
-    """Load the task that a run was begun on.
+def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Task:
+    """Load a task that a run was begun on.
 
     Raises:
         RunError: its data have changed.
     """
-    task = load(name, device=device)
+    task = load(name, device=config["device"], data_dir=config.get("data_dir"))
     if task.fingerprint() != fingerprint:
         raise RunError(
             f"the data of {name} have changed since {path} was begun; restore them or start anew"
         )
     return task
+
+
+def absolute(folder: Path | None) -> str | None:
+    """Return a folder as a run remembers it, wherever it is resumed from."""
+    return None if folder is None else str(folder.resolve())
 
 
 def pick_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ from lossforge import __version__
 from lossforge.analysis.curves import plot_curves
 from lossforge.analysis.grid import Cell, Grid, Line, Tune, best_rate, markdown
 from lossforge.cli.common import (
+    absolute,
     conclude,
     free_folder,
     load_unchanged,
@@ -70,6 +71,8 @@ class CompareOptions:
     """the run's folder; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """discard the run that --out holds"""
+    data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
     device: str = "auto"
     """cpu, cuda, or auto: a GPU if there is one"""
 
@@ -99,7 +102,7 @@ def compare(words: list[str]) -> int:
     grid, device = options.grid(), pick_device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
-    tasks = {name: load(name, device=device) for name in grid.tasks}
+    tasks = {name: load(name, device=device, data_dir=options.data_dir) for name in grid.tasks}
     for (name, task), model, loss in product(tasks.items(), grid.models, grid.losses):
         grid.lesson(Cell(name, model, loss, grid.recipe.learning_rate, 0)).check(task)
         resolve(model, task)
@@ -108,6 +111,7 @@ def compare(words: list[str]) -> int:
         "command": "compare",
         "preset": options.preset,
         "device": str(device),
+        "data_dir": absolute(options.data_dir),
         "grid": asdict(grid),
         "data": {name: task.fingerprint() for name, task in tasks.items()},
     }
@@ -122,8 +126,7 @@ def carry_out(folder: RunFolder) -> None:
     require_fields(config, FIELDS, folder.path)
     grid = _grid_of(config["grid"])
     tasks = {
-        name: load_unchanged(name, config["device"], config["data"][name], folder.path)
-        for name in grid.tasks
+        name: load_unchanged(config, name, config["data"][name], folder.path) for name in grid.tasks
     }
     with Meter(f"comparing {len(grid.losses)} losses; the run is {folder.path}") as meter:
         work = _Work(grid, tasks, folder, meter)

@@ -10,7 +10,8 @@ from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import METHODS
 from lossforge.models import FAMILIES
-from lossforge.tasks import LOADERS
+from lossforge.tasks import FROM_FILES, LOADERS
+from lossforge.tasks.images import SETS
 
 Row = tuple[str, str]
 
@@ -39,6 +40,9 @@ def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
 
 def _tasks() -> Iterable[Row]:
     yield from ((name, _about(loader)) for name, loader in sorted(LOADERS.items()))
+    for name, loader in sorted(FROM_FILES.items()):
+        about = SETS[name].about if name in SETS else _about(loader)
+        yield name, f"{about} [needs files: --data-dir]"
     yield "csv:PATH:TARGET", "your own table: the column TARGET of the file PATH"
 
 

@@ -9,6 +9,7 @@ import tyro
 from lossforge import __version__
 from lossforge.analysis.comparison import Comparison
 from lossforge.cli.common import (
+    absolute,
     conclude,
     free_folder,
     load_unchanged,
@@ -53,6 +54,8 @@ class SearchOptions(Generic[MethodT]):
     """the run's folder; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """discard the run that --out holds"""
+    data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
     device: str = "auto"
     """cpu, cuda, or auto: a GPU if there is one"""
 
@@ -71,7 +74,7 @@ def search(words: list[str]) -> int:
     device = pick_device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
-    task = load(options.task, device=device)
+    task = load(options.task, device=device, data_dir=options.data_dir)
     pose(task, options.model)
     config: State = {
         "version": __version__,
@@ -82,6 +85,7 @@ def search(words: list[str]) -> int:
         "model": options.model,
         "seed": options.seed,
         "device": str(device),
+        "data_dir": absolute(options.data_dir),
         "settings": options.method.settings(),
         "comparison": asdict(options.comparison),
         "data": task.fingerprint(),
@@ -110,7 +114,7 @@ def carry_out(folder: RunFolder) -> None:
     config = _checked(folder.config, folder.path)
     method = METHODS[config["method"]].from_settings(config["settings"])
     comparison = Comparison(**config["comparison"])
-    task = load_unchanged(config["task"], config["device"], config["data"], folder.path)
+    task = load_unchanged(config, config["task"], config["data"], folder.path)
     seed, (problem,) = config["seed"], pose(task, config["model"])
     with Narrator(method, config, folder.path) as narrator:
         found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lossforge import __version__
 from lossforge.cli.common import (
+    absolute,
     conclude,
     free_folder,
     load_unchanged,
@@ -60,6 +61,8 @@ class TrainOptions:
     """the run's folder; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """discard the run that --out holds"""
+    data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
     device: str = "auto"
     """cpu, cuda, or auto: a GPU if there is one"""
 
@@ -74,7 +77,7 @@ def train(words: list[str]) -> int:
     device = pick_device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
-    task = load_task(options.task, device=device)
+    task = load_task(options.task, device=device, data_dir=options.data_dir)
     loss = options.loss or str(default_loss(task.kind))
     Lesson(loss, options.recipe, options.adalfl, options.adapt_on).check(task)
     resolve(options.model, task)
@@ -87,6 +90,7 @@ def train(words: list[str]) -> int:
         "model": options.model,
         "seed": options.seed,
         "device": str(device),
+        "data_dir": absolute(options.data_dir),
         "recipe": asdict(options.recipe),
         "adalfl": asdict(options.adalfl),
         "adapt_on": options.adapt_on,
@@ -101,7 +105,7 @@ def carry_out(folder: RunFolder) -> None:
     """Train the network that the folder's configuration asks for, from where it stands."""
     config = folder.config
     require_fields(config, FIELDS, folder.path)
-    task = load_unchanged(config["task"], config["device"], config["data"], folder.path)
+    task = load_unchanged(config, config["task"], config["data"], folder.path)
     lesson = lesson_of(config)
     title = f"{config['loss']} on {config['task']} with {config['model']}, seed {config['seed']}"
     saved = folder.restore_bytes()

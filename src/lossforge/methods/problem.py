@@ -26,7 +26,8 @@ class Problem:
 
     def batches(self, split: Split, size: int, seed: int) -> Batches:
         """Return a stream of batches that the seed determines."""
-        return Batches(split, size, torch_generator(seed, "batches"))
+        augment = self.task.augment if split is self.task.train else None
+        return Batches(split, size, torch_generator(seed, "batches"), augment)
 
 
 def pose(tasks: Task | Sequence[Task], model: Model) -> list[Problem]:

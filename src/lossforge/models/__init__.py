@@ -11,10 +11,13 @@ from lossforge.models.family import Family
 from lossforge.models.lenet import LeNet5
 from lossforge.models.linear import Linear
 from lossforge.models.mlp import MLP
+from lossforge.models.recurrent import GRU, LSTM
 from lossforge.specs import from_options, parse_spec, to_spec
 from lossforge.tasks import Task
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "MLP",
     "Factory",
     "Family",
@@ -29,7 +32,9 @@ __all__ = [
 
 Model = str | Family | Factory
 
-FAMILIES: dict[str, type[Family]] = {family.name: family for family in (Linear, MLP, LeNet5)}
+FAMILIES: dict[str, type[Family]] = {
+    family.name: family for family in (Linear, MLP, LeNet5, GRU, LSTM)
+}
 
 
 def names() -> tuple[str, ...]:

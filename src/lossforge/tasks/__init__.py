@@ -1,14 +1,15 @@
-"""What is learned on: tasks by name, from scikit-learn's data sets or the user's own table."""
+"""What is learned on: tasks by name, from scikit-learn's data sets, files or a user's own table."""
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import torch
 
 from lossforge.errors import unknown_name
-from lossforge.tasks import planted, tabular
-from lossforge.tasks.batches import Augment, Batches
-from lossforge.tasks.task import Kind, Split, Task
+from lossforge.tasks import images, planted, public_tables, tabular
+from lossforge.tasks.batches import Batches
+from lossforge.tasks.task import Augment, Kind, Split, Task
 
 __all__ = ["Augment", "Batches", "Kind", "Split", "Task", "load", "names"]
 
@@ -25,12 +26,25 @@ LOADERS: dict[str, Callable[[int], Task]] = {
 }
 
 
+FROM_FILES: dict[str, Callable[[int, str | Path | None], Task]] = {
+    **public_tables.LOADERS,
+    **{name: images.SETS[name].load for name in images.SETS},
+}
+"""tasks whose files a person must have, under --data-dir or LOSSFORGE_DATA"""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of the tasks that need nothing but their name."""
     return tuple(LOADERS)
 
 
-def load(name: str, *, split_seed: int = 0, device: torch.device | str = "cpu") -> Task:
+def load(
+    name: str,
+    *,
+    split_seed: int = 0,
+    device: torch.device | str = "cpu",
+    data_dir: str | Path | None = None,
+) -> Task:
     """Load a task by its name.
 
     Args:
@@ -38,10 +52,12 @@ def load(name: str, *, split_seed: int = 0, device: torch.device | str = "cpu") 
             ``:classification`` or ``:regression`` may follow to decide its kind.
         split_seed: decides which rows train, validate and test.
         device: where the rows shall live.
+        data_dir: folder of the data sets that come from files, each in a folder of its name; by
+            default what the environment variable LOSSFORGE_DATA names.
 
     Raises:
         UnknownNameError: no task has that name.
-        DataError: the table is missing, damaged or unfit.
+        DataError: files are missing, damaged or unfit.
 
     Examples:
         >>> task = load("digits")
@@ -53,6 +69,8 @@ def load(name: str, *, split_seed: int = 0, device: torch.device | str = "cpu") 
         task: Task = import_module("lossforge.tasks.csv_table").load_csv(name, split_seed)
     elif name in LOADERS:
         task = LOADERS[name](split_seed)
+    elif name in FROM_FILES:
+        task = FROM_FILES[name](split_seed, data_dir)
     else:
-        raise unknown_name("task", name, [*LOADERS, "csv:PATH:TARGET"])
+        raise unknown_name("task", name, [*LOADERS, *FROM_FILES, "csv:PATH:TARGET"])
     return task.to(device)

@@ -1,17 +1,15 @@
 """Batches by index: no iterator is built in a training loop, and no row leaves its device."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import final
 
 import torch
 from torch import Tensor
 
 from lossforge.errors import FileFormatError
-from lossforge.tasks.task import Split
+from lossforge.tasks.task import Augment, Split
 from lossforge.validation import require_in_range
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @final

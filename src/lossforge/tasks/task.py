@@ -1,7 +1,7 @@
 """What a network learns: rows to train on, to validate on and to test on."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -11,6 +11,9 @@ from torch import Tensor
 from lossforge.errors import DataError
 
 Kind = Literal["classification", "regression"]
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""Maps a batch's inputs and a generator to inputs of the same shape."""
 
 
 @final
@@ -49,6 +52,7 @@ class Task:
         valid: rows that losses and stopping are chosen by.
         test: rows for the closing comparison alone.
         classes: names of the classes in the order of their labels; may be left out.
+        augment: changes the inputs of training batches, and of no others; None for nothing.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -68,6 +72,7 @@ class Task:
     valid: Split
     test: Split
     classes: tuple[str, ...] = ()
+    augment: Augment | None = None
 
     def __post_init__(self) -> None:
         for part, split in self._splits():

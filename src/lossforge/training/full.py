@@ -174,7 +174,8 @@ class FullTraining:
     def __init__(self, recipe: Recipe, task: Task, trainee: Trainee, teacher: Teacher, seed: int):
         self._recipe, self._task, self._teacher = recipe, task, teacher
         self._trainee, self._seed = trainee, seed
-        self._batches = Batches(task.train, recipe.batch_size, torch_generator(seed, "batches"))
+        generator = torch_generator(seed, "batches")
+        self._batches = Batches(task.train, recipe.batch_size, generator, task.augment)
         self._best: dict[str, Tensor] = {}
         self._curve: list[tuple[int, float]] = []
         self._step = 0

@@ -1,0 +1,104 @@
+"""Exported files are executed and compared with the loss itself."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from types import ModuleType
+
+import pytest
+import sympy
+import torch
+
+from lossforge.analysis.export import HANDCRAFTED_TORCH, export
+from lossforge.errors import ConfigurationError, UnknownNameError
+from lossforge.losses import NeuralLoss, SymbolicLoss
+from lossforge.losses.expression import PRIMITIVES, Expression, grow_tree
+
+
+def executed(text: str, folder: Path) -> ModuleType:
+    path = folder / f"exported_{abs(hash(text))}.py"
+    path.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def losses() -> list[SymbolicLoss]:
+    one_each = [Expression((name, *("y", "p")[2 - p.arity :])) for name, p in PRIMITIVES.items()]
+    trees = one_each + [grow_tree(5, Random(seed), 2) for seed in range(200)]
+    found = []
+    for index, tree in enumerate(trees):
+        generator = torch.Generator().manual_seed(index)
+        weights = 1 + 0.2 * torch.randn(tree.size, generator=generator, dtype=torch.float64)
+        kind = "regression" if index % 2 else "classification"
+        loss = SymbolicLoss(tree, weights, kind=kind, softplus=index % 3 == 0)
+        found.append(loss)
+    return found
+
+
+def test_torch_files_give_the_same_values_and_gradients(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    for loss in losses():
+        module = executed(export(loss, "torch", "a test"), tmp_path)
+        outputs = torch.randn(6, 3, generator=generator, dtype=torch.float64).requires_grad_()
+        if loss.kind == "classification":
+            targets = torch.randint(3, (6,), generator=generator)
+        else:
+            targets = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+        for reduction in ("mean", "sum", "none"):
+            loss.reduction = reduction
+            ours, theirs = loss(outputs, targets), module.loss(outputs, targets, reduction)
+            torch.testing.assert_close(theirs, ours, rtol=1e-12, atol=1e-14, equal_nan=True)
+        if ours.requires_grad:
+            slopes = [
+                torch.autograd.grad(value.sum(), outputs, materialize_grads=True)[0]
+                for value in (ours, theirs)
+            ]
+            torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-12, equal_nan=True)
+
+
+def test_python_and_sympy_files_give_the_same_values(tmp_path):
+    y, p = 0.7, 0.31
+    for loss in losses()[:60]:
+        ours = loss.elementwise(
+            torch.tensor([[y]], dtype=torch.float64), torch.tensor([[p]], dtype=torch.float64)
+        ).item()
+        python = executed(export(loss, "python", "a test"), tmp_path)
+        assert python.loss(y, p) == pytest.approx(ours, rel=1e-9, abs=1e-12)
+        symbolic = executed(export(loss, "sympy", "a test"), tmp_path)
+        value = sympy.sympify(symbolic.loss).subs({symbolic.y: y, symbolic.p: p}).evalf()
+        assert float(value) == pytest.approx(ours, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("make", HANDCRAFTED_TORCH)
+def test_handcrafted_losses_are_exported_to_torch(make, tmp_path):
+    loss = make()
+    module = executed(export(loss, "torch", "a test"), tmp_path)
+    outputs = torch.randn(6, 3, dtype=torch.float64).requires_grad_()
+    targets = torch.randn(6, 3).double()
+    targets = torch.tensor([0, 1, 2, 0, 1, 2]) if loss.kind == "classification" else targets
+    pair = loss(outputs, targets), module.loss(outputs, targets)
+    torch.testing.assert_close(*pair)
+    torch.testing.assert_close(*(torch.autograd.grad(value, outputs)[0] for value in pair))
+
+
+def test_the_file_needs_no_lossforge_and_tells_where_it_is_from(tmp_path):
+    text = export(SymbolicLoss("-y*log(p)"), "torch", "from the run runs/a")
+    assert "from the run runs/a" in text
+    assert "-y·log|p|" in text
+    path = tmp_path / "loss.py"
+    path.write_text(text, encoding="utf-8")
+    code = "import sys, loss; assert not any(m.startswith('lossforge') for m in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_what_has_no_formula_is_refused():
+    with pytest.raises(ConfigurationError, match="no formula"):
+        export(NeuralLoss(), "torch", "")
+    with pytest.raises(UnknownNameError, match="torch"):
+        export(SymbolicLoss("y*p"), "torhc", "")
