@@ -149,7 +149,8 @@ def print_result(result: State, path: Path) -> None:
     for (task, model), lines in by_setting:
         console.print(_table(f"{result['metric']} on {task} with {model}", list(lines)))
     console.print(
-        f"lower is better; differences are from {result['baseline']['name']}, paired by seed. "
+        f"lower is better; differences are from {result['baseline']['name']}, paired by seed; p is "
+        "Wilcoxon's; rates with * are tuned on validation data. "
         f"Tables are in {path}/report.md, curves beside it; {result['seconds']:.0f} s.",
         soft_wrap=True,
     )
@@ -164,9 +165,9 @@ def _table(title: str, lines: Sequence[State]) -> Table:
         against = line["against"]
         difference = "" if against is None else f"{against['mean']:+.4f}"
         p = "" if against is None else f"{against['p_wilcoxon']:.3f}"
-        rate = f"{line['learning_rate']:g}{' tuned' if line['tuned'] else ''}"
+        rate = f"{line['learning_rate']:g}{'*' if line['tuned'] else ''}"
         numbers = (_shown(line[key]) for key in ("test", "deviation", "valid"))
-        table.add_row(line["loss"], rate, *numbers, difference, p)
+        table.add_row(Path(line["loss"]).name, rate, *numbers, difference, p)
     return table
 
 
