@@ -6,12 +6,20 @@ from inspect import isroutine
 from torch import nn
 
 from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.models.alexnet import AlexNet
+from lossforge.models.allcnn import AllCNNC
+from lossforge.models.conv4 import Conv4
 from lossforge.models.factory import Factory, check_factory, initialize
 from lossforge.models.family import Family
 from lossforge.models.lenet import LeNet5
 from lossforge.models.linear import Linear
 from lossforge.models.mlp import MLP
+from lossforge.models.pyramidnet import PyramidNet
 from lossforge.models.recurrent import GRU, LSTM
+from lossforge.models.resnet import PreActResNet18, ResNet18
+from lossforge.models.squeezenet import SqueezeNet
+from lossforge.models.vgg import VGG16
+from lossforge.models.wideresnet import WideResNet
 from lossforge.specs import from_options, parse_spec, to_spec
 from lossforge.tasks import Task
 
@@ -19,11 +27,20 @@ __all__ = [
     "GRU",
     "LSTM",
     "MLP",
+    "VGG16",
+    "AlexNet",
+    "AllCNNC",
+    "Conv4",
     "Factory",
     "Family",
     "LeNet5",
     "Linear",
     "Model",
+    "PreActResNet18",
+    "PyramidNet",
+    "ResNet18",
+    "SqueezeNet",
+    "WideResNet",
     "describe",
     "initialize",
     "names",
@@ -33,7 +50,11 @@ __all__ = [
 Model = str | Family | Factory
 
 FAMILIES: dict[str, type[Family]] = {
-    family.name: family for family in (Linear, MLP, LeNet5, GRU, LSTM)
+    family.name: family
+    for family in (
+        *(Linear, MLP, LeNet5, AlexNet, VGG16, AllCNNC, Conv4),
+        *(ResNet18, PreActResNet18, WideResNet, SqueezeNet, PyramidNet, GRU, LSTM),
+    )
 }
 
 

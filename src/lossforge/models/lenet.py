@@ -7,7 +7,7 @@ from torch import nn
 
 from lossforge.models.family import Family
 from lossforge.models.layers import convolution, dense
-from lossforge.validation import require
+from lossforge.models.pictures import require_images
 
 SMALLEST = 12
 
@@ -30,12 +30,7 @@ class LeNet5(Family):
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network for images [channels, height, width] of at least 12x12."""
-        require(
-            len(input_shape) == 3 and min(input_shape[1:]) >= SMALLEST,
-            f"lenet takes images [channels, height, width] of {SMALLEST}x{SMALLEST} or more, "
-            f"not inputs of shape {list(input_shape)}; choose mlp",
-        )
-        channels, height, width = input_shape
+        channels, height, width = require_images(self.name, input_shape, SMALLEST)
         flat = 16 * _halved_twice(height) * _halved_twice(width)
         return nn.Sequential(
             *[convolution(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)],
