@@ -10,7 +10,7 @@ from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import METHODS
 from lossforge.models import FAMILIES
-from lossforge.tasks import FROM_FILES, LOADERS
+from lossforge.tasks import FROM_FILES, LOADERS, OWN_FORMS
 from lossforge.tasks.images import SETS
 
 Row = tuple[str, str]
@@ -43,7 +43,7 @@ def _tasks() -> Iterable[Row]:
     for name, loader in sorted(FROM_FILES.items()):
         about = SETS[name].about if name in SETS else _about(loader)
         yield name, f"{about} [needs files: --data-dir]"
-    yield "csv:PATH:TARGET", "your own table: the column TARGET of the file PATH"
+    yield from OWN_FORMS.items()
 
 
 def _models() -> Iterable[Row]:

@@ -32,6 +32,21 @@ FROM_FILES: dict[str, Callable[[int, str | Path | None], Task]] = {
 }
 """tasks whose files a person must have, under --data-dir or LOSSFORGE_DATA"""
 
+OWN_DATA = {
+    "csv": ("csv_table", "load_csv"),
+    "images": ("image_folder", "load_image_folder"),
+    "text": ("characters", "load_text_folder"),
+    "hub": ("hub", "load_from_hub"),
+}
+"""what loads a user's own data, by the prefix of the name"""
+
+OWN_FORMS = {
+    "csv:PATH:TARGET": "your own table: the column TARGET of the file PATH",
+    "images:DIR": "your own images, all of one size: a folder in DIR for each class",
+    "text:DIR": "your own short texts: a file CLASS.txt in DIR for each class, a text a line",
+    "hub:OWNER/NAME": "images or texts with labels from the Hugging Face hub, or a folder like it",
+}
+
 
 def names() -> tuple[str, ...]:
     """Return the names of the tasks that need nothing but their name."""
@@ -49,7 +64,8 @@ def load(
 
     Args:
         name: one of `names()`, or ``csv:PATH:TARGET`` for a table of the user's own, where
-            ``:classification`` or ``:regression`` may follow to decide its kind.
+            ``:classification`` or ``:regression`` may follow to decide its kind; or
+            ``images:DIR``, ``text:DIR`` or ``hub:OWNER/NAME``.
         split_seed: decides which rows train, validate and test.
         device: where the rows shall live.
         data_dir: folder of the data sets that come from files, each in a folder of its name; by
@@ -64,13 +80,15 @@ def load(
         >>> len(task.train), len(task.valid), len(task.test), task.input_shape
         (1079, 359, 359, (1, 8, 8))
     """
-    if name.startswith("csv:"):
-        # Imported on use: pandas and scikit-learn take longer to import than all of lossforge.
-        task: Task = import_module("lossforge.tasks.csv_table").load_csv(name, split_seed)
+    task: Task
+    if (prefix := name.partition(":")[0]) in OWN_DATA and ":" in name:
+        # Imported on use: pandas and datasets take longer to import than all of lossforge.
+        module, function = OWN_DATA[prefix]
+        task = getattr(import_module(f"lossforge.tasks.{module}"), function)(name, split_seed)
     elif name in LOADERS:
         task = LOADERS[name](split_seed)
     elif name in FROM_FILES:
         task = FROM_FILES[name](split_seed, data_dir)
     else:
-        raise unknown_name("task", name, [*LOADERS, *FROM_FILES, "csv:PATH:TARGET"])
+        raise unknown_name("task", name, [*LOADERS, *FROM_FILES, *OWN_FORMS])
     return task.to(device)

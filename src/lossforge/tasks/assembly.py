@@ -42,7 +42,7 @@ def assemble(
     name: str,
     kind: Kind,
     *,
-    inputs: Values,
+    inputs: NDArray[Any],
     targets: NDArray[Any],
     parts: tuple[Rows, ...],
     classes: tuple[str, ...] = (),

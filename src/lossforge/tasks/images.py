@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lossforge.errors import DataError
 from lossforge.tasks.augmentation import CropAndFlip
 from lossforge.tasks.folders import find_file
-from lossforge.tasks.splits import split_rows
+from lossforge.tasks.splits import Rows, split_rows
 from lossforge.tasks.task import Split, Task
 
 VALIDATION_SHARE = 0.1
@@ -57,7 +57,11 @@ class ImageSet:
             counts.append(sum(len(label) for _, label in pairs))
         if len({image.shape[1:] for image in images}) > 1:
             raise DataError(f"{self.name} holds images of unequal size; bring them to one")
-        return self._assemble(np.concatenate(images), np.concatenate(labels), counts[0], split_seed)
+        labels_of_all = np.concatenate(labels)
+        parts = official_parts(labels_of_all, counts[0], split_seed)
+        classes = tuple(str(label) for label in range(int(labels_of_all.max()) + 1))
+        pixels = np.concatenate(images)
+        return image_task(self.name, pixels, labels_of_all, parts, classes, self.augment)
 
     def _files(self, data_dir: str | Path | None, part: str) -> list[Path]:
         return find_file(data_dir, self.name, f"{part}-*.parquet", self.source)
@@ -81,36 +85,48 @@ class ImageSet:
             raise DataError(f"{path} holds images of unequal size; bring them to one")
         return np.stack(decoded), table[self.label].to_numpy(np.int64)
 
-    def _assemble(
-        self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        training: int,
-        split_seed: int,
-    ) -> Task:
-        classes = tuple(str(label) for label in range(int(labels.max()) + 1))
-        shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
-        train, valid = split_rows(labels[:training], split_seed, shares)
-        test = np.arange(training, len(labels))
-        pixels = torch.from_numpy(images)
-        known = pixels[torch.from_numpy(train)].float()
-        mean = known.mean((0, 2, 3), keepdim=True)
-        deviation = known.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
-        del known
 
-        def split(rows: NDArray[np.int64]) -> Split:
-            indices = torch.from_numpy(rows)
-            inputs = pixels[indices].float().sub_(mean).div_(deviation)
-            return Split(inputs, torch.from_numpy(labels[rows]), indices)
+def official_parts(labels: NDArray[np.int64], training: int, split_seed: int) -> tuple[Rows, ...]:
+    """Return rows for training and validation from the first `training`; the others test."""
+    train, valid = split_rows(
+        labels[:training], split_seed, (1 - VALIDATION_SHARE, VALIDATION_SHARE)
+    )
+    return train, valid, np.arange(training, len(labels))
 
-        return Task(
-            self.name,
-            "classification",
-            len(classes),
-            *(split(train), split(valid), split(test)),
-            classes=classes,
-            augment=self.augment,
-        )
+
+def image_task(
+    name: str,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    parts: tuple[Rows, ...],
+    classes: tuple[str, ...],
+    augment: CropAndFlip | None = None,
+) -> Task:
+    """Return the task of images [N, C, H, W], channels standardized by the training rows.
+
+    Args:
+        name: the task's.
+        images: from 0 to 255.
+        labels: [N], from 0.
+        parts: rows of the training, validation and test split.
+        classes: names of the labels.
+        augment: of training batches.
+    """
+    pixels = torch.from_numpy(images)
+    known = pixels[torch.from_numpy(parts[0])].float()
+    mean = known.mean((0, 2, 3), keepdim=True)
+    deviation = known.std((0, 2, 3), keepdim=True).clamp_min(1e-6)
+    del known
+
+    def split(rows: Rows) -> Split:
+        indices = torch.from_numpy(rows)
+        inputs = pixels[indices].float().sub_(mean).div_(deviation)
+        return Split(inputs, torch.from_numpy(labels[rows]), indices)
+
+    train, valid, test = (split(rows) for rows in parts)
+    return Task(
+        name, "classification", len(classes), train, valid, test, classes=classes, augment=augment
+    )
 
 
 def _decode(cell: Any, path: Path, row: int) -> NDArray[np.uint8]:
@@ -118,9 +134,13 @@ def _decode(cell: Any, path: Path, row: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        pixels = np.asarray(Image.open(io.BytesIO(cell["bytes"])))
+        return channels_first(np.asarray(Image.open(io.BytesIO(cell["bytes"]))))
     except (OSError, TypeError, KeyError) as error:
         raise DataError(f"{path}, row {row}: no image ({error})") from None
+
+
+def channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return [channels, height, width] of a decoded image."""
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lossforge.errors import DataError
 from lossforge.tasks.assembly import Values, assemble, standardize
+from lossforge.tasks.characters import read_lines, text_task
 from lossforge.tasks.folders import find_file
 from lossforge.tasks.splits import quantile_bins, split_rows
 from lossforge.tasks.task import Task
@@ -61,29 +62,7 @@ def communities_crime(split_seed: int, data_dir: str | Path | None = None) -> Ta
 def surnames(split_seed: int, data_dir: str | Path | None = None) -> Task:
     """20,050 surnames as characters [20, alphabet], one-hot: 18 languages (practical-pytorch)."""
     files = find_file(data_dir, "surnames", "*.txt", "practical-pytorch's names, one file each")
-    words, labels = [], []
-    for label, path in enumerate(files):
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except UnicodeDecodeError:
-            raise DataError(f"{path} is not UTF-8 text; convert it") from None
-        own = [line.strip() for line in lines if line.strip()]
-        if not own:
-            raise DataError(f"{path} is empty: a class without a row; add names or remove it")
-        words += own
-        labels += [label] * len(own)
-    targets = np.array(labels)
-    parts = split_rows(targets, split_seed)
-    known = sorted({character for row in parts[0] for character in words[row]})
-    places = {character: i + 1 for i, character in enumerate(known)}  # 0 for the unknown ones
-    inputs = np.zeros((len(words), LONGEST_NAME, len(known) + 1))
-    for row, word in enumerate(words):
-        for position, character in enumerate(word[:LONGEST_NAME]):
-            inputs[row, position, places.get(character, 0)] = 1.0
-    classes = tuple(path.stem for path in files)
-    return assemble(
-        "surnames", "classification", inputs=inputs, targets=targets, parts=parts, classes=classes
-    )
+    return text_task("surnames", *read_lines(files), split_seed, longest=LONGEST_NAME)
 
 
 def _regression(name: str, inputs: Values, targets: Values, split_seed: int) -> Task:
