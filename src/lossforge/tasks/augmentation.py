@@ -41,12 +41,11 @@ class CropAndFlip:
             generator: of the CPU.
         """
         count, _, height, width = images.shape
-        places = torch.randint(2 * self.padding + 1, (2, count, 1), generator=generator)
-        mirrored = torch.rand(count, 1, generator=generator) < (0.5 if self.flip else -1.0)
-        rows = places[0] + torch.arange(height)
-        columns = torch.arange(width).expand(count, -1)
-        columns = places[1] + torch.where(mirrored, width - 1 - columns, columns)
-        padded = F.pad(images, (self.padding,) * 4).permute(0, 2, 3, 1)
-        rows, columns = rows.to(images.device), columns.to(images.device)
-        which = torch.arange(count, device=images.device)[:, None, None]
-        return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        places = torch.randint(2 * self.padding + 1, (2, count), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < (0.5 if self.flip else -1.0)
+        top, left = places.to(images.device)
+        # Every crop that there is, as a view: one indexed copy takes the ones that were drawn.
+        windows = F.pad(images, (self.padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+        cropped = windows[torch.arange(count, device=images.device), :, top, left]
+        rows = mirrored.nonzero().flatten().to(images.device)
+        return cropped.index_copy_(0, rows, cropped[rows].flip(-1))
