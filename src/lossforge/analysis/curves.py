@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from lossforge.analysis.drawing import MARKERS, STYLES, new_figure, save_figure
 from lossforge.analysis.grid import Line
-
-STYLES = ("-", "--", "-.", ":")
-MARKERS = "osD^v<>P*X"
 
 
 def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> None:
@@ -19,12 +17,7 @@ def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> N
         lines: entries, one curve each.
         path: of the files, without ending.
     """
-    # The object interface draws without a display and leaves no global state behind.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4.5)
     axes = figure.add_subplot()
     for index, line in enumerate(lines):
         curves = [outcome.curve for outcome in line.outcomes if outcome.failure is None]
@@ -47,8 +40,7 @@ def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> N
     axes.set_yscale("log" if _all_positive(lines) else "linear")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize="small")
-    for ending in ("png", "svg"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=150)
+    save_figure(figure, path)
 
 
 def _all_positive(lines: Sequence[Line]) -> bool:

@@ -15,6 +15,7 @@ commands:
   search METHOD   find a loss for a task, and compare it with the usual one
   train           train one network in full under any loss
   compare         hold losses against each other over seeds, tasks and networks
+  explain LOSS    say what a loss does, which known loss is nearest, and what to beware of
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
@@ -91,6 +92,11 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
 
         return list_names(words)
 
+    def explain(words: list[str]) -> int:
+        from lossforge.cli.explain import explain
+
+        return explain(words)
+
     def export(words: list[str]) -> int:
         from lossforge.cli.export import export_loss
 
@@ -100,6 +106,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "search": search,
         "train": train,
         "compare": compare,
+        "explain": explain,
         "export": export,
         "resume": resume,
         "list": list_names,

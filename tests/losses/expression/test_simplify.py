@@ -145,3 +145,8 @@ def test_deep_chains_do_not_exhaust_the_stack():
 def test_unfit_coefficients_are_refused(coefficients: list[float]):
     with pytest.raises(ExpressionError, match="coefficients"):
         simplify(parse("y + p"), coefficients)
+
+
+def test_no_function_of_numbers_is_left_in_a_formula():
+    formula = simplify(parse("aq(y, add(1, 1))"))
+    assert formula.text == "0.4472·y"

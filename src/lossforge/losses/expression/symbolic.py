@@ -137,6 +137,8 @@ class Algebra:
     def aq(self, a: Symbolic, b: Symbolic) -> Symbolic:
         """Return a·damp(b)."""
         b = self._even(b)
+        if self.readable and b.is_Number:
+            return self.mul(a, _fold("aq", (sympy.S.One, b)))
         return self.mul(a, sympy.S.One if b.is_zero else DAMP(b))
 
     def min(self, a: Symbolic, b: Symbolic) -> Symbolic:

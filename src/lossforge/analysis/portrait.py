@@ -1,0 +1,143 @@
+"""A loss as a picture: its curves and slopes, beside the nearest known loss."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor
+
+from lossforge.analysis.behaviour import path
+from lossforge.analysis.drawing import STYLES, new_figure, save_figure
+from lossforge.analysis.forms import FORMS, Form
+from lossforge.analysis.nearest import Match, nearest
+from lossforge.losses import CrossEntropy, ElementwiseLoss, Handcrafted, Loss, NeuralLoss, Squared
+from lossforge.specs import parse_spec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS = 400
+COLORS = ("#00429d", "#c23b22")
+
+
+def draw_portrait(loss: Loss, folder: Path, classes: int = 10) -> list[Path]:
+    """Write curves.png and force.png, and both as SVG.
+
+    Args:
+        loss: any.
+        folder: of the files.
+        classes: of the outputs (classification).
+    """
+    loss = loss.double().requires_grad_(False)
+    match = nearest(loss, classes)[0]
+    _draw_curves(loss, match, classes, folder / "curves")
+    _draw_force(loss, classes, folder / "force")
+    return [folder / f"{name}.png" for name in ("curves", "force")]
+
+
+@final
+class _Curves:
+    """The loss of one output as a function of its prediction."""
+
+    def __init__(self, loss: Loss, classes: int):
+        self.loss, self.classes = loss, classes
+        self.classifies = loss.kind == "classification"
+        low, high = (0.005, 0.995) if self.classifies else (-3.0, 3.0)
+        self.p = torch.linspace(low, high, POINTS, dtype=torch.double)
+        self.targets = {"target, y = 1": 1.0, "non-target, y = 0": 0.0}
+        if not self.classifies:
+            self.targets = {"y = 0": 0.0}
+
+    def of_loss(self, target: float) -> Tensor:
+        """Return the loss's curve for a target."""
+        if isinstance(self.loss, ElementwiseLoss | NeuralLoss):
+            column = self.p[:, None]
+            return self.loss.elementwise(torch.full_like(column, target), column)[:, 0].detach()
+        assert isinstance(self.loss, Handcrafted)
+        form = next(form for form in FORMS if form.name == self.loss.name)
+        return self.of_form(form, next(iter(self.loss.options().values()), 0.0), target)
+
+    def of_form(self, form: Form, value: float, target: float) -> Tensor:
+        """Return a known loss's curve for a target."""
+        width = self.classes if self.classifies else 1
+        p = self.p[:, None].expand(-1, width)
+        return form.function(torch.full_like(p, target), p, value)[:, 0]
+
+
+def _draw_curves(loss: Loss, match: Match, classes: int, stem: Path) -> None:
+    curves = _Curves(loss, classes)
+    figure = new_figure(9, 4)
+    values, slopes = figure.subplots(1, 2)
+    name = parse_spec(match.name)[0]
+    form = next(form for form in FORMS if form.name == name)
+    for (label, target), color in zip(curves.targets.items(), COLORS, strict=False):
+        ours = curves.of_loss(target)
+        known = match.factor * curves.of_form(form, match.parameter or 0.0, target)
+        for axes, drawn, other in (
+            (values, ours, _beside(ours, known)),
+            (slopes, _slope(ours, curves.p), _slope(known, curves.p)),
+        ):
+            axes.plot(curves.p, drawn, color=color, label=label)
+            axes.plot(
+                curves.p,
+                other,
+                STYLES[1],
+                color=color,
+                alpha=0.6,
+                label=f"{match.name} x {match.factor:.3g}, {label}",
+            )
+    what = "probability p" if curves.classifies else "prediction p"
+    values.set(title="loss", xlabel=what, ylabel="loss of one output")
+    slopes.set(title="slope", xlabel=what, ylabel="derivative by p")
+    _limit(slopes)
+    for axes in (values, slopes):
+        axes.grid(alpha=0.3)
+        axes.axhline(0, color="black", linewidth=0.6)
+    values.legend(fontsize="x-small")
+    figure.suptitle(_title(loss), fontsize="medium")
+    save_figure(figure, stem)
+
+
+def _draw_force(loss: Loss, classes: int, stem: Path) -> None:
+    figure = new_figure(6, 4)
+    axes = figure.add_subplot()
+    usual: Loss = CrossEntropy() if loss.kind == "classification" else Squared()
+    for each, style, label in ((loss, "-", "this loss"), (usual, "--", str(usual))):
+        way = path(each, classes)
+        axes.plot(way.position, way.force, style, label=label, color=COLORS[each is usual])
+    axes.axhline(0, color="black", linewidth=0.6)
+    if loss.kind == "classification":
+        axes.axvline(1 / classes, color="grey", linestyle=":", label="a guess")
+        axes.set(xlabel="probability of the target", ylabel="pull on the target's logit")
+    else:
+        axes.set_xlim(-4, 4)
+        inside = way.position.abs() <= 4
+        both = [path(each, classes).force[inside] for each in (loss, usual)]
+        axes.set_ylim(min(0.0, float(both[0].min())) - 0.2, float(torch.cat(both).max()) + 0.2)
+        axes.set(xlabel="error p - y", ylabel="pull towards the target")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    axes.set_title(_title(loss), fontsize="medium")
+    save_figure(figure, stem)
+
+
+def _beside(ours: Tensor, known: Tensor) -> Tensor:
+    """Return the known curve moved to meet ours in the middle: a constant teaches nothing."""
+    return known + (ours - known)[POINTS // 2]
+
+
+def _slope(values: Tensor, p: Tensor) -> Tensor:
+    return torch.gradient(values, spacing=(p,))[0]
+
+
+def _limit(axes: "Axes") -> None:
+    """Keep a slope that goes to infinity from hiding everything else."""
+    drawn = torch.cat([torch.as_tensor(line.get_ydata()) for line in axes.get_lines()])
+    low, high = float(drawn.quantile(0.03)), float(drawn.quantile(0.97))
+    margin = 0.15 * (high - low) + 1e-9
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _title(loss: Loss, width: int = 90) -> str:
+    text = str(loss)
+    return text if len(text) <= width else f"{text[: width - 3]}..."

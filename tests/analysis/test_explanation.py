@@ -1,0 +1,76 @@
+"""Explanations say what is known of known losses, warn of bad ones, and are plain data."""
+
+import json
+
+import pytest
+
+from lossforge.analysis.explanation import explain
+from lossforge.errors import ConfigurationError
+from lossforge.losses import (
+    ADALFL_NETWORK,
+    HANDCRAFTED,
+    CrossEntropy,
+    LabelSmoothing,
+    NeuralLoss,
+    SymbolicLoss,
+    taylor_loss,
+)
+
+EVERY = [
+    *(loss() for loss in HANDCRAFTED.values()),
+    NeuralLoss(ADALFL_NETWORK),
+    NeuralLoss(ADALFL_NETWORK, kind="regression"),
+    taylor_loss([0.1, 0.2, -1.0, 0.3, 0.1, -2.0, 0.1, 0.2]),
+    SymbolicLoss("1"),
+    SymbolicLoss("log(y - p)", kind="regression"),
+    SymbolicLoss("-y*log(p)", softplus=True),
+]
+
+
+@pytest.mark.parametrize("loss", EVERY, ids=str)
+def test_any_loss_can_be_explained(loss):
+    before = {key: value.clone() for key, value in loss.state_dict().items()}
+    found = explain(loss, classes=4)
+    assert json.loads(json.dumps(found.document(), allow_nan=False))["kind"] == loss.kind
+    assert all(label and sentence for label, sentence in found.lines())
+    after = loss.state_dict()
+    assert all((after[key] == before[key]).all() for key in before)
+    assert all(after[key].dtype == before[key].dtype for key in before)
+
+
+@pytest.mark.parametrize("loss", [loss() for loss in HANDCRAFTED.values()], ids=str)
+def test_handcrafted_losses_deserve_no_warning_but_of_their_scale(loss):
+    assert all("times as large as usual" in warning for warning in explain(loss).warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "warning"),
+    [
+        ("y*log(p)", "classification", "wrong way"),
+        ("-square(y - p)", "regression", "wrong way for errors"),
+        ("1", "classification", "teaches nothing"),
+        ("min(abs(y - p), 0.5)", "regression", "flat for errors from 0.5"),
+        ("-100*y*log(p)", "classification", "multiply the learning rate by 0.01"),
+        ("square(y - p)*square(y - p)", "regression", "explode"),
+        ("y*p", "classification", "not calibrated"),
+    ],
+)
+def test_bad_losses_are_warned_of(text, kind, warning):
+    warnings = explain(SymbolicLoss(text, kind=kind)).warnings
+    assert any(warning in told for told in warnings), warnings
+
+
+def test_smoothing_is_told_in_words():
+    told = dict(explain(LabelSmoothing(0.2)).lines())
+    assert "label smoothing of 0.2" in told["when certain"]
+    assert told["calibrated"].startswith("yes")
+
+
+def test_the_formula_comes_with_its_latex():
+    assert explain(SymbolicLoss("-y*log(p)")).latex == r"-y \, \log\left|p\right|"
+    assert explain(CrossEntropy()).latex is None
+
+
+def test_two_classes_are_the_least():
+    with pytest.raises(ConfigurationError, match="classes must be at least 2"):
+        explain(CrossEntropy(), classes=1)

@@ -1,0 +1,147 @@
+"""Known losses are recognized however they are written; unknown ones are not taken for known."""
+
+import pytest
+import torch
+
+from lossforge.analysis.forms import FORMS, Form
+from lossforge.analysis.nearest import compare, form_gradient, gradient, nearest, sample
+from lossforge.losses import (
+    Absolute,
+    CrossEntropy,
+    Focal,
+    Huber,
+    LabelSmoothing,
+    SparseLSR,
+    Squared,
+    SymbolicLoss,
+)
+from lossforge.losses.preparation import encode_targets
+
+HUBER = "min(abs({e}), {d})*(abs({e}) - 0.5*min(abs({e}), {d}))"
+
+DISGUISES = [
+    # Cross-entropy: scaled, shifted, with y rewritten (labels are 0 or 1), with log rewritten.
+    ("-y*log(p)", "cross_entropy", None),
+    ("7 - 3*y*log(p)", "cross_entropy", None),
+    ("-0.001*log(p)*y - 40", "cross_entropy", None),
+    ("-square(y)*log(p)", "cross_entropy", None),
+    ("-y*y*y*log(p)", "cross_entropy", None),
+    ("-y*log(p*p)", "cross_entropy", None),
+    ("-2*y*log(sqrt(p))", "cross_entropy", None),
+    ("-y*log(5*p)", "cross_entropy", None),
+    ("y*abs(log(p))", "cross_entropy", None),
+    ("-y*log(p) + 3*p", "cross_entropy", None),  # probabilities sum to one
+    ("-y*log(p) + y - y*y + sign(y)", "cross_entropy", None),
+    ("-log(y*p + 1 - y)", "cross_entropy", None),
+    ("max(-y*log(p), -1)", "cross_entropy", None),
+    # Label smoothing for ten classes.
+    ("-(0.9*y + 0.01)*log(p)", "label_smoothing", 0.1),
+    ("5 - 2*(0.9*y + 0.01)*log(p)", "label_smoothing", 0.1),
+    ("-0.8*y*log(p) - 0.02*log(p)", "label_smoothing", 0.2),
+    ("-y*log(p)*0.95 - 0.005*log(p) + 3*p", "label_smoothing", 0.05),
+    ("-(y + 0.1)*log(3*p)", "label_smoothing", 0.5),
+    ("-log(p)*(0.7*square(y) + 0.03)", "label_smoothing", 0.3),
+    # Focal.
+    ("-y*square(1 - p)*log(p)", "focal", 2.0),
+    ("-y*(1 - p)*log(p)", "focal", 1.0),
+    ("-y*sqrt(1 - p)*log(p)", "focal", 0.5),
+    ("3 - 0.2*y*(1 - p)*square(1 - p)*log(p)", "focal", 3.0),
+    ("-y*square(y - p)*log(p)", "focal", 2.0),
+    ("-y*abs(y - p)*log(p) + 2", "focal", 1.0),
+    # Sparse label smoothing for ten classes: 1 - 0.09 and 0.09.
+    ("-y*(0.91*log(p) + 0.09*log(1 - p))", "sparse_lsr", 0.1),
+    ("4 - y*(1.82*log(p) + 0.18*log(y - p))", "sparse_lsr", 0.1),
+    # Brier and the absolute difference.
+    ("square(y - p)", "squared_probability", None),
+    ("0.1*p*p - 0.2*p*y + 9", "squared_probability", None),
+    ("abs(p - y)", "absolute_probability", None),
+    ("-3*y*p + 1", "absolute_probability", None),
+    # Regression.
+    ("square(y - p)", "mse", None),
+    ("3*y*y - 6*y*p + 3*p*p + 1", "mse", None),
+    ("abs(y - p)", "mae", None),
+    ("2*max(y, p) - 2*min(y, p) - 1", "mae", None),
+    ("0.5*(y - p)*sign(y - p)", "mae", None),
+    (HUBER.format(e="(y - p)", d=1.0), "huber", 1.0),
+    (f"1 - -4*{HUBER.format(e='(p - y)', d=0.3)}", "huber", 0.3),
+    (HUBER.format(e="(2*y - 2*p)", d=1.0), "huber", 0.5),
+    ("square(y - p) - square(max(abs(y - p) - 0.5, 0*y))", "huber", 0.5),
+    ("log(1 + square(y - p))", "cauchy", 1.0),
+    ("5 - 2*log(aq(1, (2*y - 2*p)))", "cauchy", 0.5),
+]
+REGRESSION = {"mse", "mae", "huber", "cauchy"}
+
+
+def test_there_are_enough_disguises():
+    assert len(DISGUISES) >= 30
+    assert len({text for text, *_ in DISGUISES}) >= len(DISGUISES) - 1
+
+
+@pytest.mark.parametrize(("text", "name", "parameter"), DISGUISES)
+def test_disguised_losses_are_named_with_their_parameter(text, name, parameter):
+    kind = "regression" if name in REGRESSION else "classification"
+    best = nearest(SymbolicLoss(text, kind=kind))[0]
+    assert best.name.partition(":")[0] == name
+    assert best.residual < 0.03
+    assert best.factor > 0
+    if parameter is None:
+        assert best.parameter is None
+    else:
+        assert best.parameter == pytest.approx(parameter, rel=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 100])
+@pytest.mark.parametrize("loss", [CrossEntropy(), LabelSmoothing(0.3), SparseLSR(0.2), Focal(2.0)])
+def test_handcrafted_losses_are_themselves_for_any_number_of_classes(loss, classes):
+    if classes == 2 and isinstance(loss, SparseLSR):
+        pytest.skip("with two classes, sparse and common smoothing are one")
+    best = nearest(loss, classes)[0]
+    assert best.name == str(loss)
+    assert best.residual < 1e-3
+
+
+@pytest.mark.parametrize("loss", [Squared(), Absolute(), Huber(0.3)])
+def test_handcrafted_regression_losses_are_themselves(loss):
+    best = nearest(loss)[0]
+    assert (best.name, best.residual < 1e-6) == (str(loss), True)
+    assert best.factor == pytest.approx(1, abs=1e-3)
+
+
+def test_the_factor_is_that_of_the_learning_rate():
+    assert nearest(SymbolicLoss("-0.25*y*log(p)"))[0].factor == pytest.approx(0.25, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["p*y", "y*log(p)", "p*p*p*p - 3*y*y", "1", "0*p"])
+def test_losses_that_teach_otherwise_are_not_taken_for_known_ones(text):
+    assert nearest(SymbolicLoss(text))[0].residual > 0.3
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_forms_have_finite_gradients_and_agree_with_handcrafted_losses(form: Form):
+    value = 0.25
+    handcrafted = {
+        "cross_entropy": CrossEntropy(),
+        "label_smoothing": LabelSmoothing(value),
+        "sparse_lsr": SparseLSR(value),
+        "focal": Focal(value),
+        "mse": Squared(),
+        "mae": Absolute(),
+        "huber": Huber(value or 1.0),
+    }
+    loss = handcrafted.get(
+        form.name, CrossEntropy() if form.kind == "classification" else Squared()
+    )
+    outputs, targets = sample(loss, 10)
+    y = encode_targets(targets, outputs, form.kind)
+    found = form_gradient(form, value, outputs, y)
+    assert found.isfinite().all()
+    if form.name in handcrafted:
+        torch.testing.assert_close(found, gradient(loss, outputs, targets))
+
+
+def test_opposite_gradients_share_nothing():
+    one = torch.randn(9, 3, dtype=torch.double)
+    residual, factor = compare(one, -one)
+    assert (residual, factor) == (1.0, 0.0)
+    assert compare(one, 2 * one) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.5))
+    assert compare(0 * one, one) == (1.0, 0.0)
