@@ -15,6 +15,7 @@ commands:
   search METHOD   find a loss for a task, and compare it with the usual one
   train           train one network in full under any loss
   compare         hold losses against each other over seeds, tasks and networks
+  fewshot METHOD  learn to learn from a handful of examples: NPBML, MAML and their relatives
   explain LOSS    say what a loss does, which known loss is nearest, and what to beware of
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
@@ -92,6 +93,11 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
 
         return list_names(words)
 
+    def fewshot(words: list[str]) -> int:
+        from lossforge.cli.fewshot import fewshot
+
+        return fewshot(words)
+
     def explain(words: list[str]) -> int:
         from lossforge.cli.explain import explain
 
@@ -106,6 +112,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "search": search,
         "train": train,
         "compare": compare,
+        "fewshot": fewshot,
         "explain": explain,
         "export": export,
         "resume": resume,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lossforge.cli import compare, search, train
+from lossforge.cli import compare, fewshot, search, train
 from lossforge.cli.common import conclude, require_fields
 from lossforge.cli.report import print_report
 from lossforge.errors import unknown_name
@@ -14,6 +14,7 @@ from lossforge.validation import require
 COMMANDS: dict[str, tuple[Callable[[RunFolder], None], Callable[[State, Path], None]]] = {
     "search": (search.carry_out, print_report),
     "train": (train.carry_out, train.print_result),
+    "fewshot": (fewshot.carry_out, fewshot.print_result),
     "compare": (compare.carry_out, compare.print_result),
 }
 

@@ -1,0 +1,224 @@
+"""What is meta-learned: initialization, preconditioner, loss, rates; and one task's inner loop.
+
+Source: thesis, ch. 7: θ ← θ - rate·P∇M(task, θ), with everything but the adapted θ shared by tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lossforge.methods.npbml.film import FiLM
+from lossforge.methods.npbml.loss import InnerLoss, task_loss
+from lossforge.methods.npbml.networks import Warp
+from lossforge.tasks.episodes import Episode
+from lossforge.tasks.task import Kind
+from lossforge.training.optimizers import SGD, State, Tensors
+
+Order = Literal["second", "recompute", "first"]
+"""second: exact, all inner steps in memory; recompute: exact, in the memory of one step; first:
+inner gradients are taken as constant"""
+
+HEAD = ("head.weight", "head.bias")
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """Which parts are meta-learned besides the initialization.
+
+    Attributes:
+        warp: warp layers as preconditioner.
+        film: modulation of warp layers and of the loss's terms by the task.
+        rates: a step size for each weight (Meta-SGD).
+        inductive: the loss's term of predictions with targets.
+        transductive: the loss's term of predictions without targets.
+        penalty: the loss's term of weights.
+    """
+
+    warp: bool = True
+    film: bool = True
+    rates: bool = False
+    inductive: bool = True
+    transductive: bool = True
+    penalty: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class Moment:
+    """Where a task's inner loop stands."""
+
+    weights: Tensors
+    state: State
+
+    def tensors(self) -> Tensors:
+        """Return everything that the next step depends on."""
+        return [*self.weights, *(t for slot in self.state.slots for t in slot)]
+
+    def leaf(self) -> "Moment":
+        """Return the same numbers as leaves of a new graph."""
+        slots = tuple([t.detach().requires_grad_() for t in slot] for slot in self.state.slots)
+        weights = [w.detach().requires_grad_() for w in self.weights]
+        return Moment(weights, State(self.state.step, slots))
+
+
+@final
+class Learner(nn.Module):
+    """Everything that tasks share.
+
+    Args:
+        encoder: with its warp layers.
+        features: that it gives.
+        kind: of the tasks.
+        ways: outputs N.
+        parts: what is meta-learned.
+        optimizer: of the inner loop.
+        inner_steps: of it.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        kind: Kind,
+        ways: int,
+        parts: Parts,
+        optimizer: SGD,
+        inner_steps: int,
+    ):
+        super().__init__()
+        self.encoder, self.kind, self.ways = encoder, kind, ways
+        self.optimizer, self.inner_steps = optimizer, inner_steps
+        # One vector for all ways: no task can depend on which class has which label.
+        self.head = nn.Parameter(torch.randn(features) / features**0.5)
+        self.head_bias = nn.Parameter(torch.zeros(()))
+        self.adapted = tuple(_adapted_names(encoder))
+        self.loss = InnerLoss(
+            kind,
+            ways,
+            tuple(n for n in (*self.adapted, HEAD[0]) if self._weight(n).dim() > 1 or n == HEAD[0]),
+            inductive=parts.inductive,
+            transductive=parts.transductive and kind == "classification",
+            penalty=parts.penalty,
+            film=parts.film,
+        )
+        rates = [torch.ones_like(self._weight(n)) for n in self.adapted] + [
+            torch.ones(ways, features),
+            torch.ones(ways),
+        ]
+        self.rates = nn.ParameterList(rates if parts.rates else [])
+
+    def _weight(self, name: str) -> Tensor:
+        return self.head if name in HEAD else self.encoder.get_parameter(name)
+
+    def begin(self) -> Moment:
+        """Return the weights that a task begins from, connected to what is meta-learned."""
+        own = [self.encoder.get_parameter(name) for name in self.adapted]
+        head = [self.head.expand(self.ways, -1).clone(), self.head_bias.expand(self.ways).clone()]
+        weights = [*own, *head]
+        return Moment(weights, self.optimizer.init(weights))
+
+    def embed(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
+        """Return features [B, F] under adapted weights."""
+        fast = dict(zip(self.adapted, weights, strict=False))
+        features: Tensor = functional_call(self.encoder, fast, (inputs,))
+        return features
+
+    def outputs(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
+        """Return outputs [B, N] under adapted weights."""
+        return F.linear(self.embed(weights, inputs), *weights[-2:])
+
+    def inner_loss(self, weights: Sequence[Tensor], episode: Episode) -> Tensor:
+        """Return M; the query targets are never looked at."""
+        embedded = self.embed(weights, episode.support)
+        support = F.linear(embedded, *weights[-2:])
+        query = similarities = None
+        if self.loss.needs_query:
+            features = self.embed(weights, episode.query)
+            query = F.linear(features, *weights[-2:])
+            similarities = self._similarities(features, embedded, episode.support_targets)
+        named = dict(zip((*self.adapted, *HEAD), weights, strict=True))
+        value: Tensor = self.loss(support, episode.support_targets, query, similarities, named)
+        return value
+
+    def _similarities(self, query: Tensor, support: Tensor, labels: Tensor) -> Tensor:
+        """Return cosines of query rows and prototypes, [Q, N]."""
+        member = F.one_hot(labels, self.ways).to(support.dtype)
+        prototypes = (member.T @ support) / member.sum(0)[:, None]
+        return F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
+
+    def step(self, moment: Moment, episode: Episode, *, build: bool) -> Moment:
+        """Take one inner step; differentiable with `build`."""
+        value = self.inner_loss(moment.weights, episode)
+        gradients = list(torch.autograd.grad(value, moment.weights, create_graph=build))
+        if len(self.rates):
+            pairs = zip(gradients, self.rates, strict=True)
+            gradients = [gradient * rate for gradient, rate in pairs]
+        return Moment(*self.optimizer.step(moment.weights, gradients, moment.state))
+
+    def adapt(self, episode: Episode, order: Order = "first") -> Moment:
+        """Return where a task's inner loop ends, connected to where it began."""
+        moment = self.begin()
+        for _ in range(self.inner_steps):
+            moment = self.step(moment, episode, build=order != "first")
+        return moment
+
+    def predict(self, episode: Episode) -> Tensor:
+        """Return outputs on the query inputs after adaptation, [Q, N], detached."""
+        with torch.enable_grad():
+            weights = self.adapt(episode).weights
+        with torch.no_grad():
+            return self.outputs(weights, episode.query)
+
+    def query_loss(self, weights: Sequence[Tensor], episode: Episode) -> Tensor:
+        """Return the outer loss: the usual one on the query set."""
+        outputs = self.outputs(weights, episode.query)
+        return task_loss(outputs, episode.query_targets, self.kind).mean()
+
+    def accumulate(self, episode: Episode, order: Order, share: float) -> float:
+        """Add the meta-gradient of one task, times `share`, to `grad`; return the outer loss."""
+        if order == "recompute":
+            return self._accumulate_again(episode, share)
+        value = self.query_loss(self.adapt(episode, order).weights, episode)
+        (share * value).backward()
+        return float(value.detach())
+
+    def _accumulate_again(self, episode: Episode, share: float) -> float:
+        """Run every step twice, and keep the graph of one at a time."""
+        moments = [self.begin().leaf()]
+        for _ in range(self.inner_steps):
+            moments.append(self.step(moments[-1], episode, build=False).leaf())
+        last = moments.pop()
+        value = self.query_loss(last.weights, episode)
+        (share * value).backward()
+        adjoint = [_gradient(tensor) for tensor in last.tensors()]
+        for moment in reversed(moments):
+            following = self.step(moment, episode, build=True).tensors()
+            pairs = [(t, a) for t, a in zip(following, adjoint, strict=True) if t.requires_grad]
+            torch.autograd.backward([t for t, _ in pairs], [a for _, a in pairs])
+            adjoint = [_gradient(tensor) for tensor in moment.tensors()]
+        begin = self.begin().weights
+        torch.autograd.backward(begin, adjoint[: len(begin)])
+        return float(value.detach())
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def _adapted_names(encoder: nn.Module) -> list[str]:
+    """Return the weights that a task changes: those of its layers, but not of warps and norms."""
+    names = []
+    for path, module in encoder.named_modules():
+        inside = any(
+            isinstance(encoder.get_submodule(path.rsplit(".", depth)[0]), Warp | FiLM)
+            for depth in range(1, path.count(".") + 1)
+        )
+        if isinstance(module, nn.Conv2d | nn.Linear) and not inside:
+            names += [f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)]
+    return names

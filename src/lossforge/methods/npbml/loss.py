@@ -1,0 +1,155 @@
+"""The loss of the inner loop: the usual one and up to three learned terms.
+
+Source: thesis, ch. 7. Each term is a small network whose output is added to cross-entropy (squared
+error in regression). The inductive term sees predictions on the support set and their targets; the
+transductive one sees predictions on the query inputs, without targets; the penalty sees statistics
+of the adapted weights.
+"""
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lossforge.methods.npbml.film import FiLM
+from lossforge.tasks.task import Kind
+
+LEAK, SHARPNESS = 0.25, 5.0
+DEVIATION = 0.01
+STATISTICS = 4
+HIDDEN_LAYERS = 2
+
+
+def smooth_leaky_relu(x: Tensor) -> Tensor:
+    """Return LEAK·x + (1 - LEAK)·softplus(SHARPNESS·x)/SHARPNESS."""
+    return LEAK * x + (1 - LEAK) * F.softplus(x, beta=SHARPNESS)
+
+
+@final
+class Term(nn.Module):
+    """A network from what a term sees to one number, averaged over the rows.
+
+    Args:
+        inputs: width of what it sees, and of its two hidden layers.
+        film: whether its hidden layers are modulated by the task.
+    """
+
+    def __init__(self, inputs: int, *, film: bool):
+        super().__init__()
+        self.hidden = nn.ModuleList(nn.Linear(inputs, inputs) for _ in range(HIDDEN_LAYERS))
+        self.films = nn.ModuleList(
+            FiLM(inputs) if film else nn.Identity() for _ in range(HIDDEN_LAYERS)
+        )
+        self.last = nn.Linear(inputs, 1)
+        for layer in (*self.hidden, self.last):
+            nn.init.normal_(layer.weight, std=DEVIATION)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Return the term's value for what it sees, [B, inputs]."""
+        for layer, film in zip(self.hidden, self.films, strict=True):
+            seen = film(F.relu(layer(seen)))
+        return smooth_leaky_relu(self.last(seen)).mean()
+
+
+@final
+class InnerLoss(nn.Module):
+    """M of one task: the usual loss on the support set and the learned terms.
+
+    Args:
+        kind: of the tasks.
+        ways: outputs N.
+        layers: names of the adapted weights that the penalty sees.
+        inductive: whether there is the term of predictions with targets.
+        transductive: whether there is the term of predictions without targets.
+        penalty: whether there is the term of weights.
+        film: whether the terms are modulated by the task.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        ways: int,
+        layers: tuple[str, ...],
+        *,
+        inductive: bool,
+        transductive: bool,
+        penalty: bool,
+        film: bool,
+    ):
+        super().__init__()
+        self.kind, self.ways, self.layers = kind, ways, layers
+        width = 2 * ways + 1
+        self.inductive = Term(width, film=film) if inductive else None
+        self.transductive = Term(width, film=film) if transductive else None
+        # A layer is one row of statistics: FiLM over a single row would see nothing else.
+        count = len(layers) if penalty else 0
+        self.penalty = nn.ModuleList(Term(STATISTICS, film=False) for _ in range(count))
+
+    @property
+    def needs_query(self) -> bool:
+        """Whether predictions on the query inputs are looked at."""
+        return self.transductive is not None
+
+    def forward(
+        self,
+        support: Tensor,
+        targets: Tensor,
+        query: Tensor | None,
+        similarities: Tensor | None,
+        weights: Mapping[str, Tensor],
+    ) -> Tensor:
+        """Return the loss.
+
+        Args:
+            support: outputs on the support set, [B, N].
+            targets: its labels [B] or values [B, N].
+            query: outputs on the query inputs, [Q, N]; for the transductive term.
+            similarities: of the query rows to the classes' prototypes, [Q, N]; likewise.
+            weights: the adapted weights by name; for the penalty.
+        """
+        usual = task_loss(support, targets, self.kind)
+        total = usual.mean()
+        if self.inductive is not None:
+            total = total + self.inductive(_seen(support, targets, usual, self.kind, self.ways))
+        if self.transductive is not None:
+            assert query is not None
+            assert similarities is not None
+            total = total + self.transductive(_unlabeled(query, similarities, self.kind))
+        for name, term in zip(self.layers, self.penalty, strict=False):
+            total = total + term(statistics(weights[name]))
+        return total
+
+
+def task_loss(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
+    """Return cross-entropy or squared error of each row, [B]."""
+    if kind == "classification":
+        return F.cross_entropy(outputs, targets, reduction="none")
+    return (outputs - targets).square().mean(1)
+
+
+def statistics(weight: Tensor) -> Tensor:
+    """Return mean, deviation, mean of |w| and root of the mean of w² of a layer, [1, 4].
+
+    The norms are divided by the layer's size, so that one network's terms are of one scale.
+    """
+    mean = weight.mean()
+    square = weight.square().mean()
+    deviation = (weight - mean).square().mean().add(1e-12).sqrt()
+    return torch.stack([mean, deviation, weight.abs().mean(), square.add(1e-12).sqrt()])[None]
+
+
+def _seen(outputs: Tensor, targets: Tensor, usual: Tensor, kind: Kind, ways: int) -> Tensor:
+    if kind == "classification":
+        targets = F.one_hot(targets, ways).to(outputs.dtype)
+    return torch.cat([outputs, targets, usual[:, None]], 1)
+
+
+def _unlabeled(query: Tensor, similarities: Tensor, kind: Kind) -> Tensor:
+    if kind == "classification":
+        likely = similarities.softmax(1)
+        apart = -(likely * query.log_softmax(1)).sum(1, keepdim=True)
+        return torch.cat([query, likely, apart], 1)
+    return torch.cat([query, similarities, (query - similarities).square()], 1)

@@ -1,0 +1,172 @@
+"""Encoders of few-shot learning: layers that adapt, and warp layers between them that do not.
+
+A warp layer is linear, learned across tasks and held fixed within one: gradients that pass through
+it are preconditioned (Flennerhag et al. 2020; thesis, ch. 7).
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.methods.npbml.film import FiLM
+from lossforge.models.pictures import he_convolution
+
+CONV4_BLOCKS = 4
+RESNET12_WIDTHS = (1, 2, 4, 8)
+"""in multiples of the first block's"""
+
+
+@final
+class Warp(nn.Module):
+    """A linear layer, at first the identity, and FiLM after it."""
+
+    def __init__(self, layer: nn.Module, film: nn.Module):
+        super().__init__()
+        self.layer, self.film = layer, film
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        modulated: Tensor = self.film(self.layer(inputs))
+        return modulated
+
+
+def warp_convolution(channels: int, *, warp: bool, film: bool) -> nn.Module:
+    """Return a 3x3 warp layer on channels; the identity where there is none."""
+    if not warp:
+        return nn.Identity()
+    layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    nn.init.dirac_(layer.weight)
+    return Warp(layer, FiLM(channels) if film else nn.Identity())
+
+
+def warp_linear(features: int, *, warp: bool, film: bool) -> nn.Module:
+    """Return a warp layer on features; the identity where there is none."""
+    if not warp:
+        return nn.Identity()
+    layer = nn.Linear(features, features, bias=False)
+    nn.init.eye_(layer.weight)
+    return Warp(layer, FiLM(features) if film else nn.Identity())
+
+
+def _norm(channels: int) -> nn.Module:
+    # Statistics of the batch at hand, always: a task brings its own.
+    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
+@final
+class Conv4(nn.Sequential):
+    """4-CONV: convolution, warp, norm, ReLU and pooling, four times (Vinyals et al. 2016).
+
+    Args:
+        input_shape: [channels, height, width] of at least 16x16.
+        width: channels of each block.
+        warp: whether there are warp layers.
+        film: whether FiLM follows them.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+        layers: list[nn.Module] = []
+        for before in (input_shape[0], *[width] * (CONV4_BLOCKS - 1)):
+            layers += [
+                nn.Conv2d(before, width, 3, padding=1),
+                warp_convolution(width, warp=warp, film=film),
+                *[_norm(width), nn.ReLU(), nn.MaxPool2d(2)],
+            ]
+        super().__init__(*layers, nn.Flatten())
+
+
+@final
+class ResNet12(nn.Sequential):
+    """Four residual blocks of three convolutions, each pooled; the mean over the image.
+
+    Args:
+        input_shape: [channels, height, width] of at least 16x16.
+        width: channels of the first block; the others have 2, 4 and 8 times as many.
+        warp: whether a warp layer follows each block's convolutions.
+        film: whether FiLM follows them.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+        widths = [input_shape[0], *(factor * width for factor in RESNET12_WIDTHS)]
+        blocks = [_Block(*pair, warp=warp, film=film) for pair in pairwise(widths)]
+        super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@final
+class _Block(nn.Module):
+    def __init__(self, inputs: int, outputs: int, *, warp: bool, film: bool):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            he_convolution(before, outputs, 3) for before in (inputs, outputs, outputs)
+        )
+        self.norms = nn.ModuleList(_norm(outputs) for _ in range(3))
+        self.shortcut = he_convolution(inputs, outputs, 1)
+        self.shortcut_norm = _norm(outputs)
+        self.warp = warp_convolution(outputs, warp=warp, film=film)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        kept = self.shortcut_norm(self.shortcut(images))
+        for index, (layer, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            images = layer(images)
+            if index == len(self.norms) - 1:
+                images = norm(self.warp(images)) + kept
+            else:
+                images = norm(images)
+            images = leaky_relu(images, 0.1)
+        pooled: Tensor = self.pool(images)
+        return pooled
+
+
+@final
+class Dense(nn.Sequential):
+    """Two hidden layers with warp layers after them: for tables and sinusoids."""
+
+    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before in (int(torch.tensor(input_shape).prod()), width):
+            layers += [
+                nn.Linear(before, width),
+                warp_linear(width, warp=warp, film=film),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+ENCODERS: dict[str, tuple[Callable[..., nn.Module], int]] = {
+    "conv4": (Conv4, 64),
+    "resnet12": (ResNet12, 64),
+    "dense": (Dense, 40),
+}
+"""and the width that each has in the papers"""
+
+
+def make_encoder(
+    name: str, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool
+) -> nn.Module:
+    """Return a fresh encoder, drawn from torch's global generator.
+
+    Args:
+        name: conv4, resnet12 or dense.
+        input_shape: of one row.
+        width: of the first layer; 0 for the papers'.
+        warp: whether there are warp layers.
+        film: whether FiLM follows them.
+
+    Raises:
+        UnknownNameError: there is no such encoder.
+        ConfigurationError: it takes no inputs of that shape.
+    """
+    if name not in ENCODERS:
+        raise unknown_name("few-shot network", name, ENCODERS)
+    build, usual = ENCODERS[name]
+    if name != "dense" and (len(input_shape) != 3 or min(input_shape[1:]) < 16):
+        raise ConfigurationError(
+            f"{name} takes images of 16x16 or more, not inputs of shape {list(input_shape)}; "
+            "pass --network dense"
+        )
+    return build(input_shape, width or usual, warp=warp, film=film)
