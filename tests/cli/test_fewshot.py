@@ -1,0 +1,64 @@
+"""`lossforge fewshot` from first to last, interrupted and mistaken."""
+
+import json
+
+import pytest
+
+from lossforge.cli import main
+
+TINY = [
+    *("--task", "clusters", "--ways", "3", "--network", "dense", "--width", "5"),
+    *("--meta-steps", "4", "--check-every", "2", "--valid-tasks", "3", "--test-tasks", "6"),
+    *("--pretrain-steps", "2", "--queries", "3"),
+]
+
+
+def test_a_run_ends_with_accuracy_and_interval(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fewshot", "maml", *TINY, "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert 0 <= result["accuracy"] <= 100
+    assert result["interval"] >= 0
+    assert {"method", "task", "model", "seed", "metric", "valid", "test", "loss"} <= set(result)
+    assert "meta-test accuracy" in capsys.readouterr().out
+    assert len((out / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["fewshot", "ablation", *TINY, "--variants", "maml", "protonet", "--out", str(out)]
+    assert main(words) == 0
+    table = (out / "table.md").read_text()
+    assert "| maml |" in table
+    assert "| protonet |" in table
+    result = (out / "result.json").read_text()
+    (out / "result.json").unlink()
+    (out / "protonet" / "result.json").unlink()
+    assert main(["resume", str(out)]) == 0
+    again, before = (json.loads(text) for text in ((out / "result.json").read_text(), result))
+    assert [row["test"] for row in again["variants"]] == [r["test"] for r in before["variants"]]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["mamll", "--task", "clusters"], "did you mean 'maml'"),
+        (["maml", "--task", "clusterz"], "did you mean 'clusters'"),
+        (["maml", *TINY, "--ways", "50"], "fewer than 50 ways"),
+        (["npbml", *TINY, "--order", "first"], "first order"),
+        (["maml", "--task", "clusters"], "--network dense"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(words, says, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fewshot", *words, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lossforge: ")
+    assert says in error
+    assert not out.exists()
+
+
+def test_help_lists_the_methods(capsys):
+    assert main(["fewshot", "--help"]) == 0
+    assert "npbml" in capsys.readouterr().out

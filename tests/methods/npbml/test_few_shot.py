@@ -1,0 +1,137 @@
+"""Meta-learning as a whole: it learns, resumes exactly, and says what does not fit."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from lossforge.errors import ConfigurationError, DataError, UnknownNameError
+from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, MetaCourse
+from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.tasks.episodes import Shape
+from lossforge.tasks.few_shot_sets import load_few_shot
+
+SHAPE = Shape(ways=3, shots=1, queries=3)
+TINY = {
+    "network": "dense",
+    "width": 6,
+    "meta_steps": 4,
+    "meta_batch": 2,
+    "pretrain_steps": 2,
+    "check_every": 2,
+    "valid_tasks": 3,
+    "test_tasks": 5,
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_runs_and_is_repeatable(variant):
+    task = load_few_shot("clusters")
+    found, again = (FewShot(variant, **TINY).run(task, SHAPE, seed=3) for _ in range(2))
+    assert (found.score, found.interval) == (again.score, again.interval)
+    assert 0 <= found.score <= 100
+    assert found.metric == "accuracy"
+
+
+@pytest.mark.parametrize("variant", ["npbml", "maml", "protonet"])
+def test_a_restored_course_ends_as_one_that_was_not_interrupted(variant):
+    task = load_few_shot("clusters")
+    settings = FewShot(variant, **TINY)
+    whole = MetaCourse(settings, task, SHAPE, 5)
+    whole.advance()
+    saved = whole.state()
+    whole.advance()
+    resumed = MetaCourse(settings, task, SHAPE, 5)
+    resumed.restore(saved)
+    resumed.advance()
+    assert whole.is_over
+    assert resumed.is_over
+    assert resumed.curve == whole.curve
+    assert resumed.conclude().score == whole.conclude().score
+
+
+def test_meta_training_learns_what_to_ignore():
+    task = load_few_shot("clusters")
+    settings = dataclasses.replace(
+        FewShot("maml", **TINY), width=32, meta_steps=150, check_every=50, inner_rate=0.05,
+        pretrain_steps=0, valid_tasks=40, test_tasks=200, final_meta_rate=1e-3,
+    )  # fmt: skip
+    shape = Shape(ways=5, shots=1, queries=5)
+    untrained = dataclasses.replace(settings, meta_steps=1, meta_rate=1e-9, final_meta_rate=0)
+    before, after = (each.run(task, shape, seed=0) for each in (untrained, settings))
+    assert after.score > before.score + 3 * (after.interval + before.interval)
+
+
+def test_label_permutation_leaves_the_accuracy_distribution_unchanged():
+    task = load_few_shot("clusters")
+    found = FewShot("npbml", **(TINY | {"meta_steps": 6, "test_tasks": 2})).run(task, SHAPE, 0)
+    draw, deal = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
+    plain, renamed = [], []
+    for _ in range(150):
+        episode = task.pools["test"].draw(SHAPE, draw)
+        order = torch.randperm(3, generator=deal)
+        other = dataclasses.replace(
+            episode,
+            support_targets=order[episode.support_targets],
+            query_targets=order[episode.query_targets],
+        )
+        for scores, each in ((plain, episode), (renamed, other)):
+            right = found.learner.predict(each).argmax(1) == each.query_targets
+            scores.append(right.double().mean())
+    one, two = torch.stack(plain), torch.stack(renamed)
+    difference = (one - two).mean().abs()
+    assert difference < 3 * ((one - two).std() / 150**0.5) + 1e-9
+
+
+def test_a_checkpoint_of_another_network_is_refused():
+    task = load_few_shot("clusters")
+    saved = MetaCourse(FewShot("maml", **TINY), task, SHAPE, 0)
+    other = MetaCourse(FewShot("maml", **(TINY | {"width": 7})), task, SHAPE, 0)
+    saved.advance()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        other.restore(saved.state())
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"variant": "npbml", "order": "first"}, "learns a loss, which first order"),
+        ({"inner_rate": 0.0}, "learning_rate must be above 0"),
+        ({"meta_steps": 0}, "meta_steps"),
+        ({"order": "third"}, "order must be"),
+        ({"test_tasks": 1}, "test_tasks"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, says):
+    with pytest.raises(ConfigurationError, match=says):
+        FewShot(**settings)
+
+
+def test_unknown_names_are_told():
+    with pytest.raises(UnknownNameError, match="did you mean 'maml'"):
+        FewShot("mamll")
+    with pytest.raises(UnknownNameError, match="conv4"):
+        make_learner(FewShot(network="conv5"), load_few_shot("clusters"), SHAPE, 0)
+    with pytest.raises(ConfigurationError, match="--network dense"):
+        make_learner(FewShot(), load_few_shot("clusters"), SHAPE, 0)
+    assert FewShot.preset("quick", "maml").variant == "maml"
+    assert set(PRESETS) == {"quick", "paper"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "says"),
+    [
+        ("clusters", Shape(40, 1, 1), "classes, fewer than 40 ways"),
+        ("clusters", Shape(5, 30, 15), "fewer than 30 shots and 15 queries"),
+        ("clusters", Shape(1, 1, 1), "pass --ways 2"),
+        ("sinusoids", Shape(5, 1, 1), "pass --ways 1"),
+    ],
+)
+def test_episodes_that_cannot_be_drawn_are_told_before_training(name, shape, says):
+    with pytest.raises(DataError, match=says):
+        MetaCourse(FewShot("maml", **TINY), load_few_shot(name), shape, 0)
+
+
+def test_protonet_does_not_do_regression():
+    with pytest.raises(ConfigurationError, match="protonet classifies"):
+        MetaCourse(FewShot("protonet", **TINY), load_few_shot("sinusoids"), Shape(1, 5, 5), 0)

@@ -1,0 +1,170 @@
+"""Meta-gradients of every part against central differences; query labels stay outside."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, Parts
+from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.tasks.episodes import Episode, FewShotTask, Shape
+from lossforge.tasks.few_shot_sets import characters_task, sinusoids
+
+SHAPE = Shape(ways=3, shots=2, queries=2)
+
+
+def images_task() -> FewShotTask:
+    draw = torch.Generator().manual_seed(0)
+    rows = {f"class {i:02d}": torch.randn(6, 1, 16, 16, generator=draw) for i in range(16)}
+    return characters_task("toy", rows, 0, rotations=False)
+
+
+def vectors_task() -> FewShotTask:
+    draw = torch.Generator().manual_seed(0)
+    rows = {f"class {i:02d}": torch.randn(6, 5, generator=draw) for i in range(16)}
+    return characters_task("toy", rows, 0, rotations=False)
+
+
+def made(variant: str, network: str = "dense", **settings) -> tuple[Learner, Episode]:
+    task = vectors_task() if network == "dense" else images_task()
+    few = FewShot(variant, network=network, width=4, inner_steps=2, inner_rate=0.1, **settings)
+    learner = make_learner(few, task, SHAPE, seed=1)
+    assert isinstance(learner, Learner)
+    episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
+    learner = learner.double()
+    with torch.no_grad():  # away from where parts begin: zero modulation, equal biases
+        draw = torch.Generator().manual_seed(3)
+        for weight in learner.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=draw, dtype=torch.double))
+    return learner, replace(episode, support=episode.support.double(), query=episode.query.double())
+
+
+def outer(learner: Learner, episode: Episode) -> float:
+    weights = learner.adapt(episode, "second").weights
+    return float(learner.query_loss(weights, episode).detach())
+
+
+def check_against_central_differences(
+    learner: Learner, episode: Episode, order: str, step: float = 1e-6
+) -> None:
+    learner.accumulate(episode, order, 1.0)
+    draw = torch.Generator().manual_seed(4)
+    found, expected = {}, {}
+    for name, weight in learner.named_parameters():
+        assert weight.grad is not None, name
+        along = torch.randn(weight.shape, generator=draw, dtype=torch.double)
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                weight.add_(sign * step * along)
+            values.append(outer(learner, episode))
+            with torch.no_grad():
+                weight.sub_(sign * step * along)
+        expected[name] = (values[0] - values[1]) / (2 * step)
+        found[name] = float((weight.grad * along).sum())
+    # What is lost to rounding is lost from the value, so it is small beside the largest.
+    lost = 1e-13 / step * max(map(abs, expected.values()))
+    assert found == pytest.approx(expected, rel=1e-5, abs=lost)
+
+
+GRADIENTS = [v for v, (_, parts) in VARIANTS.items() if parts is not None and v != "fomaml"]
+
+
+@pytest.mark.parametrize("order", ["second", "recompute"])
+@pytest.mark.parametrize("variant", GRADIENTS)
+def test_meta_gradients_of_every_part_are_exact(variant, order):
+    check_against_central_differences(*made(variant), order)
+
+
+@pytest.mark.parametrize("variant", ["maml", "npbml"])
+@pytest.mark.parametrize("network", ["conv4", "resnet12"])
+def test_meta_gradients_of_convolutional_networks_are_exact(variant, network):
+    # Rectifiers and pooling jump; among many units a smaller step is needed to cross none.
+    step = 1e-8 if network == "resnet12" else 1e-6
+    check_against_central_differences(*made(variant, network), "second", step)
+
+
+def test_every_part_has_its_parameters():
+    learner, _ = made("npbml")
+    names = {name.split(".")[0] for name, _ in learner.named_parameters()}
+    assert names == {"encoder", "head", "head_bias", "loss"}
+    assert any("film" in name for name, _ in learner.encoder.named_parameters())
+    assert any("films" in name for name, _ in learner.loss.named_parameters())
+    assert learner.loss.inductive is not None
+    assert learner.loss.transductive is not None
+    assert learner.loss.inductive is not learner.loss.transductive
+    assert len(learner.loss.penalty) == len(learner.loss.layers) == 3
+
+
+def test_warp_layers_and_norms_do_not_adapt():
+    learner, _ = made("npbml", "conv4")
+    assert len(learner.adapted) == 8
+    assert all(name.rsplit(".", 1)[0] in ("0", "5", "10", "15") for name in learner.adapted)
+
+
+@pytest.mark.parametrize("variant", GRADIENTS)
+def test_query_labels_never_reach_the_inner_loop(variant):
+    learner, episode = made(variant)
+    poisoned = replace(episode, query_targets=torch.full_like(episode.query_targets, -1))
+    one, two = (learner.adapt(each, "first").weights for each in (episode, poisoned))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_query_inputs_reach_it_only_by_the_transductive_term():
+    for variant, reached in (("maml_inductive", False), ("maml_transductive", True)):
+        learner, episode = made(variant)
+        other = replace(episode, query=torch.randn_like(episode.query))
+        one, two = (learner.adapt(each, "first").weights for each in (episode, other))
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True)) is not reached
+
+
+def test_maml_cannot_tell_labels_apart():
+    learner, episode = made("maml")
+    order = torch.tensor([2, 0, 1])
+    renamed = replace(
+        episode,
+        support_targets=order[episode.support_targets],
+        query_targets=order[episode.query_targets],
+    )
+    first, second = learner.predict(episode), learner.predict(renamed)
+    torch.testing.assert_close(second[:, order], first)
+
+
+def test_first_order_agrees_with_second_where_there_is_one_step_of_a_linear_start():
+    learner, episode = made("maml", order="first")
+    learner.inner_steps = 0
+    for order in ("first", "second", "recompute"):
+        learner.zero_grad()
+        learner.accumulate(episode, order, 1.0)
+        found = [weight.grad.clone() for weight in learner.parameters()]
+        if order == "first":
+            expected = found
+        assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_regression_has_no_transductive_term():
+    task = sinusoids(0)
+    learner = make_learner(FewShot("npbml", network="dense"), task, Shape(1, 5, 5), 0)
+    assert isinstance(learner, Learner)
+    assert learner.loss.transductive is None
+    assert learner.loss.inductive is not None
+
+
+def test_fresh_parts_leave_the_network_as_it_was():
+    task = images_task()
+    plain = make_learner(FewShot("maml", width=4), task, SHAPE, 1)
+    warped = make_learner(FewShot("npbml", width=4), task, SHAPE, 1)
+    assert isinstance(plain, Learner)
+    assert isinstance(warped, Learner)
+    warped.encoder.load_state_dict(_without_warps(plain.encoder), strict=False)
+    inputs = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(warped.encoder(inputs), plain.encoder(inputs))
+
+
+def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
+    return encoder.state_dict()
+
+
+def test_parts_are_switches():
+    assert Parts() == Parts(warp=True, film=True, inductive=True, transductive=True, penalty=True)
