@@ -1,0 +1,1 @@
+"""AdaLFL inside other people's training loops; each file needs its package (optional extras)."""
