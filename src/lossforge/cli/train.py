@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from lossforge import __version__
+from lossforge.analysis.adaptation import draw_adaptation, trace_of
 from lossforge.cli.common import (
     absolute,
     conclude,
@@ -19,10 +20,12 @@ from lossforge.cli.common import (
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.errors import FileFormatError, RunError
+from lossforge.files import write_json
 from lossforge.losses import default_loss, load
 from lossforge.losses.named import named
 from lossforge.methods import AdaLFL, State
-from lossforge.methods.lesson import AdaptOn, Lesson
+from lossforge.methods.adalfl import AdaptiveTraining
+from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
 from lossforge.tasks import Task
@@ -33,8 +36,8 @@ from lossforge.validation import require_in_range
 FIELDS = {"loss", "task", "model", "seed", "device", "recipe", "adalfl", "adapt_on", "data"}
 
 PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
-    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(warm_up_steps=500)),
-    "paper": (Recipe(), AdaLFL()),
+    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(warm_up_steps=500, record_every=50)),
+    "paper": (Recipe(), AdaLFL(record_every=500)),
 }
 
 
@@ -126,7 +129,18 @@ def carry_out(folder: RunFolder) -> None:
         outcome = training.run(checkpoint, meter.progress)
     if outcome.failure is not None:
         raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
+    if isinstance(training.teacher, Adapting):
+        _keep_adaptation(folder, training.teacher.adapt, task)
     folder.write_result(_result(config, task, outcome, folder.seconds))
+
+
+def _keep_adaptation(folder: RunFolder, adapt: AdaptiveTraining, task: Task) -> None:
+    """Write the last loss, and what it was over time as data and as a picture."""
+    folder.write_loss(adapt.loss)
+    trace = trace_of(adapt.moments, task.outputs)
+    if trace:
+        write_json(folder.path / "adaptation.json", {"moments": [asdict(look) for look in trace]})
+        draw_adaptation(trace, task.kind, folder.path / "adaptation")
 
 
 def lesson_of(config: State) -> Lesson:

@@ -239,6 +239,10 @@ class AdaptiveTraining:
             "loss": deepcopy(self.loss.state_dict()),
             "meta_optimizer": deepcopy(self.meta_optimizer.state_dict()),
             "steps": self.steps,
+            "moments": [
+                {"step": m.step, "factor": m.factor, "loss": deepcopy(m.loss.state_dict())}
+                for m in self.moments
+            ],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -246,6 +250,11 @@ class AdaptiveTraining:
         self.loss.load_state_dict(state["loss"])
         self.meta_optimizer.load_state_dict(state["meta_optimizer"])
         self.steps = state["steps"]
+        self.moments = []
+        for kept in state["moments"]:
+            loss = deepcopy(self.loss).requires_grad_(False)
+            loss.load_state_dict(kept["loss"])
+            self.moments.append(Moment(kept["step"], kept["factor"], loss))
 
     def _learn(self, optimizer: torch.optim.Optimizer, found: OnlineStep) -> None:
         assert found.hypergradient is not None

@@ -58,7 +58,7 @@ class Lesson:
         if self.loss != AdaLFL.name:
             loss = named(self.loss, task.kind).to(task.device)
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
-        teacher = _Adapting(self._attach(trainee, task, seed), task, self, seed)
+        teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None:
             teacher.warm_up(warmed)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
@@ -76,11 +76,15 @@ class Lesson:
 
 
 @final
-class _Adapting:
-    """The teacher whose loss adapts; it draws its validation batches itself."""
+class Adapting:
+    """The teacher whose loss adapts; it draws its validation batches itself.
+
+    Attributes:
+        adapt: the loss and its training.
+    """
 
     def __init__(self, adapt: AdaptiveTraining, task: Task, lesson: Lesson, seed: int):
-        self._adapt, self._task, self._seed = adapt, task, seed
+        self.adapt, self._task, self._seed = adapt, task, seed
         self._size = lesson.recipe.batch_size
         self._split = task.valid if lesson.adapt_on == "valid" else task.train
         self._valid = self._stream("adapt")
@@ -89,19 +93,19 @@ class _Adapting:
         """Learn the loss before training."""
         train = Batches(self._task.train, self._size, torch_generator(self._seed, "warm up"))
         with isolated_seed(derive_seed(self._seed, "warm up")):
-            self._adapt.warm_up(_Endless(train), _Endless(self._stream("warm up valid")), progress)
+            self.adapt.warm_up(_Endless(train), _Endless(self._stream("warm up valid")), progress)
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Train for one step."""
-        self._adapt.step(batch, self._valid.draw())
+        self.adapt.step(batch, self._valid.draw())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` goes on from."""
-        return {"adapt": self._adapt.state_dict(), "valid": self._valid.state()}
+        return {"adapt": self.adapt.state_dict(), "valid": self._valid.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
-        self._adapt.load_state_dict(state["adapt"])
+        self.adapt.load_state_dict(state["adapt"])
         self._valid.restore(state["valid"])
 
     def _stream(self, purpose: str) -> Batches:

@@ -163,6 +163,9 @@ class Outcome:
 class FullTraining:
     """One network in training.
 
+    Attributes:
+        teacher: gives it its steps.
+
     Args:
         recipe: how it is trained.
         task: what it learns.
@@ -172,7 +175,7 @@ class FullTraining:
     """
 
     def __init__(self, recipe: Recipe, task: Task, trainee: Trainee, teacher: Teacher, seed: int):
-        self._recipe, self._task, self._teacher = recipe, task, teacher
+        self._recipe, self._task, self.teacher = recipe, task, teacher
         self._trainee, self._seed = trainee, seed
         generator = torch_generator(seed, "batches")
         self._batches = Batches(task.train, recipe.batch_size, generator, task.augment)
@@ -202,7 +205,7 @@ class FullTraining:
         state = {
             "model": self._trainee.model.state_dict(),
             "optimizer": self._trainee.optimizer.state_dict(),
-            "teacher": self._teacher.state_dict(),
+            "teacher": self.teacher.state_dict(),
             "batches": self._batches.state(),
             "best": self._best,
             "curve": self._curve,
@@ -216,7 +219,7 @@ class FullTraining:
         state = torch.load(io.BytesIO(content), self._task.device, weights_only=True)
         self._trainee.model.load_state_dict(state["model"])
         self._trainee.optimizer.load_state_dict(state["optimizer"])
-        self._teacher.load_state_dict(state["teacher"])
+        self.teacher.load_state_dict(state["teacher"])
         self._batches.restore(state["batches"])
         self._best, self._curve, self._step = state["best"], state["curve"], state["step"]
 
@@ -233,7 +236,7 @@ class FullTraining:
             for group in self._trainee.optimizer.param_groups:
                 group["lr"] = recipe.rate(self._step)
             with isolated_seed(derive_seed(self._seed, "network", self._step)):
-                self._teacher.step(self._batches.draw())
+                self.teacher.step(self._batches.draw())
             self._step += 1
             progress("training", self._step, recipe.steps)
 
