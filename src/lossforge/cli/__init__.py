@@ -17,6 +17,7 @@ commands:
   compare         hold losses against each other over seeds, tasks and networks
   fewshot METHOD  learn to learn from a handful of examples: NPBML, MAML and their relatives
   explain LOSS    say what a loss does, which known loss is nearest, and what to beware of
+  landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
@@ -98,6 +99,11 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
 
         return fewshot(words)
 
+    def landscape(words: list[str]) -> int:
+        from lossforge.cli.landscape import landscape
+
+        return landscape(words)
+
     def explain(words: list[str]) -> int:
         from lossforge.cli.explain import explain
 
@@ -113,6 +119,7 @@ def _commands() -> dict[str, Callable[[list[str]], int]]:
         "train": train,
         "compare": compare,
         "fewshot": fewshot,
+        "landscape": landscape,
         "explain": explain,
         "export": export,
         "resume": resume,

@@ -183,6 +183,11 @@ class FullTraining:
         self._curve: list[tuple[int, float]] = []
         self._step = 0
 
+    @property
+    def model(self) -> nn.Module:
+        """The network; after `run` with the weights that were tested."""
+        return self._trainee.model
+
     def run(self, checkpoint: Callable[[], None], progress: Progress) -> Outcome:
         """Train to the end, look at the test data and return how it went.
 
