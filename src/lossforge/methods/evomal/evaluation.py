@@ -59,6 +59,8 @@ class Evaluation:
         filters: before training.
         tuning: local search of the coefficients; none where None.
         fitness: of a tuned loss.
+        keep_untuned: whether candidates are also trained as they were before local search, and
+            the better coefficients are kept.
         softplus: on every loss's output.
         archive: of what is known.
         progress: hears of the stages.
@@ -72,6 +74,7 @@ class Evaluation:
         filters: Filters,
         tuning: MetaTraining | None,
         fitness: Fitness,
+        keep_untuned: bool,
         softplus: bool,
         archive: Archive,
         progress: Progress,
@@ -79,6 +82,7 @@ class Evaluation:
         self._problems, self._seed, self._kind = problems, seed, kind_of(problems)
         self._filters, self._tuning, self._fitness = filters, tuning, fitness
         self._softplus, self._archive, self._progress = softplus, archive, progress
+        self._keep_untuned = keep_untuned and tuning is not None
         self._waiting: Candidates = {}
         self._fresh = fresh_predictions(problems[0], filters.rows, seed)
         self._spread = spread_predictions(problems[0], filters.rows, seed)
@@ -108,14 +112,20 @@ class Evaluation:
         if self._tuning:
             seed = derive_seed(self._seed, "tuning")
             losses = self._tuning(losses, self._problems, seed, self._progress)
-        seed = derive_seed(self._seed, "fitness")
-        trials = self._fitness(losses, self._problems, seed, self._progress)
-        for row, (key, expression), trial in zip(
-            losses.coefficients.tolist(), candidates.items(), trials, strict=True
-        ):
+        contests = [self._contest(losses)]
+        if self._keep_untuned:
+            contests.append(self._contest(self._population(candidates, deviation=0.0)))
+        for (key, expression), *rivals in zip(candidates.items(), *contests, strict=True):
+            row, trial = min(rivals, key=_rank)
             self._archive.add(key, Record(expression, tuple(row[: expression.size]), trial))
             self._count(_outcome(trial))
-        self._count("trained", len(trials))
+        self._count("trained", len(candidates) * len(contests))
+
+    def _contest(self, losses: LossPopulation) -> list[tuple[list[float], Trial]]:
+        """Train a network under each loss; return coefficients and how they fared."""
+        seed = derive_seed(self._seed, "fitness")
+        trials = self._fitness(losses, self._problems, seed, self._progress)
+        return list(zip(losses.coefficients.tolist(), trials, strict=True))
 
     def fitness(self, expression: Expression) -> float:
         """Return the fitness of an expression that was sieved and, if need be, trained."""
@@ -174,6 +184,11 @@ class Evaluation:
 
     def _count(self, what: str, how_many: int = 1) -> None:
         self._archive.counts[what] += how_many
+
+
+def _rank(rival: tuple[list[float], Trial]) -> tuple[bool, float]:
+    """Put full runs before those that were stopped."""
+    return rival[1].reason is not None, rival[1].fitness
 
 
 def _outcome(trial: Trial) -> str:

@@ -86,6 +86,9 @@ class GeneticSearch(Method, ABC):
     (the paper takes the fittest as it stands: 1)"""
     final_runs: int = 3
     """initializations of the final among finalists"""
+    keep_untuned: bool = False
+    """train candidates also with unit coefficients and keep the better ones: one step ahead, local
+    search favours large steps over right ones (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
     """expressions to begin with; by default the search begins at random"""
     stacking: Stacking = "auto"
@@ -278,6 +281,7 @@ class _Evolution:
             filters=settings._filters(),
             tuning=settings._tuning(),
             fitness=settings._fitness(self._archive),
+            keep_untuned=settings.keep_untuned,
             softplus=settings.softplus,
             archive=self._archive,
             progress=self._journal.progress,

@@ -1,0 +1,43 @@
+"""What EvoMAL's own options do."""
+
+from dataclasses import replace
+
+import pytest
+
+from lossforge.errors import ConfigurationError
+from lossforge.methods import EvoMAL
+from lossforge.tasks import load
+
+TINY = EvoMAL(population=6, generations=2, meta_steps=20, fitness_steps=30, filter_steps=20)
+
+
+def test_keeping_untuned_coefficients_cannot_make_the_fittest_worse():
+    task = load("iris")
+    # Tuned by steps this large, coefficients end up anywhere.
+    wild = replace(TINY, meta_learning_rate=1.0, racing=False, generations=1)
+    tuned = wild.run(task, "linear", 1)
+    best = replace(wild, keep_untuned=True).run(task, "linear", 1)
+    assert best.valid <= tuned.valid
+    assert best.evaluations == 2 * tuned.evaluations
+
+
+def test_expressions_to_begin_with_are_evaluated():
+    seeded = replace(TINY, seed_expressions=("abs(y - p)",), generations=1, racing=False)
+    found = seeded.run(load("diabetes"), "linear", 0)
+    assert found.counts["candidates"] >= 6
+    with pytest.raises(ConfigurationError, match="do not fit a population"):
+        replace(TINY, seed_expressions=("p",) * 7)
+
+
+def test_the_front_falls_as_it_grows():
+    found = TINY.run(load("iris"), "linear", 2)
+    sizes = [member.size for member in found.front]
+    fitnesses = [member.valid for member in found.front]
+    assert sizes == sorted(set(sizes))
+    assert fitnesses == sorted(fitnesses, reverse=True)
+
+
+def test_counts_add_up():
+    counts = TINY.run(load("iris"), "linear", 3).counts
+    settled = counts["equal in form"] + counts.get("equal in gradient", 0) + counts["rejected"]
+    assert counts["candidates"] == settled + counts["trained"]
