@@ -170,6 +170,10 @@ class ModulePopulation(LossPopulation):
 
     def __init__(self, losses: Sequence[Loss]):
         require(len(losses) > 0, "a population needs at least one loss")
+        require(
+            len({loss.kind for loss in losses}) == 1,
+            "the losses of a population must be of one kind",
+        )
         self._losses = list(losses)
         flat = [_flatten(loss) for loss in losses]
         self.coefficients = torch.nn.utils.rnn.pad_sequence(flat, batch_first=True)

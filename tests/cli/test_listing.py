@@ -1,0 +1,28 @@
+import pytest
+
+from lossforge.cli import main
+from lossforge.losses import HANDCRAFTED
+from lossforge.methods import METHODS
+from lossforge.models import FAMILIES
+from lossforge.tasks import FROM_FILES, LOADERS
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("tasks", [*LOADERS, *FROM_FILES, "hub:OWNER/NAME"]),
+        ("models", list(FAMILIES)),
+        ("losses", list(HANDCRAFTED)),
+        ("methods", list(METHODS)),
+    ],
+)
+def test_everything_there_is_stands_in_its_list(what, names, capsys):
+    assert main(["list", what]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in names)
+
+
+def test_mistakes_are_told(capsys):
+    assert main(["list", "task"]) == 2
+    assert "did you mean 'tasks'" in capsys.readouterr().err
+    assert main(["list"]) == 2

@@ -1,0 +1,7 @@
+from lossforge import errors
+
+
+def test_every_error_of_a_user_is_one_of_ours():
+    own = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
+    assert len(own) >= 7
+    assert all(issubclass(kind, errors.LossforgeError) for kind in own)
