@@ -4,6 +4,7 @@ from lossforge import losses, models, tasks
 from lossforge.errors import LossforgeError
 from lossforge.losses import load, save
 from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
+from lossforge.methods.npbml import FewShot
 
 __version__ = "0.1.0"
 
@@ -12,6 +13,7 @@ __all__ = [
     "ML3",
     "AdaLFL",
     "EvoMAL",
+    "FewShot",
     "LossforgeError",
     "RandomSearch",
     "TaylorGLO",

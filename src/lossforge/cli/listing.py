@@ -8,7 +8,8 @@ from rich.table import Table
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses import HANDCRAFTED
-from lossforge.methods import METHODS
+from lossforge.methods import METHODS, AdaLFL
+from lossforge.methods.npbml import VARIANTS
 from lossforge.models import FAMILIES
 from lossforge.tasks import FROM_FILES, LOADERS, OWN_FORMS
 from lossforge.tasks.images import SETS
@@ -59,7 +60,9 @@ def _losses() -> Iterable[Row]:
 
 
 def _methods() -> Iterable[Row]:
-    return ((name, _about(method)) for name, method in METHODS.items())
+    yield from ((name, f"search: {_about(method)}") for name, method in METHODS.items())
+    yield AdaLFL.name, f"train --loss: {_about(AdaLFL)}"
+    yield from ((name, f"fewshot: {about}") for name, (about, _) in VARIANTS.items())
 
 
 def _about(thing: object) -> str:
