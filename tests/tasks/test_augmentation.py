@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lossforge.errors import ConfigurationError
+from lossforge.tasks import augmentation
 from lossforge.tasks.augmentation import CropAndFlip
 
 
@@ -42,3 +43,14 @@ def test_it_follows_the_generator():
 def test_negative_padding_is_refused():
     with pytest.raises(ConfigurationError):
         CropAndFlip(-1)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 4])
+def test_both_ways_of_changing_give_the_same(padding: int):
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randn(40, 3, 9, 7, generator=draw)
+    places = torch.randint(2 * padding + 1, (2, 40), generator=draw)
+    mirrored = torch.rand(40, generator=draw) < 0.5
+    one = augmentation._changed_by_numpy(images, padding, places, mirrored)
+    two = augmentation._changed_by_torch(images, padding, places, mirrored)
+    assert torch.equal(one, two)
