@@ -119,6 +119,21 @@ def test_query_inputs_reach_it_only_by_the_transductive_term():
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True)) is not reached
 
 
+def test_the_transductive_term_may_see_a_part_of_the_query_rows():
+    learner, episode = made("maml_transductive")
+    limited, _ = made("maml_transductive", unlabelled=4)
+    limited.load_state_dict(learner.state_dict())
+    seen = limited._some(episode.query)
+    assert len(seen) == 4
+    other = episode.query.clone()
+    unseen = [i for i, row in enumerate(other) if not (seen == row).all(1).any()]
+    other[unseen] = 0
+    changed = replace(episode, query=other)
+    one, two = (limited.adapt(each).weights for each in (episode, changed))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert len(learner._some(episode.query)) == len(episode.query)
+
+
 def test_maml_cannot_tell_labels_apart():
     learner, episode = made("maml")
     order = torch.tensor([2, 0, 1])

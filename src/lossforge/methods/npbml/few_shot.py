@@ -55,7 +55,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "quick": {
         "width": 32,
-        "meta_steps": 600,
+        "unlabelled": 25,
+        "meta_batch": 2,
+        "meta_steps": 300,
         "pretrain_steps": 300,
         "check_every": 100,
         "valid_tasks": 100,
@@ -91,6 +93,8 @@ class FewShot:
     """their momentum, in Nesterov's form"""
     inner_weight_decay: float = 5e-4
     """their L2 penalty"""
+    unlabelled: int = 0
+    """query rows that the transductive term sees in the inner loop; 0 for all, as in the paper"""
     order: Order = "second"
     """exact with all inner steps in memory, exact with one at a time, or first order"""
     meta_steps: int = 60_000
@@ -118,7 +122,7 @@ class FewShot:
         for name in ("inner_steps", "meta_steps", "meta_batch", "check_every", "valid_tasks"):
             require_in_range(name, getattr(self, name), 1)
         require_in_range("test_tasks", self.test_tasks, 2)
-        for name in ("width", "pretrain_steps", "final_meta_rate", "meta_clip_norm"):
+        for name in ("width", "unlabelled", "pretrain_steps", "final_meta_rate", "meta_clip_norm"):
             require_in_range(name, getattr(self, name), 0)
         require_in_range("meta_rate", self.meta_rate, 0, exclude_low=True)
         require(
@@ -320,7 +324,16 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) 
         with torch.no_grad():
             features = encoder(torch.zeros(2, *task.input_shape)).shape[1]
         optimizer, steps = settings.inner_optimizer(), settings.inner_steps
-        return Learner(encoder, features, task.kind, shape.ways, parts, optimizer, steps)
+        return Learner(
+            encoder,
+            features,
+            task.kind,
+            shape.ways,
+            parts,
+            optimizer,
+            steps,
+            settings.unlabelled,
+        )
 
 
 def score_of(learner: nn.Module, episode: Episode, task: FewShotTask) -> float:

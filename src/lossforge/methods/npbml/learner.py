@@ -79,6 +79,7 @@ class Learner(nn.Module):
         parts: what is meta-learned.
         optimizer: of the inner loop.
         inner_steps: of it.
+        unlabelled: query rows that the transductive term sees; 0 for all.
     """
 
     def __init__(
@@ -90,9 +91,11 @@ class Learner(nn.Module):
         parts: Parts,
         optimizer: SGD,
         inner_steps: int,
+        unlabelled: int = 0,
     ):
         super().__init__()
         self.encoder, self.kind, self.ways = encoder, kind, ways
+        self._unlabelled = unlabelled
         self.optimizer, self.inner_steps = optimizer, inner_steps
         # One vector for all ways: no task can depend on which class has which label.
         self.head = nn.Parameter(torch.randn(features) / features**0.5)
@@ -139,12 +142,19 @@ class Learner(nn.Module):
         support = F.linear(embedded, *weights[-2:])
         query = similarities = None
         if self.loss.needs_query:
-            features = self.embed(weights, episode.query)
+            features = self.embed(weights, self._some(episode.query))
             query = F.linear(features, *weights[-2:])
             similarities = self._similarities(features, embedded, episode.support_targets)
         named = dict(zip((*self.adapted, *HEAD), weights, strict=True))
         value: Tensor = self.loss(support, episode.support_targets, query, similarities, named)
         return value
+
+    def _some(self, query: Tensor) -> Tensor:
+        """Return rows chosen without regard to where they stand: rows are sorted by class."""
+        if not 0 < self._unlabelled < len(query):
+            return query
+        order = torch.randperm(len(query), generator=torch.Generator().manual_seed(0))
+        return query[order[: self._unlabelled].to(query.device)]
 
     def _similarities(self, query: Tensor, support: Tensor, labels: Tensor) -> Tensor:
         """Return cosines of query rows and prototypes, [Q, N]."""
