@@ -24,6 +24,19 @@ def test_a_run_ends_with_accuracy_and_interval(tmp_path, capsys):
     assert len((out / "history.jsonl").read_text().splitlines()) == 2
 
 
+def test_what_was_learned_is_explained_task_by_task(tmp_path, capsys):
+    out, plots = tmp_path / "run", tmp_path / "plots"
+    assert main(["fewshot", "maml_inductive", *TINY, "--out", str(out)]) == 0
+    assert main(["explain", str(out), "--plots", str(plots)]) == 0
+    text = capsys.readouterr().out
+    assert text.count("times as steep") == 5
+    assert (plots / "task_losses.png").stat().st_size > 5000
+    plain = tmp_path / "plain"
+    assert main(["fewshot", "maml", *TINY, "--out", str(plain)]) == 0
+    assert main(["explain", str(plain)]) == 2
+    assert "learns no loss" in capsys.readouterr().err
+
+
 def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["fewshot", "ablation", *TINY, "--variants", "maml", "protonet", "--out", str(out)]

@@ -12,7 +12,9 @@ from rich.table import Table
 from lossforge.analysis.explanation import Explanation
 from lossforge.analysis.explanation import explain as explain_loss
 from lossforge.analysis.portrait import draw_portrait
+from lossforge.cli.fewshot import explain_run
 from lossforge.cli.parsing import parse_options
+from lossforge.files import read_json
 from lossforge.losses.named import named
 
 
@@ -21,7 +23,7 @@ class ExplainOptions:
     """What is explained."""
 
     loss: tyro.conf.Positional[str]
-    """a name from `lossforge list losses`, a loss file, or the run that found one"""
+    """a name from `lossforge list losses`, a loss file, a run that found one, or a few-shot run"""
     classes: int = 10
     """outputs on which a classification loss is looked at"""
     plots: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -33,6 +35,9 @@ class ExplainOptions:
 def explain(words: list[str]) -> int:
     """Run `lossforge explain ...`."""
     options = parse_options(ExplainOptions, words, "lossforge explain")
+    if is_few_shot(Path(options.loss)):
+        explain_run(Path(options.loss), options.plots)
+        return 0
     loss = named(options.loss)
     found = explain_loss(loss, options.classes)
     if options.json:
@@ -44,6 +49,12 @@ def explain(words: list[str]) -> int:
         if not options.json:
             print(f"plots: {', '.join(map(str, written))}, and as SVG")
     return 0
+
+
+def is_few_shot(path: Path) -> bool:
+    """Tell whether a path is the folder of a few-shot run."""
+    config = path / "config.json"
+    return config.is_file() and read_json(config).get("command") == "fewshot"
 
 
 def _print(found: Explanation) -> None:

@@ -9,13 +9,15 @@ import tyro
 from rich.console import Console
 
 from lossforge import __version__
+from lossforge.analysis.task_losses import draw_task_losses, task_losses
 from lossforge.cli.common import absolute, conclude, free_folder, pick_device, require_fields
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.errors import FileFormatError, unknown_name
+from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
 from lossforge.files import write_atomically
 from lossforge.methods import State
-from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, MetaCourse
+from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
+from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.runs import RunFolder, check_free
 from lossforge.tasks.episodes import FewShotTask, Shape
 from lossforge.tasks.few_shot_sets import load_few_shot
@@ -217,6 +219,36 @@ def _table(rows: list[State], config: State) -> str:
         for row in rows
     ]
     return "\n".join(lines) + "\n"
+
+
+def explain_run(path: Path, plots: Path | None) -> None:
+    """Print, and draw, what the meta-learned loss of a run does in some meta-test tasks.
+
+    Raises:
+        RunError: the run has not ended.
+        ConfigurationError: it learned no loss.
+    """
+    folder = RunFolder.open(path)
+    config = folder.config
+    require_fields(config, FIELDS, path)
+    if folder.result is None or not (path / "learner.pt").exists():
+        raise RunError(f"{path} has no learner yet; end it with lossforge resume {path}")
+    task, shape = _load(config | {"device": "cpu"}), Shape(*config["shape"])
+    settings = replace(FewShot(**config["settings"]), variant=config["variants"][0])
+    learner = make_learner(settings, task, shape, 0)
+    if not isinstance(learner, Learner):
+        raise ConfigurationError(f"{settings.variant} learns no loss; explain npbml")
+    learner.load_state_dict(torch.load(path / "learner.pt", "cpu", weights_only=True))
+    found = task_losses(learner, task, shape, config["seed"])
+    console = Console(highlight=False)
+    console.print(f"{settings.variant} on {config['task']}: the inner loss of five meta-test tasks")
+    for index, each in enumerate(found):
+        console.print(
+            f"  task {index + 1}: {each.slope_ratio:.3f} times as steep as the usual loss"
+        )
+    if plots is not None:
+        draw_task_losses(found, task.kind, plots / "task_losses")
+        console.print(f"plots: {plots / 'task_losses.png'}, and as SVG")
 
 
 def print_result(result: State, path: Path) -> None:

@@ -49,9 +49,13 @@ class Term(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return the term's value for what it sees, [B, inputs]."""
+        return self.by_row(seen).mean()
+
+    def by_row(self, seen: Tensor) -> Tensor:
+        """Return its value for each row, [B]."""
         for layer, film in zip(self.hidden, self.films, strict=True):
             seen = film(F.relu(layer(seen)))
-        return smooth_leaky_relu(self.last(seen)).mean()
+        return smooth_leaky_relu(self.last(seen)).squeeze(1)
 
 
 @final
@@ -110,10 +114,9 @@ class InnerLoss(nn.Module):
             similarities: of the query rows to the classes' prototypes, [Q, N]; likewise.
             weights: the adapted weights by name; for the penalty.
         """
-        usual = task_loss(support, targets, self.kind)
-        total = usual.mean()
+        total = task_loss(support, targets, self.kind).mean()
         if self.inductive is not None:
-            total = total + self.inductive(_seen(support, targets, usual, self.kind, self.ways))
+            total = total + self.inductive(self.seen(support, targets))
         if self.transductive is not None:
             assert query is not None
             assert similarities is not None
@@ -121,6 +124,13 @@ class InnerLoss(nn.Module):
         for name, term in zip(self.layers, self.penalty, strict=False):
             total = total + term(statistics(weights[name]))
         return total
+
+    def seen(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return what the inductive term sees: outputs, targets and the usual loss, [B, 2N+1]."""
+        usual = task_loss(outputs, targets, self.kind)
+        if self.kind == "classification":
+            targets = F.one_hot(targets, self.ways).to(outputs.dtype)
+        return torch.cat([outputs, targets, usual[:, None]], 1)
 
 
 def task_loss(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
@@ -139,12 +149,6 @@ def statistics(weight: Tensor) -> Tensor:
     square = weight.square().mean()
     deviation = (weight - mean).square().mean().add(1e-12).sqrt()
     return torch.stack([mean, deviation, weight.abs().mean(), square.add(1e-12).sqrt()])[None]
-
-
-def _seen(outputs: Tensor, targets: Tensor, usual: Tensor, kind: Kind, ways: int) -> Tensor:
-    if kind == "classification":
-        targets = F.one_hot(targets, ways).to(outputs.dtype)
-    return torch.cat([outputs, targets, usual[:, None]], 1)
 
 
 def _unlabeled(query: Tensor, similarities: Tensor, kind: Kind) -> Tensor:
