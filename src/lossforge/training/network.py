@@ -43,18 +43,8 @@ class Network:
         return {name: buffer.clone() for name, buffer in self.module.named_buffers()}
 
     def arrange(self, tensor: Tensor) -> Tensor:
-        """Return images and filters in the memory layout in which convolutions are fastest here.
-
-        On a CPU, channels last made a step of a convolutional network 1.3 to 1.5 times faster.
-        """
-        if not (self._convolves and tensor.dim() == 4 and tensor.device.type == "cpu"):
-            return tensor
-        arranged = tensor.contiguous(memory_format=torch.channels_last)
-        if tensor.shape[1] > 1:
-            return arranged
-        # With one channel both layouts are the same in memory; the strides tell which is meant.
-        height, width = tensor.shape[2:]
-        return arranged.as_strided(tensor.shape, (height * width, 1, width, 1))
+        """Return images and filters in the memory layout in which convolutions are fastest here."""
+        return channels_last(tensor) if self._convolves else tensor
 
     def __call__(
         self,
@@ -80,3 +70,18 @@ class Network:
         outputs = functional_call(self.module, state, (self.arrange(inputs),))
         assert isinstance(outputs, Tensor)
         return outputs
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    """Return images [B, C, H, W] on a CPU with the channels last in memory; all else as it is.
+
+    It made a step of a convolutional network 1.3 to 1.5 times faster.
+    """
+    if tensor.dim() != 4 or tensor.device.type != "cpu":
+        return tensor
+    arranged = tensor.contiguous(memory_format=torch.channels_last)
+    if tensor.shape[1] > 1:
+        return arranged
+    # With one channel both layouts are the same in memory; the strides tell which is meant.
+    height, width = tensor.shape[2:]
+    return arranged.as_strided(tensor.shape, (height * width, 1, width, 1))

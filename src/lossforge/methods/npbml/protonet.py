@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lossforge.methods.npbml.learner import Order
 from lossforge.tasks.episodes import Episode
+from lossforge.training.network import channels_last
 
 
 @final
@@ -30,7 +31,7 @@ class ProtoNet(nn.Module):
 
     def predict(self, episode: Episode) -> Tensor:
         """Return minus the squared distances of query rows to prototypes, [Q, N]."""
-        rows = torch.cat([episode.support, episode.query])
+        rows = channels_last(torch.cat([episode.support, episode.query]))
         support, query = self.encoder(rows).split([len(episode.support), len(episode.query)])
         member = F.one_hot(episode.support_targets).to(support.dtype)
         prototypes = (member.T @ support) / member.sum(0)[:, None]
