@@ -28,9 +28,9 @@ LEAST_PROBABILITY = 0.02
 `behaviour` reports it on its own."""
 
 GRID = 25
-AS_GOOD, NEGLIGIBLE = 1.25, 5e-4
-"""A loss without a parameter is preferred to one with one if its residual is at most this multiple
-of the other's and this much more."""
+AS_GOOD, AT_MOST, NEGLIGIBLE = 0.25, 0.004, 5e-4
+"""A loss without a parameter is preferred to one with one if its residual is larger by no more than
+this share of the other's, or at most this much, and this much besides."""
 
 
 @final
@@ -150,6 +150,7 @@ def compare(wanted: Tensor, known: Tensor) -> tuple[float, float]:
 
 def _simplest_first(matches: Sequence[Match]) -> list[Match]:
     """Move a match without a parameter to the front if it is as good as the best."""
-    threshold = AS_GOOD * matches[0].residual + NEGLIGIBLE
+    best = matches[0].residual
+    threshold = best + min(AS_GOOD * best, AT_MOST) + NEGLIGIBLE
     simple = [m for m in matches if m.parameter is None and m.residual <= threshold]
     return [*simple[:1], *(match for match in matches if match not in simple[:1])]
