@@ -24,6 +24,8 @@ from typing import Any
 import torch
 
 from harness import Report, machine
+from lossforge.analysis.behaviour import is_bounded
+from lossforge.analysis.behaviour import path as path_of
 from lossforge.analysis.comparison import Comparison
 from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
 from lossforge.cli.allocator import keep_freed_memory
@@ -123,6 +125,7 @@ def cell(task: Task, name: str, seed: int, steps: int, rate: float) -> dict[str,
         "test": test,
         "loss": str(found.loss),
         "definition": found.loss.definition() if not found.loss.weights() else None,
+        "bounded": is_bounded(path_of(found.loss, 2)) if task.kind == "regression" else None,
         "seconds": seconds,
         "evaluations": found.evaluations,
     }
@@ -140,7 +143,7 @@ def fill(cells: Cells, path: Path, arguments: argparse.Namespace) -> None:
             cells[f"{name} | rate"] = {"rate": rate}
         rate = cells[f"{name} | rate"]["rate"]
         for seed in range(arguments.seeds):
-            for method in (PLAIN, TUNED, *SEARCHES):
+            for method in (PLAIN, TUNED, *arguments.methods):
                 key = f"{name} | {method} | {seed}"
                 if key in cells:
                     continue
@@ -155,9 +158,9 @@ def tests_of(cells: Cells, task: str, method: str, seeds: int) -> list[float]:
     return [math.inf if value is None else value for value in found]
 
 
-def table(cells: Cells, tasks: list[str], seeds: int) -> str:
+def table(cells: Cells, tasks: list[str], searches: list[str], seeds: int) -> str:
     """Return the results as Markdown."""
-    methods = [PLAIN, TUNED, *SEARCHES]
+    methods = [PLAIN, TUNED, *searches]
     lines = [f"| {' | '.join(['task', *methods])} |", "|---|" + "---:|" * len(methods)]
     ranks: dict[str, list[int]] = {method: [] for method in methods}
     for task in tasks:
@@ -176,6 +179,14 @@ def table(cells: Cells, tasks: list[str], seeds: int) -> str:
         lines.append(f"| {' | '.join(shown)} |")
     mean_ranks = [f"{fmean(ranks[method]):.1f}" for method in methods]
     lines.append(f"| mean rank | {' | '.join(mean_ranks)} |")
+    robust = []
+    for method in methods:
+        told = [
+            cells[f"{task} | {method} | {s}"].get("bounded") for task in tasks for s in range(seeds)
+        ]
+        known = [each for each in told if each is not None]
+        robust.append(f"{sum(known)} of {len(known)}" if known else "")
+    lines.append(f"| regression losses with bounded gradient | {' | '.join(robust)} |")
     costs = []
     for method in methods:
         done = [cells[f"{task} | {method} | {seed}"] for task in tasks for seed in range(seeds)]
@@ -194,6 +205,7 @@ def arguments_of_the_command() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("LOSSFORGE_DATA"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--methods", nargs="+", default=list(SEARCHES), choices=list(SEARCHES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
@@ -215,12 +227,12 @@ def main() -> None:
     cells: Cells = json.loads(path.read_text()) if arguments.json and path.exists() else {}
     fill(cells, path, arguments)
     done = [task for task in arguments.tasks if f"{task} | rate" in cells]
-    shown = table(cells, done, arguments.seeds)
+    shown = table(cells, done, arguments.methods, arguments.seeds)
     print(f"\n{shown}")
     report = Report()
     for task in done:
         reference = fmean(tests_of(cells, task, TUNED, arguments.seeds))
-        for method in (PLAIN, *SEARCHES):
+        for method in (PLAIN, *arguments.methods):
             ours = fmean(tests_of(cells, task, method, arguments.seeds))
             ratio = ours / reference if reference else math.inf
             report.add(f"{method}, {task}", TUNED, ratio, "test metric, below 1 is better")

@@ -319,6 +319,8 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) 
             warp=parts.warp,
             film=parts.warp and parts.film,
         )
+        if task.kind == "classification" and len(task.input_shape) == 3:
+            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.variant == "protonet":
             return ProtoNet(encoder)
         with torch.no_grad():

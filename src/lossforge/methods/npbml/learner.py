@@ -4,7 +4,7 @@ Source: thesis, ch. 7: θ ← θ - rate·P∇M(task, θ), with everything but th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
@@ -130,7 +130,7 @@ class Learner(nn.Module):
     def embed(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
         """Return features [B, F] under adapted weights."""
         fast = dict(zip(self.adapted, weights, strict=False))
-        features: Tensor = functional_call(self.encoder, fast, (inputs,))
+        features: Tensor = functional_call(self.encoder, fast, (channels_last(inputs),))
         return features
 
     def outputs(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
@@ -175,10 +175,6 @@ class Learner(nn.Module):
     def adapt(self, episode: Episode, order: Order = "first") -> Moment:
         """Return where a task's inner loop ends, connected to where it began."""
         moment = self.begin()
-        if order == "first":
-            # Twice differentiated, convolutions and norms are faster with the channels first.
-            support, query = channels_last(episode.support), channels_last(episode.query)
-            episode = replace(episode, support=support, query=query)
         for _ in range(self.inner_steps):
             moment = self.step(moment, episode, build=order != "first")
         return moment
@@ -188,11 +184,11 @@ class Learner(nn.Module):
         with torch.enable_grad():
             weights = self.adapt(episode).weights
         with torch.no_grad():
-            return self.outputs(weights, channels_last(episode.query))
+            return self.outputs(weights, episode.query)
 
     def query_loss(self, weights: Sequence[Tensor], episode: Episode) -> Tensor:
         """Return the outer loss: the usual one on the query set."""
-        outputs = self.outputs(weights, channels_last(episode.query))
+        outputs = self.outputs(weights, episode.query)
         return task_loss(outputs, episode.query_targets, self.kind).mean()
 
     def accumulate(self, episode: Episode, order: Order, share: float) -> float:

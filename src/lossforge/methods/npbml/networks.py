@@ -14,6 +14,7 @@ from torch.nn.functional import leaky_relu
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.methods.npbml.film import FiLM
+from lossforge.methods.npbml.norm import TaskNorm
 from lossforge.models.pictures import he_convolution
 
 CONV4_BLOCKS = 4
@@ -52,11 +53,6 @@ def warp_linear(features: int, *, warp: bool, film: bool) -> nn.Module:
     return Warp(layer, FiLM(features) if film else nn.Identity())
 
 
-def _norm(channels: int) -> nn.Module:
-    # Statistics of the batch at hand, always: a task brings its own.
-    return nn.BatchNorm2d(channels, track_running_stats=False)
-
-
 @final
 class Conv4(nn.Sequential):
     """4-CONV: convolution, warp, norm, ReLU and pooling, four times (Vinyals et al. 2016).
@@ -74,7 +70,7 @@ class Conv4(nn.Sequential):
             layers += [
                 nn.Conv2d(before, width, 3, padding=1),
                 warp_convolution(width, warp=warp, film=film),
-                *[_norm(width), nn.ReLU(), nn.MaxPool2d(2)],
+                *[TaskNorm(width), nn.ReLU(), nn.MaxPool2d(2)],
             ]
         super().__init__(*layers, nn.Flatten())
 
@@ -103,9 +99,9 @@ class _Block(nn.Module):
         self.convolutions = nn.ModuleList(
             he_convolution(before, outputs, 3) for before in (inputs, outputs, outputs)
         )
-        self.norms = nn.ModuleList(_norm(outputs) for _ in range(3))
+        self.norms = nn.ModuleList(TaskNorm(outputs) for _ in range(3))
         self.shortcut = he_convolution(inputs, outputs, 1)
-        self.shortcut_norm = _norm(outputs)
+        self.shortcut_norm = TaskNorm(outputs)
         self.warp = warp_convolution(outputs, warp=warp, film=film)
         self.pool = nn.MaxPool2d(2)
 

@@ -1,0 +1,109 @@
+"""Batch norm by the batch at hand, that is cheap to differentiate twice.
+
+An inner loop differentiates through gradients. PyTorch's double backward of batch norm makes some
+twenty passes over the images; here it is written out by hand, on images with the channels last.
+"""
+
+from typing import Any, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 1e-5
+
+
+@final
+class TaskNorm(nn.Module):
+    """Normalize each channel by its mean and deviation in the batch; then scale and shift.
+
+    The numbers are those of `nn.BatchNorm2d(channels, track_running_stats=False)`.
+
+    Args:
+        channels: the second dimension of the inputs.
+
+    Examples:
+        >>> x = torch.randn(8, 3, 5, 5)
+        >>> usual = nn.BatchNorm2d(3, track_running_stats=False)
+        >>> torch.allclose(TaskNorm(3)(x), usual(x), atol=1e-5)
+        True
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images [B, C, H, W] normalized."""
+        if images.device.type != "cpu":
+            return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
+        count, channels, height, width = images.shape
+        rows = images.permute(0, 2, 3, 1).reshape(-1, channels)
+        normal: Tensor = _Norm.apply(rows, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return normal.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _mean(rows: Tensor) -> Tensor:
+    # A product with ones is several times as fast as a sum over the first dimension.
+    return (rows.new_ones(len(rows)) @ rows) / len(rows)
+
+
+def _normalized(rows: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    return (rows - mean).mul_(inverse)
+
+
+@final
+class _Norm(torch.autograd.Function):
+    """y = w·x̂ + b with x̂ = (x - mean)·r and r = 1/√(variance + ε), for rows x [M, C]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        mean = _mean(x)
+        centered = x - mean
+        inverse = (_mean(centered.square()) + EPSILON).rsqrt()
+        ctx.save_for_backward(x, weight, mean, inverse)
+        return torch.addcmul(bias, centered.mul_(inverse), weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight, mean, inverse = ctx.saved_tensors
+        found: tuple[Tensor, Tensor, Tensor] = _NormBackward.apply(  # type: ignore[no-untyped-call]
+            gradients[0], x, weight, mean.detach(), inverse.detach()
+        )
+        return found
+
+
+@final
+class _NormBackward(torch.autograd.Function):
+    """The gradients of `_Norm`: g_x = w·r·P(g) with P(v) = v - mean(v) - x̂·mean(v·x̂).
+
+    P is linear and its own transpose, which the second derivatives below rest on.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, g: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        normal = _normalized(x, mean, inverse)
+        mean_g, mean_gx = _mean(g), _mean(g * normal)
+        by_x = torch.addcmul(g, normal, -mean_gx).sub_(mean_g).mul_(weight * inverse)
+        ctx.save_for_backward(g, x, weight, mean, inverse, mean_g, mean_gx)
+        return by_x, mean_gx * len(g), mean_g * len(g)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+        g, x, weight, mean, inverse, mean_g, mean_gx = ctx.saved_tensors
+        v, by_weight, by_bias = cotangents
+        normal, scale = _normalized(x, mean, inverse), weight * inverse
+        mean_v, mean_vx = _mean(v), _mean(v * normal)
+        to_g = torch.addcmul(v, normal, -mean_vx).sub_(mean_v).mul_(scale)
+        to_g = to_g.addcmul_(normal, by_weight).add_(by_bias)
+        # Σ v·P(g), of which the derivatives by w and by r are multiples.
+        along = (_mean(v * g) - mean_v * mean_g - mean_vx * mean_gx) * len(g)
+        # By x̂ as if it were free, then back through the normalization, which also moves r.
+        free = torch.addcmul(g * (by_weight - scale * mean_vx), v, -scale * mean_gx)
+        mean_f, mean_fx = _mean(free), _mean(free * normal)
+        moved = mean_fx + weight * along * inverse / len(g)
+        to_x = torch.addcmul(free, normal, -moved).sub_(mean_f).mul_(inverse)
+        return to_g, to_x, along * inverse, None, None
