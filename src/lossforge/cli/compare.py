@@ -41,7 +41,7 @@ FIELDS = {"grid", "device", "data"}
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What a comparison is asked for."""
+    """Train networks under several losses from the same seeds; test each once; compare in pairs."""
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL

@@ -20,7 +20,7 @@ from lossforge.losses.named import named
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What is explained."""
+    """Say what a loss does, which known loss it is nearest to, and what to beware of."""
 
     loss: tyro.conf.Positional[str]
     """a name from `lossforge list losses`, a loss file, a run that found one, or a few-shot run"""

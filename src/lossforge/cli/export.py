@@ -16,7 +16,7 @@ from lossforge.losses.named import named
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported."""
+    """Write a loss as a file that gives the same numbers without lossforge."""
 
     loss: tyro.conf.Positional[str]
     """a name from `lossforge list losses`, a loss file, or the run that found one"""

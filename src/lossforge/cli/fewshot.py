@@ -29,7 +29,7 @@ FIELDS = {"variants", "task", "shape", "seed", "device", "settings", "rotations"
 
 @dataclass(frozen=True)
 class FewShotOptions:
-    """What a meta-learning is asked for."""
+    """Meta-learn from many small tasks, and test on tasks of classes that were never seen."""
 
     method: tyro.conf.OmitArgPrefixes[FewShot]
     task: str

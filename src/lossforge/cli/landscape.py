@@ -31,7 +31,7 @@ from lossforge.validation import require, require_in_range
 
 @dataclass(frozen=True)
 class LandscapeOptions:
-    """What is looked at."""
+    """Train a network under each loss and draw where it ends: surroundings, and features."""
 
     losses: tuple[str, ...]
     """what networks are trained under: names, loss files or runs; or adalfl"""

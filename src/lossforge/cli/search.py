@@ -38,7 +38,7 @@ COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 @dataclass(frozen=True)
 class SearchOptions(Generic[MethodT]):
-    """What a search is asked for."""
+    """Search for a loss on a task, then compare it with the usual one over fresh seeds."""
 
     method: tyro.conf.OmitArgPrefixes[MethodT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]

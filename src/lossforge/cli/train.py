@@ -43,7 +43,7 @@ PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a training is asked for."""
+    """Train one network in full under any loss; choose its weights by validation data; test once."""
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
