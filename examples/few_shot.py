@@ -9,7 +9,6 @@ shape = Shape(ways=5, shots=1, queries=5)
 for variant in ("maml", "protonet"):  # npbml, warp_maml, maml_inductive, ...
     method = lf.FewShot(
         variant,
-        network="dense",
         inner_rate=0.05,
         meta_steps=60,
         check_every=30,

@@ -60,7 +60,7 @@ def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
         (["maml", "--task", "clusterz"], "did you mean 'clusters'"),
         (["maml", *TINY, "--ways", "50"], "fewer than 50 ways"),
         (["npbml", *TINY, "--order", "first"], "first order"),
-        (["maml", "--task", "clusters"], "--network dense"),
+        (["maml", "--task", "clusters", "--network", "conv4"], "--network dense"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(words, says, tmp_path, capsys):

@@ -176,7 +176,7 @@ def _learn(
         {
             "method": settings.variant,
             "task": folder.config["task"],
-            "model": settings.network,
+            "model": settings.encoder_for(task),
             "seed": folder.config["seed"],
             "metric": found.metric,
             "valid": found.valid,

@@ -43,7 +43,7 @@ PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Train one network in full under any loss; choose its weights by validation data; test once."""
+    """Train one network in full under any loss; validation data choose its weights; test once."""
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL

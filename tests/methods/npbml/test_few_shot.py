@@ -113,7 +113,7 @@ def test_unknown_names_are_told():
     with pytest.raises(UnknownNameError, match="conv4"):
         make_learner(FewShot(network="conv5"), load_few_shot("clusters"), SHAPE, 0)
     with pytest.raises(ConfigurationError, match="--network dense"):
-        make_learner(FewShot(), load_few_shot("clusters"), SHAPE, 0)
+        make_learner(FewShot(network="conv4"), load_few_shot("clusters"), SHAPE, 0)
     assert FewShot.preset("quick", "maml").variant == "maml"
     assert set(PRESETS) == {"quick", "paper"}
 

@@ -72,7 +72,7 @@ class FewShot:
 
     Examples:
         >>> from lossforge.tasks.few_shot_sets import load_few_shot
-        >>> maml = FewShot("maml", network="dense", meta_steps=2, valid_tasks=2, test_tasks=4)
+        >>> maml = FewShot("maml", meta_steps=2, valid_tasks=2, test_tasks=4)
         >>> found = maml.run(load_few_shot("sinusoids"), Shape(ways=1, shots=5), seed=0)
         >>> found.metric, found.score > 0
         ('mse', True)
@@ -81,8 +81,8 @@ class FewShot:
     variant: str = "npbml"
     """which parts are on: npbml, maml, fomaml, metasgd, warp_maml, maml_inductive,
     maml_transductive, maml_penalty, npbml_without_film or protonet"""
-    network: str = "conv4"
-    """encoder: conv4, resnet12 or dense"""
+    network: str = "auto"
+    """encoder: conv4, resnet12 or dense; auto is conv4 for images, else dense"""
     width: int = 0
     """of its first layer; 0 for the papers'"""
     inner_steps: int = 5
@@ -148,6 +148,12 @@ class FewShot:
     def settings(self) -> dict[str, Any]:
         """Return the hyper-parameters as plain data."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def encoder_for(self, task: FewShotTask) -> str:
+        """Return the name of the encoder."""
+        if self.network != "auto":
+            return self.network
+        return "conv4" if len(task.input_shape) == 3 else "dense"
 
     def inner_optimizer(self) -> SGD:
         """Return the rule of the inner loop."""
@@ -313,7 +319,7 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) 
     parts = VARIANTS[settings.variant][1] or NOTHING
     with isolated_seed(seed):
         encoder = make_encoder(
-            settings.network,
+            settings.encoder_for(task),
             task.input_shape,
             settings.width,
             warp=parts.warp,
