@@ -95,3 +95,19 @@ def test_settings_out_of_range_are_refused():
         Fitness(0, BaseTraining())
     with pytest.raises(ConfigurationError):
         Race(-0.1)
+
+
+@pytest.mark.parametrize("race", [None, Race(0.01)])
+def test_the_best_look_counts_where_asked(race):
+    losses = SymbolicPopulation([SymbolicLoss("square(y - p)", kind="regression")])
+    problems = pose(load("diabetes"), "mlp:width=64")
+    # A rate at which the network overfits its 265 rows long before the end.
+    last, best = (
+        Fitness(300, BaseTraining(learning_rate=0.05), race=race, best_look=look)(
+            losses, problems, 0, lambda *_: None
+        )[0]
+        for look in (False, True)
+    )
+    assert best.fitness == min(best.curve) < last.fitness
+    assert best.reason is None
+    assert best.steps == 300

@@ -95,12 +95,14 @@ class Fitness:
         base: how base networks are trained.
         stacking: how several networks are trained on one machine.
         race: stops hopeless candidates; every run is full where None.
+        best_look: whether a full run's fitness is its best look instead of its last.
     """
 
     steps: int
     base: BaseTraining
     stacking: Stacking = "auto"
     race: Race | None = None
+    best_look: bool = False
 
     def __post_init__(self) -> None:
         require_in_range("fitness_steps", self.steps, 1)
@@ -110,7 +112,8 @@ class Fitness:
     ) -> list[Trial]:
         """Train a network under each loss and return how they fared, in order."""
         heat = _Heat(self, losses, problems, seed)
-        rungs = sorted({max(1, round(share * self.steps)) for share in RUNGS}) if self.race else []
+        looks = self.race is not None or self.best_look
+        rungs = sorted({max(1, round(share * self.steps)) for share in RUNGS}) if looks else []
         for rung in [*rungs, self.steps]:
             heat.advance_to(rung, progress)
             heat.judge()
@@ -179,7 +182,8 @@ class _Heat:
         rung = len(self._curves[candidate])
         self._curves[candidate] += (score,)
         if self._step == self._settings.steps:
-            return Trial(score, self._step, None, self._curves[candidate])
+            curve = self._curves[candidate]
+            return Trial(min(curve) if self._settings.best_look else score, self._step, None, curve)
         if self._settings.race and self._settings.race.is_hopeless(rung, score):
             reason = f"stopped: hopeless at step {self._step}"
             return Trial(score, self._step, reason, self._curves[candidate])

@@ -79,6 +79,9 @@ class GeneticSearch(Method, ABC):
     """stop hopeless fitness runs early (not in the paper)"""
     racing_tolerance: float = 0.01
     """by how much of the metric racing may miss the winner"""
+    best_look: bool = False
+    """a candidate's fitness is its best look at the validation data, not its last, as where training
+    will stop early or keep the best weights (not in the paper)"""
     redraws: int = 0
     """how often offspring that a filter settles are drawn anew (not in the paper)"""
     finalists: int = 1
@@ -149,7 +152,7 @@ class GeneticSearch(Method, ABC):
     def _fitness(self, archive: Archive | None) -> Fitness:
         curves = tuple(archive.curves()) if archive else ()
         race = Race(self.racing_tolerance, curves) if self.racing else None
-        return Fitness(self.fitness_steps, self, self.stacking, race)
+        return Fitness(self.fitness_steps, self, self.stacking, race, self.best_look)
 
     def _final(self) -> Final:
         return Final(self.finalists, self.final_runs)
