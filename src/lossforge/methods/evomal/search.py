@@ -80,7 +80,7 @@ class GeneticSearch(Method, ABC):
     racing_tolerance: float = 0.01
     """by how much of the metric racing may miss the winner"""
     best_look: bool = False
-    """a candidate's fitness is its best look at the validation data, not its last, as where training
+    """a candidate's fitness is its best look at validation data, not its last, as where training
     will stop early or keep the best weights (not in the paper)"""
     redraws: int = 0
     """how often offspring that a filter settles are drawn anew (not in the paper)"""
