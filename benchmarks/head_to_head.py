@@ -186,7 +186,8 @@ def table(cells: Cells, tasks: list[str], searches: list[str], seeds: int) -> st
         ]
         known = [each for each in told if each is not None]
         robust.append(f"{sum(known)} of {len(known)}" if known else "")
-    lines.append(f"| regression losses with bounded gradient | {' | '.join(robust)} |")
+    if any(robust):
+        lines.append(f"| regression losses with bounded gradient | {' | '.join(robust)} |")
     costs = []
     for method in methods:
         done = [cells[f"{task} | {method} | {seed}"] for task in tasks for seed in range(seeds)]
