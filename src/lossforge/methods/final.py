@@ -3,6 +3,7 @@
 Not in the papers, which take the fittest as it stands.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -24,14 +25,18 @@ class Final:
     Attributes:
         finalists: how many of the fittest are trained anew; 1 for no final.
         runs: initializations from which they are.
+        steps: of training; 0 for as many as in fitness runs. Losses that go wrong later are told
+            only by longer runs.
     """
 
     finalists: int
     runs: int
+    steps: int = 0
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
         require_in_range("final_runs", self.runs, 1)
+        require_in_range("final_steps", self.steps, 0)
 
     def __call__(
         self,
@@ -43,6 +48,8 @@ class Final:
     ) -> tuple[Loss, float]:
         """Return the winner and its mean metric on validation data.
 
+        Where networks diverge under all finalists, as many that come after them play in their turn.
+
         Args:
             ranked: losses and their fitnesses, the fittest first.
             fitness: how finalists are trained; without racing.
@@ -50,19 +57,22 @@ class Final:
             seed: of the search.
             progress: hears of the training.
         """
-        losses = [loss for loss, _ in ranked[: self.finalists]]
-        if len(losses) == 1:
+        if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
 
         def tell(stage: str, done: int, total: int) -> None:
             progress(f"final {stage}", done, total)
 
-        population = as_population(losses, problems[0].task.device)
-        in_full = replace(fitness, race=None)
-        runs = [
-            in_full(population, problems, derive_seed(seed, "final", run), tell)
-            for run in range(self.runs)
-        ]
-        means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
-        best = min(range(len(losses)), key=means.__getitem__)
-        return losses[best], means[best]
+        in_full = replace(fitness, race=None, steps=self.steps or fitness.steps)
+        for begin in range(0, len(ranked), self.finalists):
+            some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
+            population = as_population(some, problems[0].task.device)
+            runs = [
+                in_full(population, problems, derive_seed(seed, "final", run), tell)
+                for run in range(self.runs)
+            ]
+            means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
+            best = min(range(len(some)), key=means.__getitem__)
+            if math.isfinite(means[best]):
+                return some[best], means[best]
+        return ranked[0]

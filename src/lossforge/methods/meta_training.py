@@ -4,10 +4,14 @@ Each meta step initializes a network, takes K steps under the learned loss, meas
 on a validation batch and moves the coefficients downhill (thesis, ch. 4; Bechtle et al. 2021). All
 losses of a population see the same networks and batches: they are compared fairly, and what does
 not depend on the loss is computed once.
+
+A loss that only ever sees fresh networks knows nothing of predictions that are nearly right: one
+step from the beginning, a larger step always looks better. With a horizon above 1 each loss trains
+a network of its own for so many meta steps before a fresh one is taken (not in the papers).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -18,7 +22,14 @@ from lossforge.methods.method import State
 from lossforge.methods.problem import BaseTraining, Problem, kind_of
 from lossforge.randomness import derive_seed
 from lossforge.training import Adam
-from lossforge.training.hypergradient import Start, Strategy, choose_strategy, hypergradient
+from lossforge.training.hypergradient import (
+    Batch,
+    Hypergradient,
+    Start,
+    Strategy,
+    choose_strategy,
+    hypergradient,
+)
 from lossforge.training.optimizers import State as OptimizerState
 from lossforge.validation import require_in_range
 
@@ -37,6 +48,8 @@ class MetaTraining:
         inner_steps: K, steps of the base network before the task loss is measured.
         base: how base networks are trained.
         strategy: of the hypergradient; chosen by network where None.
+        horizon: meta steps that one network is trained through, under the loss itself, before a
+            fresh one is taken; 1 in the papers.
     """
 
     steps: int
@@ -44,11 +57,13 @@ class MetaTraining:
     inner_steps: int
     base: BaseTraining
     strategy: Strategy | None = None
+    horizon: int = 1
 
     def __post_init__(self) -> None:
         require_in_range("meta_steps", self.steps, 0)
         require_in_range("meta_learning_rate", self.learning_rate, 0, exclude_low=True)
         require_in_range("inner_steps", self.inner_steps, 1)
+        require_in_range("horizon", self.horizon, 1)
 
     def __call__(
         self,
@@ -108,7 +123,8 @@ class Course:
             progress("tuning", self.step, self._settings.steps)
 
     def state(self) -> State:
-        """Return what `restore` goes on from, as plain data."""
+        """Return what `restore` goes on from, as plain data; asked for between networks alone."""
+        assert self.step % self._settings.horizon == 0
         return {
             "step": self.step,
             "coefficients": self.losses.coefficients.tolist(),
@@ -138,16 +154,31 @@ class _Streams:
         self._valid = problem.batches(task.valid, size, derive_seed(seed, "valid"))
         self._task_loss = default_loss(kind_of([problem]))
         self._strategy = settings.strategy
+        self._own: list[Start] = []
 
     def hypergradient(self, losses: LossPopulation, step: int) -> Tensor:
-        start = self._start(step)
+        """Return dT/dphi of every loss, [P, N]."""
         train = [self._train.draw() for _ in range(self._settings.inner_steps)]
+        valid = self._valid.draw()
+        if self._settings.horizon == 1:
+            return self._differentiate(self._start(step), losses, train, valid).gradient
+        if step % self._settings.horizon == 0:
+            self._own = [self._start(step)] * len(losses)
+        gradient = torch.zeros_like(losses.coefficients)
+        for i, start in enumerate(self._own):
+            loss = losses.select([i])
+            found = self._differentiate(start, loss, train, valid)
+            gradient[i, : found.gradient.shape[1]] = found.gradient[0]
+            went_on = bool(found.task_loss.isfinite())
+            self._own[i] = _trained(start, loss, train) if went_on else self._start(step)
+        return gradient
+
+    def _differentiate(
+        self, start: Start, losses: LossPopulation, train: Sequence[Batch], valid: Batch
+    ) -> Hypergradient:
         if self._strategy is None:
             self._strategy = choose_strategy(start, train[0][0], len(train))
-        found = hypergradient(
-            start, losses, train, self._valid.draw(), self._task_loss, self._strategy
-        )
-        return found.gradient
+        return hypergradient(start, losses, train, valid, self._task_loss, self._strategy)
 
     def state(self) -> list[State]:
         return [batches.state() for batches in (self._train, self._valid)]
@@ -161,3 +192,15 @@ class _Streams:
         parameters = network.parameters()
         optimizer = self._settings.base.optimizer()
         return Start(network, parameters, optimizer, optimizer.init(parameters))
+
+
+def _trained(start: Start, losses: LossPopulation, train: Sequence[Batch]) -> Start:
+    """Return where a step of training a batch leads, under the only loss of `losses`."""
+    parameters, state = start.parameters, start.state
+    for inputs, targets in train:
+        leaves = [theta.detach().requires_grad_() for theta in parameters]
+        outputs = start.network(leaves, inputs)
+        (cotangent,) = losses.slope(outputs.detach(), targets)
+        gradient = torch.autograd.grad(outputs, leaves, cotangent, materialize_grads=True)
+        parameters, state = start.optimizer.step(parameters, list(gradient), state)
+    return replace(start, parameters=parameters, state=state)

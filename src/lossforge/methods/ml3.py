@@ -18,7 +18,7 @@ from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks import Task
-from lossforge.validation import require_in_range
+from lossforge.validation import require, require_in_range
 
 
 @final
@@ -46,6 +46,9 @@ class ML3(Method):
     """step size of Adam on the loss network's weights"""
     inner_steps: int = 1
     """steps of the base network in a meta step, K"""
+    horizon: int = 1
+    """meta steps that one network is trained through under the loss before a fresh one is taken; 1
+    in the paper, where the loss never sees a trained network"""
     hidden: tuple[int, ...] = ML3_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ML3_NETWORK.activation
@@ -66,6 +69,10 @@ class ML3(Method):
         self._architecture()
         self._training()
         self._fitness()
+        require(
+            self.check_every % self.horizon == 0,
+            f"check_every must be a multiple of horizon, not {self.check_every} of {self.horizon}",
+        )
 
     @property
     def rounds(self) -> int:
@@ -87,7 +94,13 @@ class ML3(Method):
         return Architecture(self.hidden, self.activation)
 
     def _training(self) -> MetaTraining:
-        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, self)
+        return MetaTraining(
+            self.meta_steps,
+            self.meta_learning_rate,
+            self.inner_steps,
+            self,
+            horizon=self.horizon,
+        )
 
     def _fitness(self) -> Fitness:
         return Fitness(self.fitness_steps, self)

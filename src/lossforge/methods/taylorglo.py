@@ -67,6 +67,9 @@ class TaylorGLO(Method):
     (the paper takes the fittest as it stands: 1)"""
     final_runs: int = 3
     """initializations of the final among finalists"""
+    final_steps: int = 0
+    """steps of training in the final; 0 for fitness_steps. More find out losses that go wrong
+    later"""
     stacking: Stacking = "auto"
     """train candidates as one stacked network, separately, or as was measured to be faster"""
 
@@ -99,7 +102,7 @@ class TaylorGLO(Method):
         return Fitness(self.fitness_steps, self, self.stacking, race)
 
     def _final(self) -> Final:
-        return Final(self.finalists, self.final_runs)
+        return Final(self.finalists, self.final_runs, self.final_steps)
 
 
 @final
@@ -170,7 +173,7 @@ class _Strategy:
             )
         losses = [
             (self._loss(self._asked[generation][candidate]), fitness)
-            for fitness, generation, candidate in ranked[: self._settings.finalists]
+            for fitness, generation, candidate in ranked
         ]
         loss, valid = self._settings._final()(
             losses, self._settings._fitness(()), self._problems, self._seed, self._journal.progress

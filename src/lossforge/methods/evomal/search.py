@@ -89,6 +89,9 @@ class GeneticSearch(Method, ABC):
     (the paper takes the fittest as it stands: 1)"""
     final_runs: int = 3
     """initializations of the final among finalists"""
+    final_steps: int = 0
+    """steps of training in the final; 0 for fitness_steps. More find out losses that go wrong
+    later"""
     keep_untuned: bool = False
     """train candidates also with unit coefficients and keep the better ones: one step ahead, local
     search favours large steps over right ones (not in the paper; doubles the fitness runs)"""
@@ -155,7 +158,7 @@ class GeneticSearch(Method, ABC):
         return Fitness(self.fitness_steps, self, self.stacking, race, self.best_look)
 
     def _final(self) -> Final:
-        return Final(self.finalists, self.final_runs)
+        return Final(self.finalists, self.final_runs, self.final_steps)
 
     def _seeds(self) -> list[Expression]:
         return [parse(text) for text in self.seed_expressions]
@@ -187,9 +190,18 @@ class EvoMAL(GeneticSearch):
     """step size of Adam on the coefficients"""
     inner_steps: int = 1
     """steps of the base network in a meta step"""
+    horizon: int = 1
+    """meta steps that one network is trained through under a candidate before a fresh one is
+    taken; 1 in the paper, where all candidates share fresh networks, which is faster"""
 
     def _tuning(self) -> MetaTraining:
-        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, self)
+        return MetaTraining(
+            self.meta_steps,
+            self.meta_learning_rate,
+            self.inner_steps,
+            self,
+            horizon=self.horizon,
+        )
 
 
 @final

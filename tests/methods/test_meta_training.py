@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from lossforge.errors import ConfigurationError
+from lossforge.losses import SymbolicLoss, as_population
+from lossforge.methods import ML3, pose
+from lossforge.methods.meta_training import MetaTraining
+from lossforge.tasks import load
+
+
+def quiet(*_):
+    pass
+
+
+def tuned(expressions, task="diabetes", **changes):
+    losses = [SymbolicLoss(e, kind=load(task).kind) for e in expressions]
+    settings = {"steps": 6, "learning_rate": 1e-2, "inner_steps": 1, "base": ML3()} | changes
+    return MetaTraining(**settings)(
+        as_population(losses), pose(load(task), "linear"), 0, quiet
+    ).coefficients
+
+
+def test_the_first_step_is_the_same_under_every_horizon():
+    fresh, own = (tuned(["abs(p - y)", "(p - y)*p"], steps=1, horizon=h) for h in (1, 5))
+    assert torch.allclose(fresh, own, atol=1e-7)
+
+
+def test_later_steps_begin_where_the_loss_has_led():
+    fresh, own = (tuned(["abs(p - y)"], steps=2, horizon=h) for h in (1, 2))
+    assert not torch.allclose(fresh, own, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_a_loss_is_tuned_as_if_it_were_alone(inner_steps):
+    settings = {"horizon": 3, "inner_steps": inner_steps}
+    together = tuned(["abs(p - y)", "tanh((p - y)*p) + square(p - y)"], **settings)
+    alone = tuned(["abs(p - y)"], **settings)
+    assert torch.allclose(together[0, : alone.shape[1]], alone[0], atol=1e-6)
+
+
+def test_trained_networks_restrain_the_step():
+    # One step from the beginning a larger step always looks better; near the end it does not.
+    def largest(horizon):
+        return tuned(["abs(p - y)"], steps=300, learning_rate=3e-3, horizon=horizon).max()
+
+    assert largest(1) > 1.3 * largest(100)
+
+
+def test_a_loss_under_which_networks_diverge_gets_fresh_ones():
+    found = tuned(["square(square(square(p - y))*p)"], steps=12, horizon=6, learning_rate=1e-3)
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"learning_rate": 0.0}, {"inner_steps": 0}, {"horizon": 0}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigurationError):
+        tuned(["abs(p - y)"], **wrong)
