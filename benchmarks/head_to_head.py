@@ -38,32 +38,29 @@ PLAIN = "handcrafted"
 TUNED = "handcrafted, tuned rate"
 BUDGET: dict[str, Any] = {"population": 12, "generations": 6, "fitness_steps": 150}
 FILTERED: dict[str, Any] = BUDGET | {"filter_steps": 200}
-HALVED: dict[str, Any] = {"population": 6}
-"""each candidate is then trained twice, with and without its tuned coefficients"""
-
 TUNING: dict[str, Any] = {}
 """what --quick changes in the tuning of coefficients"""
+
+FRESH: dict[str, Any] = {"horizon": 1, "patience": 0}
+OWN: dict[str, Any] = {"horizon": 50, "patience": 10}
 
 IMPROVED: dict[str, Any] = {"redraws": 4, "finalists": 4, "final_runs": 3}
 
 SEARCHES: dict[str, Callable[[], Method]] = {
-    "ML3": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING),
+    "ML3": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | FRESH),
+    "ML3, networks of its own": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | OWN),
     "TaylorGLO": lambda: replace(METHODS["taylorglo"].preset("paper"), **BUDGET),
+    "TaylorGLO, longer final": lambda: replace(
+        METHODS["taylorglo"].preset("paper"), **BUDGET, finalists=4, final_steps=STEPS
+    ),
     "random search": lambda: replace(METHODS["random"].preset("paper"), **FILTERED, **TUNING),
     "GP-LFL": lambda: replace(METHODS["gp-lfl"].preset("paper"), **FILTERED),
     "EvoMAL": lambda: replace(METHODS["evomal"].preset("paper"), **FILTERED, **TUNING),
     "EvoMAL, redraws and final": lambda: replace(
         METHODS["evomal"].preset("paper"), **FILTERED, **TUNING, **IMPROVED
     ),
-    "EvoMAL, all of ours": lambda: replace(
-        METHODS["evomal"].preset("paper"),
-        **(FILTERED | HALVED),
-        **TUNING,
-        **IMPROVED,
-        keep_untuned=True,
-    ),
 }
-"""in the papers' form, except that all have one budget; the last two are ours"""
+"""in the papers' form, except that all have one budget; what stands after a comma is ours"""
 
 TASKS = (
     *("digits", "wine", "breast_cancer", "diabetes", "california_housing", "mnist"),
@@ -214,8 +211,8 @@ def arguments_of_the_command() -> argparse.Namespace:
         arguments.tasks, arguments.seeds, arguments.steps = ["iris"], 2, 60
         BUDGET.update(population=4, generations=2, fitness_steps=20)
         FILTERED.update(BUDGET, filter_steps=20)
-        HALVED.update(population=2)
         TUNING.update(meta_steps=10)
+        OWN.update(horizon=5)
     return arguments
 
 

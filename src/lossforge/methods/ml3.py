@@ -36,7 +36,13 @@ class ML3(Method):
     name: ClassVar[str] = "ml3"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"meta_steps": 1000, "check_every": 100, "fitness_steps": 150},
+        "quick": {
+            "meta_steps": 1000,
+            "horizon": 50,
+            "check_every": 100,
+            "fitness_steps": 150,
+            "patience": 10,
+        },
     }
     round_name: ClassVar[str] = "check"
 
