@@ -160,10 +160,26 @@ def test_regression_with_adamw():
     assert steps[-1].task_loss < 0.5 * steps[0].task_loss
 
 
+def test_in_regression_the_loss_has_seen_trained_networks():
+    # A loss that has only seen first steps does not know where to rest.
+    def error(**settings):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
+        optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9)
+        adapt = AdaLFL(warm_up_steps=400, **settings).attach(model, optimizer, "regression")
+        inputs = torch.randn(128, 4)
+        batch = (inputs, inputs.sum(1, keepdim=True))
+        adapt.warm_up([batch], [batch])
+        return [adapt.step(batch, batch).task_loss for _ in range(150)][-1]
+
+    assert error() < 0.1 * error(warm_up_horizon=1)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"warm_up_steps": -1},
+        {"warm_up_horizon": 0},
         {"meta_learning_rate": 0.0},
         {"every": 0},
         {"clip_norm": 0.0},

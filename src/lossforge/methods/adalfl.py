@@ -34,6 +34,9 @@ Batch = tuple[Inputs, Tensor]
 """inputs and targets"""
 
 
+WARM_UP_HORIZON: dict[Kind, int] = {"classification": 1, "regression": 100}
+
+
 @final
 @dataclass(frozen=True)
 class Moment:
@@ -74,10 +77,11 @@ class AdaLFL:
     """meta steps before training, each from the network's first weights"""
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
-    warm_up_horizon: int = 1
-    """steps of the network before it is set back to its first weights; 1 in the paper. The loss
-    then knows nothing of momentum, and with Adam, whose first step is the gradient's sign, next to
-    nothing at all: 10 or more serve better there"""
+    warm_up_horizon: int | None = None
+    """steps of the network before it is set back to its first weights; by default 1, as in the
+    paper, in classification, and 100 in regression: a loss that has only seen first steps does not
+    know where to rest, which a softmax forgives and raw values do not. With Adam, whose first step
+    is the gradient's sign, 10 or more serve better everywhere"""
     meta_learning_rate: float = 1e-5
     """step size of Adam on the loss network's weights in training"""
     every: int = 1
@@ -93,7 +97,8 @@ class AdaLFL:
 
     def __post_init__(self) -> None:
         require_in_range("warm_up_steps", self.warm_up_steps, 0)
-        require_in_range("warm_up_horizon", self.warm_up_horizon, 1)
+        if self.warm_up_horizon is not None:
+            require_in_range("warm_up_horizon", self.warm_up_horizon, 1)
         for rate in ("warm_up_learning_rate", "meta_learning_rate"):
             require_in_range(rate, getattr(self, rate), 0, exclude_low=True)
         require_in_range("every", self.every, 1)
@@ -198,8 +203,9 @@ class AdaptiveTraining:
         """
         settings, pairs = self._settings, zip(_endless(train), _endless(valid), strict=False)
         adam = torch.optim.Adam(self.loss.parameters(), settings.warm_up_learning_rate)
-        for begin in range(0, settings.warm_up_steps, settings.warm_up_horizon):
-            end = min(begin + settings.warm_up_horizon, settings.warm_up_steps)
+        horizon = settings.warm_up_horizon or WARM_UP_HORIZON[self.loss.kind]
+        for begin in range(0, settings.warm_up_steps, horizon):
+            end = min(begin + horizon, settings.warm_up_steps)
             batch, held_out = next(pairs)
             with _Rewound(self._trainee):
                 for done in range(begin, end):
