@@ -3,13 +3,15 @@
     python benchmarks/fewshot.py [--quick] [--json PATH]
 
 Both sides take the exact meta-gradient of one task of the same network, the same episode and the
-same inner optimizer (SGD, Nesterov momentum 0.9). Ours is measured with all inner steps in memory
-and with recomputation. Peak memory is that of all that is allocated in a meta-step. NPBML's own
-meta-step is measured against MAML's.
+same inner optimizer (SGD, Nesterov momentum 0.9); that they find the same is checked. The peer's
+network is made of PyTorch's own layers, as one would write it. Ours is measured with all inner
+steps in memory and with recomputation. Peak memory is that of all that is allocated in a meta-step.
+NPBML's own meta-step is measured against MAML's.
 """
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import higher
 import torch
@@ -20,10 +22,28 @@ from harness import BYTES, Report, interleaved, median_ratio, parse_arguments, p
 from lossforge.methods.npbml import FewShot, Learner
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.methods.npbml.learner import Order
+from lossforge.methods.npbml.norm import PooledNorm
 from lossforge.tasks.episodes import Episode, Shape
 from lossforge.tasks.few_shot_sets import characters_task
 
 SIDES = {"Omniglot": (1, 28, 28), "mini-ImageNet": (3, 84, 84)}
+
+
+def in_usual_layers(encoder: nn.Module) -> nn.Module:
+    """Return the same network in PyTorch's own layers, with copies of the weights."""
+    layers: list[nn.Module] = []
+    for layer in encoder.children():
+        if isinstance(layer, nn.Conv2d):
+            usual = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+            usual.load_state_dict(layer.state_dict())
+            layers.append(usual)
+        elif isinstance(layer, PooledNorm):
+            norm = nn.BatchNorm2d(len(layer.weight), track_running_stats=False)
+            norm.load_state_dict(layer.state_dict())
+            layers += [norm, nn.ReLU(), nn.MaxPool2d(2)]
+        else:
+            layers.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers)
 
 
 class Whole(nn.Module):
@@ -31,7 +51,7 @@ class Whole(nn.Module):
 
     def __init__(self, learner: Learner):
         super().__init__()
-        self.encoder = copy.deepcopy(learner.encoder)
+        self.encoder = in_usual_layers(learner.encoder)
         self.head = nn.Linear(len(learner.head), learner.ways)
         with torch.no_grad():
             self.head.weight.copy_(learner.head.expand(learner.ways, -1))
@@ -42,10 +62,11 @@ class Whole(nn.Module):
         return outputs
 
 
-def with_higher(learner: Learner, episode: Episode, settings: FewShot) -> Callable[[], object]:
-    whole = Whole(learner)
+def with_higher(whole: Whole, episode: Episode, settings: FewShot) -> Callable[[], object]:
+    # Scales of norms do not adapt within a task; ours neither.
+    layers = [part for part in whole.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     descent = torch.optim.SGD(
-        whole.parameters(),
+        [theta for layer in layers for theta in layer.parameters()],
         settings.inner_rate,
         settings.inner_momentum,
         nesterov=True,
@@ -70,6 +91,21 @@ def ours(learner: Learner, episode: Episode, order: Order) -> Callable[[], objec
     return step
 
 
+def require_equal(learner: Learner, episode: Episode, settings: FewShot) -> None:
+    """Check in double precision that both sides compute the same meta-gradient."""
+    learner = copy.deepcopy(learner).double()
+    exact = replace(episode, support=episode.support.double(), query=episode.query.double())
+    whole = Whole(learner).double()
+    ours(learner, exact, "second")()
+    with_higher(whole, exact, settings)()
+    for layer, usual in zip(_weights(learner.encoder), _weights(whole.encoder), strict=True):
+        torch.testing.assert_close(layer.grad, usual.grad, rtol=1e-6, atol=1e-9)
+
+
+def _weights(encoder: nn.Module) -> list[nn.Parameter]:
+    return [part.weight for part in encoder.modules() if isinstance(part, nn.Conv2d)]
+
+
 def measure(
     name: str, shape: tuple[int, ...], shots: int, repeats: int, report: Report, *, quick: bool
 ) -> None:
@@ -86,8 +122,9 @@ def measure(
     actions = {
         "second": ours(maml, episode, "second"),
         "recompute": ours(maml, episode, "recompute"),
-        "higher": with_higher(maml, episode, settings),
+        "higher": with_higher(Whole(maml), episode, settings),
     }
+    require_equal(maml, episode, settings)
     if not quick:  # it takes twenty times as long
         actions["npbml"] = ours(npbml, episode, "second")
         actions["npbml recompute"] = ours(npbml, episode, "recompute")

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.methods.npbml.film import FiLM
-from lossforge.methods.npbml.norm import TaskNorm
+from lossforge.methods.npbml.norm import PooledNorm, TaskNorm
 from lossforge.models.pictures import he_convolution
 
 CONV4_BLOCKS = 4
@@ -54,6 +54,26 @@ def warp_linear(features: int, *, warp: bool, film: bool) -> nn.Module:
 
 
 @final
+class Convolution(nn.Conv2d):
+    """A 3x3 convolution that keeps the size.
+
+    On a CPU, PyTorch's is slow on images of one channel: there it is a matrix product.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images [B, outputs, H, W]."""
+        if self.in_channels > 1 or images.device.type != "cpu" or self.bias is None:
+            return super().forward(images)
+        count, _, height, width = images.shape
+        squares = F.unfold(images, 3, padding=1).transpose(1, 2)
+        rows = F.linear(squares.flatten(0, 1), self.weight.flatten(1), self.bias)
+        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+@final
 class Conv4(nn.Sequential):
     """4-CONV: convolution, warp, norm, ReLU and pooling, four times (Vinyals et al. 2016).
 
@@ -68,9 +88,9 @@ class Conv4(nn.Sequential):
         layers: list[nn.Module] = []
         for before in (input_shape[0], *[width] * (CONV4_BLOCKS - 1)):
             layers += [
-                nn.Conv2d(before, width, 3, padding=1),
+                Convolution(before, width),
                 warp_convolution(width, warp=warp, film=film),
-                *[TaskNorm(width), nn.ReLU(), nn.MaxPool2d(2)],
+                PooledNorm(width),
             ]
         super().__init__(*layers, nn.Flatten())
 
@@ -113,7 +133,7 @@ class _Block(nn.Module):
                 images = norm(self.warp(images)) + kept
             else:
                 images = norm(images)
-            images = leaky_relu(images, 0.1)
+            images = F.leaky_relu(images, 0.1)
         pooled: Tensor = self.pool(images)
         return pooled
 
