@@ -6,12 +6,14 @@ Both sides take the exact meta-gradient of one task of the same network, the sam
 same inner optimizer (SGD, Nesterov momentum 0.9); that they find the same is checked. The peer's
 network is made of PyTorch's own layers, as one would write it. Ours is measured with all inner
 steps in memory and with recomputation. Peak memory is that of all that is allocated in a meta-step.
-NPBML's own meta-step is measured against MAML's.
+NPBML's own meta-step is measured against MAML's, and a meta-batch of stacked tasks against the same
+tasks one by one, from which `--stacking auto` takes its choice.
 """
 
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import higher
 import torch
@@ -24,7 +26,7 @@ from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.methods.npbml.learner import Order
 from lossforge.methods.npbml.norm import PooledNorm
 from lossforge.tasks.episodes import Episode, Shape
-from lossforge.tasks.few_shot_sets import characters_task
+from lossforge.tasks.few_shot_sets import characters_task, sinusoids
 
 SIDES = {"Omniglot": (1, 28, 28), "mini-ImageNet": (3, 84, 84)}
 
@@ -145,6 +147,31 @@ def measure(
         report.add(f"NPBML, {what}: {label}", "our MAML", memory[key] / memory["second"], BYTES)
 
 
+def measure_stacking(repeats: int, report: Report) -> None:
+    """Four tasks as one stacked network against one after the other."""
+    rows = {f"class {i}": torch.randn(11, *SIDES["Omniglot"]) for i in range(40)}
+    characters = characters_task("Omniglot", rows, 0, rotations=False)
+    for task, size in ((sinusoids(0), Shape(1, 10, 10)), (characters, Shape(5, 1, 5))):
+        for variant in ("maml", "npbml"):
+            settings = FewShot(variant, meta_steps=1, width=32)
+            learner = make_learner(settings, task, size, 0)
+            assert isinstance(learner, Learner)
+            draw = torch.Generator().manual_seed(0)
+            episodes = [task.pools["train"].draw(size, draw) for _ in range(4)]
+            times = interleaved(
+                {
+                    "stacked": partial(learner.accumulate_stacked, episodes, "second"),
+                    "separate": lambda learner=learner, episodes=episodes: [
+                        learner.accumulate(episode, "second", 0.25) for episode in episodes
+                    ],
+                },
+                repeats,
+                warmup=1,
+            )
+            ratio = median_ratio(times["stacked"], times["separate"])
+            report.add(f"four tasks stacked, {variant}: {task.name}", "one by one", ratio)
+
+
 def main() -> None:
     arguments = parse_arguments(__doc__ or "")
     report = Report()
@@ -153,6 +180,7 @@ def main() -> None:
     measure("Omniglot", SIDES["Omniglot"], 5, repeats, report, quick=True)
     if not arguments.quick:
         measure("mini-ImageNet", SIDES["mini-ImageNet"], 1, 3, report, quick=True)
+    measure_stacking(repeats, report)
     report.save(arguments.json)
 
 

@@ -36,7 +36,7 @@ from lossforge.validation import require_in_range
 FIELDS = {"loss", "task", "model", "seed", "device", "recipe", "adalfl", "adapt_on", "data"}
 
 PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
-    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(warm_up_steps=500, record_every=50)),
+    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (Recipe(), AdaLFL(record_every=500)),
 }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lossforge.errors import ConfigurationError, DataError, UnknownNameError
-from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, MetaCourse
+from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.tasks.episodes import Shape
 from lossforge.tasks.few_shot_sets import load_few_shot
@@ -83,6 +83,30 @@ def test_label_permutation_leaves_the_accuracy_distribution_unchanged():
     assert difference < 3 * ((one - two).std() / 50**0.5) + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("settings", "stacked"),
+    [
+        ({"variant": "npbml"}, True),  # many small operations
+        ({"variant": "maml"}, False),
+        ({"variant": "npbml", "order": "recompute"}, False),
+        ({"variant": "npbml", "stacking": "separate"}, False),
+        ({"variant": "maml", "stacking": "stacked"}, True),
+        ({"variant": "protonet", "stacking": "stacked"}, False),
+    ],
+)
+def test_tasks_are_stacked_where_it_pays_or_is_asked_for(settings, stacked, monkeypatch):
+    called = []
+    whole = Learner.accumulate_stacked
+    monkeypatch.setattr(
+        Learner,
+        "accumulate_stacked",
+        lambda self, *told: called.append(len(told[0])) or whole(self, *told),
+    )
+    course = MetaCourse(FewShot(**settings, **TINY), load_few_shot("clusters"), SHAPE, 0)
+    course.advance()
+    assert called == ([2, 2] if stacked else [])
+
+
 def test_a_checkpoint_of_another_network_is_refused():
     task = load_few_shot("clusters")
     saved = MetaCourse(FewShot("maml", **TINY), task, SHAPE, 0)
@@ -99,6 +123,8 @@ def test_a_checkpoint_of_another_network_is_refused():
         ({"inner_rate": 0.0}, "learning_rate must be above 0"),
         ({"meta_steps": 0}, "meta_steps"),
         ({"order": "third"}, "order must be"),
+        ({"stacking": "piled"}, "stacking must be"),
+        ({"stacking": "stacked", "order": "recompute"}, "one task at a time"),
         ({"test_tasks": 1}, "test_tasks"),
     ],
 )

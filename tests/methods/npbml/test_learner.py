@@ -183,3 +183,20 @@ def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
 
 def test_parts_are_switches():
     assert Parts() == Parts(warp=True, film=True, inductive=True, transductive=True, penalty=True)
+
+
+@pytest.mark.parametrize("order", ["second", "first"])
+@pytest.mark.parametrize("network", ["dense", "conv4", "resnet12"])
+@pytest.mark.parametrize("variant", ["maml", "metasgd", "npbml"])
+def test_stacked_tasks_give_the_meta_gradient_of_one_after_the_other(variant, network, order):
+    learner, episode = made(variant, network)
+    draw = torch.Generator().manual_seed(5)
+    others = [torch.randn(episode.support.shape, generator=draw).double() for _ in range(2)]
+    episodes = [episode, *(replace(episode, support=rows) for rows in others)]
+    mean = sum(learner.accumulate(each, order, 1 / 3) for each in episodes) / 3
+    expected = {n: w.grad for n, w in learner.named_parameters() if w.grad is not None}
+    learner.zero_grad()
+    assert learner.accumulate_stacked(episodes, order) == pytest.approx(mean, rel=1e-9)
+    for name, weight in learner.named_parameters():
+        found = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        torch.testing.assert_close(found, expected.get(name, torch.zeros_like(weight)))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from statistics import fmean, stdev
-from typing import Any, Self, final
+from typing import Any, Self, final, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from lossforge.methods.npbml.networks import make_encoder
 from lossforge.methods.npbml.protonet import ProtoNet
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks.episodes import ClassPool, Episode, FewShotTask, Part, Shape
+from lossforge.training import Stacking
 from lossforge.training.optimizers import SGD
 from lossforge.validation import require, require_in_range
 
@@ -97,6 +98,9 @@ class FewShot:
     """query rows that the transductive term sees in the inner loop; 0 for all, as in the paper"""
     order: Order = "second"
     """exact with all inner steps in memory, exact with one at a time, or first order"""
+    stacking: Stacking = "auto"
+    """adapt to the tasks of a meta-step as one stacked network, separately, or as was measured to
+    be faster; stacked holds the inner steps of all tasks in memory"""
     meta_steps: int = 60_000
     """steps of what is meta-learned"""
     meta_batch: int = 4
@@ -125,6 +129,14 @@ class FewShot:
         for name in ("width", "unlabelled", "pretrain_steps", "final_meta_rate", "meta_clip_norm"):
             require_in_range(name, getattr(self, name), 0)
         require_in_range("meta_rate", self.meta_rate, 0, exclude_low=True)
+        require(
+            self.stacking in get_args(Stacking),
+            f"stacking must be auto, stacked or separate, not {self.stacking!r}",
+        )
+        require(
+            self.stacking != "stacked" or self.order != "recompute",
+            "recompute takes one task at a time; choose another order or stacking",
+        )
         require(
             self.order in ("second", "recompute", "first"),
             f"order must be second, recompute or first, not {self.order!r}",
@@ -255,12 +267,28 @@ class MetaCourse:
         self._adam.param_groups[0]["lr"] = settings.meta_rate * (ratio + (1 - ratio) * falling)
         self._adam.zero_grad()
         order: Order = "first" if settings.variant == "fomaml" else settings.order
-        for _ in range(settings.meta_batch):
-            episode = self.task.pools["train"].draw(self.shape, self._episodes)
-            self.learner.accumulate(episode, order, 1 / settings.meta_batch)  # type: ignore[operator]
+        draw = self.task.pools["train"].draw
+        episodes = [draw(self.shape, self._episodes) for _ in range(settings.meta_batch)]
+        if self._is_stacked() and isinstance(self.learner, Learner):
+            self.learner.accumulate_stacked(episodes, order)
+        else:
+            for episode in episodes:
+                self.learner.accumulate(episode, order, 1 / len(episodes))  # type: ignore[operator]
         if settings.meta_clip_norm:
             nn.utils.clip_grad_norm_(self.learner.parameters(), settings.meta_clip_norm)
         self._adam.step()
+
+    def _is_stacked(self) -> bool:
+        """Return whether tasks are adapted to as one; see benchmarks/fewshot.py."""
+        settings, learner = self.settings, self.learner
+        if settings.stacking != "auto" or not isinstance(learner, Learner):
+            return settings.stacking == "stacked"
+        if settings.order == "recompute" or settings.meta_batch == 1:
+            return False
+        if learner.head.device.type != "cpu":
+            return True
+        # On a CPU it pays where the time goes into many small operations.
+        return settings.encoder_for(self.task) == "dense" and learner.loss.is_learned
 
     def conclude(self, progress: Progress | None = None) -> FewShotResult:
         """Test the learner that did best on meta-validation tasks, once."""

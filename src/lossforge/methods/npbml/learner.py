@@ -4,17 +4,19 @@ Source: thesis, ch. 7: θ ← θ - rate·P∇M(task, θ), with everything but th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, grad, vmap
 
 from lossforge.methods.npbml.film import FiLM
-from lossforge.methods.npbml.loss import InnerLoss, task_loss
+from lossforge.methods.npbml.loss import InnerLoss, one_hot, task_loss
 from lossforge.methods.npbml.networks import Warp
+from lossforge.methods.npbml.norm import is_plain
 from lossforge.tasks.episodes import Episode
 from lossforge.tasks.task import Kind
 from lossforge.training.network import channels_last
@@ -130,7 +132,8 @@ class Learner(nn.Module):
     def embed(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
         """Return features [B, F] under adapted weights."""
         fast = dict(zip(self.adapted, weights, strict=False))
-        features: Tensor = functional_call(self.encoder, fast, (channels_last(inputs),))
+        arranged = inputs if is_plain(inputs) else channels_last(inputs)
+        features: Tensor = functional_call(self.encoder, fast, (arranged,))
         return features
 
     def outputs(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
@@ -159,18 +162,21 @@ class Learner(nn.Module):
 
     def _similarities(self, query: Tensor, support: Tensor, labels: Tensor) -> Tensor:
         """Return cosines of query rows and prototypes, [Q, N]."""
-        member = F.one_hot(labels, self.ways).to(support.dtype)
+        member = one_hot(labels, self.ways, support.dtype)
         prototypes = (member.T @ support) / member.sum(0)[:, None]
         return F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
 
     def step(self, moment: Moment, episode: Episode, *, build: bool) -> Moment:
         """Take one inner step; differentiable with `build`."""
         value = self.inner_loss(moment.weights, episode)
-        gradients = list(torch.autograd.grad(value, moment.weights, create_graph=build))
+        gradients = torch.autograd.grad(value, moment.weights, create_graph=build)
+        return self._moved(moment, gradients)
+
+    def _moved(self, moment: Moment, gradients: Sequence[Tensor]) -> Moment:
+        rated = list(gradients)
         if len(self.rates):
-            pairs = zip(gradients, self.rates, strict=True)
-            gradients = [gradient * rate for gradient, rate in pairs]
-        return Moment(*self.optimizer.step(moment.weights, gradients, moment.state))
+            rated = [g * rate for g, rate in zip(gradients, self.rates, strict=True)]
+        return Moment(*self.optimizer.step(moment.weights, rated, moment.state))
 
     def adapt(self, episode: Episode, order: Order = "first") -> Moment:
         """Return where a task's inner loop ends, connected to where it began."""
@@ -198,6 +204,27 @@ class Learner(nn.Module):
         value = self.query_loss(self.adapt(episode, order).weights, episode)
         (share * value).backward()
         return float(value.detach())
+
+    def accumulate_stacked(self, episodes: Sequence[Episode], order: Order) -> float:
+        """Do what `accumulate` does for the mean over several tasks, all in one pass.
+
+        Weights gain a first dimension, one entry a task, and all steps stay in memory.
+        """
+        parts = [[getattr(e, item.name) for e in episodes] for item in fields(Episode)]
+        outer = vmap(partial(self._outer_loss, order), randomness="different")
+        value: Tensor = outer(*map(torch.stack, parts)).mean()
+        value.backward()
+        return float(value.detach())
+
+    def _outer_loss(self, order: Order, *parts: Tensor) -> Tensor:
+        episode, moment = Episode(*parts), self.begin()
+        slopes = grad(self.inner_loss)
+        for _ in range(self.inner_steps):
+            gradients = slopes(moment.weights, episode)
+            if order == "first":
+                gradients = [g.detach() for g in gradients]
+            moment = self._moved(moment, gradients)
+        return self.query_loss(moment.weights, episode)
 
     def _accumulate_again(self, episode: Episode, share: float) -> float:
         """Run every step twice, and keep the graph of one at a time."""

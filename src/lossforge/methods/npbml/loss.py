@@ -93,6 +93,11 @@ class InnerLoss(nn.Module):
         self.penalty = nn.ModuleList(Term(STATISTICS, film=False) for _ in range(count))
 
     @property
+    def is_learned(self) -> bool:
+        """Whether there is any term besides the usual loss."""
+        return any(True for _ in self.parameters())
+
+    @property
     def needs_query(self) -> bool:
         """Whether predictions on the query inputs are looked at."""
         return self.transductive is not None
@@ -129,7 +134,7 @@ class InnerLoss(nn.Module):
         """Return what the inductive term sees: outputs, targets and the usual loss, [B, 2N+1]."""
         usual = task_loss(outputs, targets, self.kind)
         if self.kind == "classification":
-            targets = F.one_hot(targets, self.ways).to(outputs.dtype)
+            targets = one_hot(targets, self.ways, outputs.dtype)
         return torch.cat([outputs, targets, usual[:, None]], 1)
 
 
@@ -138,6 +143,11 @@ def task_loss(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
     if kind == "classification":
         return F.cross_entropy(outputs, targets, reduction="none")
     return (outputs - targets).square().mean(1)
+
+
+def one_hot(labels: Tensor, ways: int, dtype: torch.dtype) -> Tensor:
+    """Return rows of one 1 each, [B, ways]; unlike PyTorch's, for stacked tasks too."""
+    return (labels[:, None] == torch.arange(ways, device=labels.device)).to(dtype)
 
 
 def statistics(weight: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.methods.npbml.film import FiLM
-from lossforge.methods.npbml.norm import PooledNorm, TaskNorm
+from lossforge.methods.npbml.norm import PooledNorm, TaskNorm, is_plain
 from lossforge.models.pictures import he_convolution
 
 CONV4_BLOCKS = 4
@@ -65,7 +65,7 @@ class Convolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, outputs, H, W]."""
-        if self.in_channels > 1 or images.device.type != "cpu" or self.bias is None:
+        if self.in_channels > 1 or is_plain(images) or self.bias is None:
             return super().forward(images)
         count, _, height, width = images.shape
         squares = F.unfold(images, 3, padding=1).transpose(1, 2)

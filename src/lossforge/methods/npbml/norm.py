@@ -15,6 +15,11 @@ from torch import Tensor, nn
 EPSILON = 1e-5
 
 
+def is_plain(images: Tensor) -> bool:
+    """Return whether PyTorch's own operations serve better: on a GPU, and with tasks stacked."""
+    return images.device.type != "cpu" or torch._C._are_functorch_transforms_active()
+
+
 @final
 class TaskNorm(nn.Module):
     """Normalize each channel by its mean and deviation in the batch; then scale and shift.
@@ -38,7 +43,7 @@ class TaskNorm(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W] normalized."""
-        if images.device.type != "cpu":
+        if is_plain(images):
             return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
         count, channels, height, width = images.shape
         rows = _rows(images)
@@ -69,7 +74,7 @@ class PooledNorm(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W] normalized, rectified and pooled, [B, C, H/2, W/2]."""
-        if images.device.type != "cpu":
+        if is_plain(images):
             normal = F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
             return F.max_pool2d(normal.relu(), 2)
         mean, inverse = _Moments.apply(images)  # type: ignore[no-untyped-call]
