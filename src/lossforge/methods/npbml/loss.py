@@ -93,11 +93,6 @@ class InnerLoss(nn.Module):
         self.penalty = nn.ModuleList(Term(STATISTICS, film=False) for _ in range(count))
 
     @property
-    def is_learned(self) -> bool:
-        """Whether there is any term besides the usual loss."""
-        return any(True for _ in self.parameters())
-
-    @property
     def needs_query(self) -> bool:
         """Whether predictions on the query inputs are looked at."""
         return self.transductive is not None
