@@ -29,6 +29,7 @@ from lossforge.analysis.behaviour import path as path_of
 from lossforge.analysis.comparison import Comparison
 from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
 from lossforge.cli.allocator import keep_freed_memory
+from lossforge.errors import LossforgeError
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS, Method, pose
@@ -114,7 +115,10 @@ def cell(task: Task, name: str, seed: int, steps: int, rate: float) -> dict[str,
         valid, test = tested(task, loss, base, 1000 + seed, steps)
         return {"valid": valid, "test": test, "loss": f"{loss} at {base.learning_rate:g}"}
     method, began = SEARCHES[name](), time.monotonic()
-    found = method.run(searched_on(task), MODEL, seed)
+    try:
+        found = method.run(searched_on(task), MODEL, seed)
+    except LossforgeError as error:  # a search that found nothing is a result
+        return {"valid": math.inf, "test": math.inf, "loss": f"none: {error}"}
     seconds = time.monotonic() - began
     valid, test = tested(task, found.loss, method, 1000 + seed, steps)
     return {

@@ -14,20 +14,19 @@ from cmaes import CMA
 from lossforge.errors import LossforgeError
 from lossforge.losses import SymbolicLoss, SymbolicPopulation, taylor_loss
 from lossforge.losses.taylor import PARAMETERS
-from lossforge.methods.final import Final
-from lossforge.methods.fitness import Fitness, Race, Trial
-from lossforge.methods.method import Found, Journal, Method, Silent, State
+from lossforge.methods.contest import Contest
+from lossforge.methods.fitness import Trial
+from lossforge.methods.method import Found, Journal, Silent, State
 from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import derive_seed
 from lossforge.tasks import Task
-from lossforge.training import Stacking
 from lossforge.validation import require_in_range
 
 
 @final
 @dataclass(frozen=True)
-class TaylorGLO(Method):
+class TaylorGLO(Contest):
     """Evolution strategy over third-order Taylor polynomials of target and prediction.
 
     Population and generations are the thesis' for all searches; the paper's own vary by task.
@@ -50,41 +49,12 @@ class TaylorGLO(Method):
         },
     }
 
-    population: int = 25
-    """polynomials in a generation"""
-    generations: int = 50
-    """generations of CMA-ES"""
     deviation: float = 1.2
     """CMA-ES's first deviation around polynomials of zero"""
-    fitness_steps: int = 500
-    """steps of training before a candidate's fitness is measured"""
-    racing: bool = True
-    """stop hopeless fitness runs early (not in the paper)"""
-    racing_tolerance: float = 0.01
-    """by how much of the metric racing may miss the winner"""
-    finalists: int = 1
-    """how many of the fittest are trained anew, from other initializations, before one is chosen
-    (the paper takes the fittest as it stands: 1)"""
-    final_runs: int = 3
-    """initializations of the final among finalists"""
-    final_steps: int = 0
-    """steps of training in the final; 0 for fitness_steps. More find out losses that go wrong
-    later"""
-    stacking: Stacking = "auto"
-    """train candidates as one stacked network, separately, or as was measured to be faster"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_in_range("population", self.population, 2)
-        require_in_range("generations", self.generations, 1)
         require_in_range("deviation", self.deviation, 0, exclude_low=True)
-        self._fitness(())
-        self._final()
-
-    @property
-    def rounds(self) -> int:
-        """One a generation."""
-        return self.generations
 
     def run(
         self,
@@ -96,13 +66,6 @@ class TaylorGLO(Method):
     ) -> Found:
         """Search for a loss; see `Method.run`."""
         return _Strategy(self, pose(task, model), seed, journal or Silent()).run()
-
-    def _fitness(self, curves: tuple[tuple[float, ...], ...]) -> Fitness:
-        race = Race(self.racing_tolerance, curves) if self.racing else None
-        return Fitness(self.fitness_steps, self, self.stacking, race)
-
-    def _final(self) -> Final:
-        return Final(self.finalists, self.final_runs, self.final_steps)
 
 
 @final
@@ -134,7 +97,7 @@ class _Strategy:
                 [self._loss(parameters) for parameters in self._ask()],
                 self._problems[0].task.device,
             )
-            fitness = self._settings._fitness(tuple(trial.curve for trial in self._complete()))
+            fitness = self._settings._fitness([trial.curve for trial in self._complete()])
             seed = derive_seed(self._seed, "fitness")
             self._tell(fitness(losses, self._problems, seed, self._journal.progress))
             self._journal.checkpoint(self._state(), self._entry())
@@ -176,7 +139,7 @@ class _Strategy:
             for fitness, generation, candidate in ranked
         ]
         loss, valid = self._settings._final()(
-            losses, self._settings._fitness(()), self._problems, self._seed, self._journal.progress
+            losses, self._settings._fitness(), self._problems, self._seed, self._journal.progress
         )
         return Found(loss, valid, self._evaluations(), counts=self._counts())
 

@@ -15,18 +15,16 @@ from typing import Any, ClassVar, final
 from lossforge.errors import LossforgeError
 from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression import Expression, parse, to_text
+from lossforge.methods.contest import Contest
 from lossforge.methods.evomal.archive import Archive, Record
 from lossforge.methods.evomal.evaluation import Evaluation, Filters
 from lossforge.methods.evomal.genetics import Genetics, Individual
-from lossforge.methods.final import Final
-from lossforge.methods.fitness import Fitness, Race
 from lossforge.methods.meta_training import MetaTraining
-from lossforge.methods.method import Found, FrontMember, Journal, Method, Silent, State
+from lossforge.methods.method import Found, FrontMember, Journal, Silent, State
 from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import python_generator
 from lossforge.tasks import Task
-from lossforge.training import Stacking
 from lossforge.validation import require, require_in_range
 
 QUICK: Mapping[str, Any] = {
@@ -40,17 +38,11 @@ QUICK: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class GeneticSearch(Method, ABC):
+class GeneticSearch(Contest, ABC):
     """A search over expressions; subclasses say whether coefficients are tuned."""
 
     evolves: ClassVar[bool] = True
 
-    population: int = 25
-    """expressions in a generation"""
-    generations: int = 50
-    """generations, the first random one included"""
-    fitness_steps: int = 500
-    """steps of training before a candidate's fitness is measured"""
     min_depth: int = 2
     """least depth of the first expressions"""
     max_depth: int = 4
@@ -75,51 +67,25 @@ class GeneticSearch(Method, ABC):
     """steps of the rejection protocol; 0 turns it off"""
     gradient_filter: bool = True
     """losses with equal gradients share a fitness"""
-    racing: bool = True
-    """stop hopeless fitness runs early (not in the paper)"""
-    racing_tolerance: float = 0.01
-    """by how much of the metric racing may miss the winner"""
-    best_look: bool = False
-    """a candidate's fitness is its best look at validation data, not its last, as where training
-    will stop early or keep the best weights (not in the paper)"""
     redraws: int = 0
     """how often offspring that a filter settles are drawn anew (not in the paper)"""
-    finalists: int = 1
-    """how many of the fittest are trained anew, from other initializations, before one is chosen
-    (the paper takes the fittest as it stands: 1)"""
-    final_runs: int = 3
-    """initializations of the final among finalists"""
-    final_steps: int = 0
-    """steps of training in the final; 0 for fitness_steps. More find out losses that go wrong
-    later"""
     keep_untuned: bool = False
     """train candidates also with unit coefficients and keep the better ones: one step ahead, local
     search favours large steps over right ones (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
     """expressions to begin with; by default the search begins at random"""
-    stacking: Stacking = "auto"
-    """train candidates as one stacked network, separately, or as was measured to be faster"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_in_range("population", self.population, 2)
-        require_in_range("generations", self.generations, 1)
         require_in_range("redraws", self.redraws, 0)
         require(
             len(self.seed_expressions) <= self.population,
             f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
             f"{self.population}",
         )
-        self._final()
         self._genetics()
         self._filters()
-        self._fitness(None)
         self._seeds()
-
-    @property
-    def rounds(self) -> int:
-        """One a generation."""
-        return self.generations
 
     @abstractmethod
     def _tuning(self) -> MetaTraining | None:
@@ -151,14 +117,6 @@ class GeneticSearch(Method, ABC):
 
     def _filters(self) -> Filters:
         return Filters(self.filter_rows, self.filter_steps, self.gradient_filter)
-
-    def _fitness(self, archive: Archive | None) -> Fitness:
-        curves = tuple(archive.curves()) if archive else ()
-        race = Race(self.racing_tolerance, curves) if self.racing else None
-        return Fitness(self.fitness_steps, self, self.stacking, race, self.best_look)
-
-    def _final(self) -> Final:
-        return Final(self.finalists, self.final_runs, self.final_steps)
 
     def _seeds(self) -> list[Expression]:
         return [parse(text) for text in self.seed_expressions]
@@ -295,7 +253,7 @@ class _Evolution:
             self._seed,
             filters=settings._filters(),
             tuning=settings._tuning(),
-            fitness=settings._fitness(self._archive),
+            fitness=settings._fitness(self._archive.curves()),
             keep_untuned=settings.keep_untuned,
             softplus=settings.softplus,
             archive=self._archive,
@@ -309,7 +267,7 @@ class _Evolution:
                 f"none of {self._archive.counts['candidates']} candidates could train a network; "
                 "raise population or generations, or lower learning_rate"
             )
-        fitness = self._settings._fitness(None)
+        fitness = self._settings._fitness()
         ranked_losses = [(self._loss(record), record.fitness) for record in ranked]
         loss, valid = self._settings._final()(
             ranked_losses, fitness, self._problems, self._seed, self._journal.progress
