@@ -42,8 +42,8 @@ FILTERED: dict[str, Any] = BUDGET | {"filter_steps": 200}
 TUNING: dict[str, Any] = {}
 """what --quick changes in the tuning of coefficients"""
 
-FRESH: dict[str, Any] = {"horizon": 1, "patience": 0}
-OWN: dict[str, Any] = {"horizon": 50, "patience": 10}
+FRESH: dict[str, Any] = {"horizons": (1,), "patience": 0}
+OWN: dict[str, Any] = {"horizons": (50,), "patience": 10}
 
 IMPROVED: dict[str, Any] = {"redraws": 4, "finalists": 4, "final_runs": 3}
 
@@ -216,7 +216,7 @@ def arguments_of_the_command() -> argparse.Namespace:
         BUDGET.update(population=4, generations=2, fitness_steps=20)
         FILTERED.update(BUDGET, filter_steps=20)
         TUNING.update(meta_steps=10)
-        OWN.update(horizon=5)
+        OWN.update(horizons=(5,))
     return arguments
 
 

@@ -17,17 +17,17 @@ def test_learning_lowers_the_metric_that_networks_reach():
     assert many.valid < one.valid
 
 
-@pytest.mark.parametrize("horizon", [1, 2])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(memory, horizon):
+@pytest.mark.parametrize("horizons", [(1,), (2,), (2, 1)])
+def test_a_resumed_run_ends_like_an_uninterrupted_one(memory, horizons):
     task, whole = load("iris"), memory()
-    method = ML3(**SMALL, horizon=horizon)
+    method = ML3(**SMALL, horizons=horizons)
     expected = method.run(task, "linear", 3, journal=whole)
     for checkpoint in whole.checkpoints:
         found = method.run(task, "linear", 3, journal=memory(checkpoint))
         for a, b in zip(found.loss.parameters(), expected.loss.parameters(), strict=True):
             assert torch.equal(a, b)
         assert found.valid == expected.valid
-        assert found.evaluations == expected.evaluations == 3
+        assert found.evaluations == expected.evaluations == 3 * len(horizons)
 
 
 def test_without_patience_the_last_loss_is_taken(memory):
@@ -52,9 +52,18 @@ def test_with_networks_of_its_own_a_loss_rests_where_noise_does_not_pull(task):
     # What the paper's form does not learn in as many steps: see benchmarks/results/head_to_head.md.
     settings = {"meta_steps": 400, "check_every": 100, "fitness_steps": 150, "patience": 4}
     fresh, own = (
-        ML3(**settings, horizon=h).run(load(task), "mlp:width=32", 0).valid for h in (1, 50)
+        ML3(**settings, horizons=(h,)).run(load(task), "mlp:width=32", 0).valid for h in (1, 50)
     )
     assert own < fresh
+
+
+def test_of_several_horizons_the_best_on_validation_data_is_kept():
+    task = load("planted_outliers")
+    settings = {"meta_steps": 200, "check_every": 50, "fitness_steps": 100, "patience": 4}
+    alone = [ML3(**settings, horizons=(h,)).run(task, "mlp:width=16", 0).valid for h in (1, 50, 5)]
+    found = ML3(**settings, horizons=(1, 50, 5)).run(task, "mlp:width=16", 0)
+    assert found.valid == min(alone)
+    assert found.counts["horizon"] == (1, 50, 5)[alone.index(min(alone))]
 
 
 def test_several_tasks_are_learned_at_once():
@@ -77,8 +86,9 @@ def test_more_inner_steps_are_possible():
         {"patience": -1},
         {"hidden": ()},
         {"activation": "x"},
-        {"horizon": 0},
-        {"check_every": 25, "horizon": 10},
+        {"horizons": (0,)},
+        {"horizons": ()},
+        {"check_every": 25, "horizons": (1, 10)},
     ],
 )
 def test_hyper_parameters_out_of_range_are_refused(wrong):

@@ -5,7 +5,7 @@ Source: Bechtle et al., "Meta-Learning via Learned Loss" (ICPR 2021); thesis, ch
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 from lossforge.errors import LossforgeError
@@ -38,7 +38,7 @@ class ML3(Method):
         "paper": {},
         "quick": {
             "meta_steps": 1000,
-            "horizon": 50,
+            "horizons": (1, 50),
             "check_every": 100,
             "fitness_steps": 150,
             "patience": 10,
@@ -52,9 +52,10 @@ class ML3(Method):
     """step size of Adam on the loss network's weights"""
     inner_steps: int = 1
     """steps of the base network in a meta step, K"""
-    horizon: int = 1
+    horizons: tuple[int, ...] = (1,)
     """meta steps that one network is trained through under the loss before a fresh one is taken; 1
-    in the paper, where the loss never sees a trained network"""
+    in the paper, where the loss never sees a trained network. With several, a loss is learned for
+    each, and the one with the best check is kept"""
     hidden: tuple[int, ...] = ML3_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ML3_NETWORK.activation
@@ -72,18 +73,21 @@ class ML3(Method):
         require_in_range("meta_steps", self.meta_steps, 1)
         require_in_range("check_every", self.check_every, 1)
         require_in_range("patience", self.patience, 0)
+        require(len(self.horizons) > 0, "horizons must name one or more")
         self._architecture()
-        self._training()
         self._fitness()
-        require(
-            self.check_every % self.horizon == 0,
-            f"check_every must be a multiple of horizon, not {self.check_every} of {self.horizon}",
-        )
+        for horizon in self.horizons:
+            self._training(horizon)
+            require(
+                self.check_every % horizon == 0,
+                f"check_every must be a multiple of the horizons, not {self.check_every} of "
+                f"{horizon}",
+            )
 
     @property
     def rounds(self) -> int:
         """One a check."""
-        return math.ceil(self.meta_steps / self.check_every)
+        return len(self.horizons) * math.ceil(self.meta_steps / self.check_every)
 
     def run(
         self,
@@ -99,13 +103,9 @@ class ML3(Method):
     def _architecture(self) -> Architecture:
         return Architecture(self.hidden, self.activation)
 
-    def _training(self) -> MetaTraining:
+    def _training(self, horizon: int) -> MetaTraining:
         return MetaTraining(
-            self.meta_steps,
-            self.meta_learning_rate,
-            self.inner_steps,
-            self,
-            horizon=self.horizon,
+            self.meta_steps, self.meta_learning_rate, self.inner_steps, self, horizon=horizon
         )
 
     def _fitness(self) -> Fitness:
@@ -113,28 +113,41 @@ class ML3(Method):
 
 
 @final
+@dataclass
+class _Attempt:
+    """What became of one horizon: its checks, and the loss that would be taken."""
+
+    checks: list[float] = field(default_factory=list)
+    taken: list[list[float]] = field(default_factory=list)
+    valid: float = math.inf
+    is_over: bool = False
+
+
+@final
 class _Learning:
-    """One meta-training with its checks."""
+    """Meta-training with its checks, for one horizon after the other."""
 
     def __init__(self, settings: ML3, problems: Sequence[Problem], seed: int, journal: Journal):
         self._settings, self._problems = settings, problems
         self._seed, self._journal = seed, journal
-        self._checks: list[float] = []
-        self._best: list[list[float]] = []
-        self._course = self._begin()
         state = journal.restore()
+        self._attempts = [_Attempt()]
+        if state is not None:
+            self._attempts = [_attempt(kept) for kept in state["attempts"]]
+        self._course = self._begin()
         if state is not None:
             self._course.restore(state["course"])
-            self._checks = [math.inf if v is None else v for v in state["checks"]]
-            self._best = state["best"]
 
     def run(self) -> Found:
         """Make the meta steps that are left, with a check after each stretch."""
-        settings, course = self._settings, self._course
-        while course.step < settings.meta_steps and not self._is_exhausted():
-            steps = min(settings.check_every, settings.meta_steps - course.step)
-            course.advance(steps, self._journal.progress)
-            self._check()
+        settings = self._settings
+        while not self._attempts[-1].is_over or len(self._attempts) < len(settings.horizons):
+            if self._attempts[-1].is_over:
+                self._attempts.append(_Attempt())
+                self._course = self._begin()
+            steps = min(settings.check_every, settings.meta_steps - self._course.step)
+            self._course.advance(steps, self._journal.progress)
+            self._check(self._attempts[-1])
             self._journal.checkpoint(self._state(), self._entry())
         return self._found()
 
@@ -145,40 +158,46 @@ class _Learning:
             kind=kind_of(self._problems),
         )
         population = as_population([loss], self._problems[0].task.device)
+        horizon = self._settings.horizons[len(self._attempts) - 1]
         seed = derive_seed(self._seed, "tuning")
-        return self._settings._training().begin(population, self._problems, seed)
+        return self._settings._training(horizon).begin(population, self._problems, seed)
 
-    def _check(self) -> None:
+    def _check(self, attempt: _Attempt) -> None:
         seed = derive_seed(self._seed, "fitness")
         (trial,) = self._settings._fitness()(
             self._course.losses, self._problems, seed, self._journal.progress
         )
-        self._checks.append(trial.fitness)
-        if not self._settings.patience or trial.fitness <= min(self._checks):
-            self._best = self._course.losses.coefficients.tolist()
+        attempt.checks.append(trial.fitness)
+        if not self._settings.patience or trial.fitness <= min(attempt.checks):
+            attempt.taken, attempt.valid = self._course.losses.coefficients.tolist(), trial.fitness
+        attempt.is_over = self._course.step == self._settings.meta_steps or self._is_idle(attempt)
 
-    def _is_exhausted(self) -> bool:
+    def _is_idle(self, attempt: _Attempt) -> bool:
         patience = self._settings.patience
-        if not patience or not self._checks:
+        if not patience:
             return False
-        best = self._checks.index(min(self._checks))
-        return len(self._checks) - 1 - best >= patience
+        best = attempt.checks.index(min(attempt.checks))
+        return len(attempt.checks) - 1 - best >= patience
 
     def _found(self) -> Found:
-        losses = self._course.losses
-        fitness = min(self._checks) if self._settings.patience else self._checks[-1]
-        if not math.isfinite(fitness):
+        best = min(self._attempts, key=lambda attempt: attempt.valid)
+        if not math.isfinite(best.valid):
             raise LossforgeError(
                 "networks diverged under the learned loss; lower learning_rate or "
                 "meta_learning_rate, or set patience"
             )
-        best = losses.with_coefficients(losses.coefficients.new_tensor(self._best))
-        return Found(best.loss(0).cpu(), fitness, evaluations=len(self._checks))
+        losses = self._course.losses
+        taken = losses.with_coefficients(losses.coefficients.new_tensor(best.taken))
+        horizon = self._settings.horizons[self._attempts.index(best)]
+        counts = {"horizon": horizon} if len(self._attempts) > 1 else {}
+        evaluations = sum(len(attempt.checks) for attempt in self._attempts)
+        return Found(taken.loss(0).cpu(), best.valid, evaluations, counts=counts)
 
     def _entry(self) -> State:
-        best = min(self._checks)
+        checks = [value for attempt in self._attempts for value in attempt.checks]
+        best = min(checks)
         return {
-            "generation": len(self._checks),
+            "generation": len(checks),
             "best": best if math.isfinite(best) else None,
             "counts": {"meta steps": self._course.step},
         }
@@ -186,6 +205,27 @@ class _Learning:
     def _state(self) -> State:
         return {
             "course": self._course.state(),
-            "checks": [value if math.isfinite(value) else None for value in self._checks],
-            "best": self._best,
+            "attempts": [
+                {
+                    "checks": [_written(value) for value in attempt.checks],
+                    "taken": attempt.taken,
+                    "valid": _written(attempt.valid),
+                    "is_over": attempt.is_over,
+                }
+                for attempt in self._attempts
+            ],
         }
+
+
+def _attempt(state: State) -> _Attempt:
+    checks = [_read(value) for value in state["checks"]]
+    return _Attempt(checks, state["taken"], _read(state["valid"]), state["is_over"])
+
+
+def _written(value: float) -> float | None:
+    """Return a number as JSON can hold it: None for infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _read(value: float | None) -> float:
+    return math.inf if value is None else value
