@@ -43,13 +43,13 @@ TUNING: dict[str, Any] = {}
 """what --quick changes in the tuning of coefficients"""
 
 FRESH: dict[str, Any] = {"horizons": (1,), "patience": 0}
-OWN: dict[str, Any] = {"horizons": (50,), "patience": 10}
+TWO: dict[str, Any] = {"horizons": (1, 50), "patience": 10}
 
 IMPROVED: dict[str, Any] = {"redraws": 4, "finalists": 4, "final_runs": 3}
 
 SEARCHES: dict[str, Callable[[], Method]] = {
     "ML3": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | FRESH),
-    "ML3, networks of its own": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | OWN),
+    "ML3, two horizons": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | TWO),
     "TaylorGLO": lambda: replace(METHODS["taylorglo"].preset("paper"), **BUDGET),
     "TaylorGLO, longer final": lambda: replace(
         METHODS["taylorglo"].preset("paper"), **BUDGET, finalists=4, final_steps=STEPS
@@ -216,7 +216,7 @@ def arguments_of_the_command() -> argparse.Namespace:
         BUDGET.update(population=4, generations=2, fitness_steps=20)
         FILTERED.update(BUDGET, filter_steps=20)
         TUNING.update(meta_steps=10)
-        OWN.update(horizons=(5,))
+        TWO.update(horizons=(1, 5))
     return arguments
 
 
