@@ -80,8 +80,8 @@ class ML3(Method):
             self._training(horizon)
             require(
                 self.check_every % horizon == 0,
-                f"check_every must be a multiple of the horizons, not {self.check_every} of "
-                f"{horizon}",
+                f"check_every must be a multiple of every horizon, and {self.check_every} is none "
+                f"of {horizon}",
             )
 
     @property

@@ -46,6 +46,7 @@ class TaylorGLO(Contest):
             "generations": 6,
             "fitness_steps": 150,
             "finalists": 4,
+            "final_steps": 400,
         },
     }
 
