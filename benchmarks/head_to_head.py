@@ -4,10 +4,11 @@
 
 A cell is one search with one seed, then one network trained in full under the loss that it found,
 from a seed that no search saw, and tested once. All methods of search have the same budget: 12
-candidates in each of 6 generations, each trained for 150 steps. ML3 has no candidates and takes its
-own number of meta steps. The handcrafted loss is cross-entropy or squared error, once at the rate
-that all searches use and once at the best of five rates, chosen by validation data over three other
-seeds. Cells are kept beside the table as they come, so that an interrupted run goes on.
+candidates in each of 6 generations, each trained for 150 steps. ML3 has no candidates and takes
+1000 meta steps, over two horizons twice as many. The handcrafted loss is cross-entropy or squared
+error, once at the rate that all searches use and once at the best of five rates, chosen by
+validation data over three other seeds. Cells are kept beside the table as they come, so that an
+interrupted run goes on.
 """
 
 import argparse
