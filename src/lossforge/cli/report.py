@@ -117,7 +117,7 @@ def _verdict(result: State) -> str:
     by = f"{abs(paired.mean):.4g} (paired t-test p = {paired.p_t:.2g}, "
     by += f"Wilcoxon p = {paired.p_wilcoxon:.2g})"
     if paired.p_t > NOISE:
-        return f"the learned loss is not told from {name} on test data: {better} by {by}."
+        return f"the learned loss cannot be told from {name} on test data: {better} by {by}."
     return f"the learned loss is {better} than {name} on test data by {by}."
 
 
