@@ -7,32 +7,22 @@ seeds from the same initializations and batches; the weights that did best on va
 test data once. The table goes beside the JSON as Markdown.
 """
 
-import argparse
-import os
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean, stdev
 
 import torch
 
-from harness import Report, machine
+from harness import Report, first_rows, machine, parse_arguments
 from lossforge.analysis.calibration import calibration_error
 from lossforge.files import write_atomically
 from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import Lesson
-from lossforge.tasks import Split, Task, load
+from lossforge.tasks import Task, load
 from lossforge.training.full import Recipe
 
 LOSSES = ("cross_entropy", "label_smoothing:smoothing=0.1", "sparse_lsr:smoothing=0.1")
 TRAININGS = {"mnist": ("mlp:width=128", 1500), "cifar10": ("lenet", 500)}
 ROWS = 10_000
-
-
-def subset(task: Task) -> Task:
-    train = task.train
-    if task.name != "cifar10":
-        return task
-    return replace(task, train=Split(train.inputs[:ROWS], train.targets[:ROWS], train.rows[:ROWS]))
 
 
 @torch.no_grad()
@@ -51,21 +41,15 @@ def trained(task: Task, model: str, loss: str, steps: int, seed: int) -> tuple[f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="digits, two seeds, few steps")
-    parser.add_argument("--json", type=Path, default=None)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("LOSSFORGE_DATA"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse_arguments(__doc__ or "", data=True)
     trainings = {"digits": ("mlp:width=16", 30)} if arguments.quick else TRAININGS
     seeds = 2 if arguments.quick else 5
     lines = ["| task | loss | test error | calibration error |", "|---|---|---:|---:|"]
     report = Report()
     for name, (model, steps) in trainings.items():
-        task = subset(load(name, data_dir=arguments.data_dir))
+        task = load(name, data_dir=arguments.data_dir)
+        if name == "cifar10":
+            task = replace(task, train=first_rows(task.train, ROWS))
         means = {}
         for loss in LOSSES:
             found = [trained(task, model, loss, steps, 100 + seed) for seed in range(seeds)]

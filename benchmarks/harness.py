@@ -20,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lossforge.cli.allocator import keep_freed_memory
+from lossforge.tasks import Split
 
 Action = Callable[[], object]
 
@@ -79,16 +80,23 @@ def machine() -> dict[str, object]:
     }
 
 
-def parse_arguments(description: str) -> argparse.Namespace:
+def parse_arguments(description: str, *, data: bool = False) -> argparse.Namespace:
     """Read the options of every benchmark, and put the process in a steady state."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller sizes")
     parser.add_argument("--json", type=Path, default=None, help="where the figures are saved")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch")
+    if data:
+        parser.add_argument("--data-dir", type=Path, default=os.environ.get("LOSSFORGE_DATA"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     return arguments
+
+
+def first_rows(split: Split, count: int) -> Split:
+    """Return the first rows of a split."""
+    return Split(split.inputs[:count], split.targets[:count], split.rows[:count])
 
 
 def seconds(action: Action) -> float:

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from harness import Report, machine
+from harness import Report, first_rows, machine
 from lossforge.analysis.behaviour import is_bounded
 from lossforge.analysis.behaviour import path as path_of
 from lossforge.analysis.comparison import Comparison
@@ -34,7 +34,7 @@ from lossforge.errors import LossforgeError
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS, Method, pose
-from lossforge.tasks import FROM_FILES, Split, Task, load
+from lossforge.tasks import FROM_FILES, Task, load
 
 PLAIN = "handcrafted"
 TUNED = "handcrafted, tuned rate"
@@ -81,11 +81,9 @@ def searched_on(task: Task) -> Task:
     """Return the task, of MNIST a subset of the rows."""
     if len(task.train) <= 20_000:
         return task
-    return replace(task, train=_first(task.train, MNIST_ROWS), valid=_first(task.valid, 2000))
-
-
-def _first(split: Split, count: int) -> Split:
-    return Split(split.inputs[:count], split.targets[:count], split.rows[:count])
+    return replace(
+        task, train=first_rows(task.train, MNIST_ROWS), valid=first_rows(task.valid, 2000)
+    )
 
 
 def tested(task: Task, loss: Any, base: Method, seed: int, steps: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any, Self, final
 
 from lossforge.losses import LossPopulation
 from lossforge.methods.meta_training import Progress
+from lossforge.methods.method import finite_or_none, infinite_if_none
 from lossforge.methods.problem import BaseTraining, Problem
 from lossforge.randomness import derive_seed
 from lossforge.training import Cohort, Stacking, form_cohort
@@ -44,14 +45,13 @@ class Trial:
 
     def state(self) -> list[Any]:
         """Return the trial as plain data."""
-        fitness = self.fitness if math.isfinite(self.fitness) else None
-        return [fitness, self.steps, self.reason, list(self.curve)]
+        return [finite_or_none(self.fitness), self.steps, self.reason, list(self.curve)]
 
     @classmethod
     def from_state(cls, state: Sequence[Any]) -> Self:
         """Return the trial that `state` was taken of."""
         fitness, steps, reason, curve = state
-        return cls(math.inf if fitness is None else fitness, steps, reason, tuple(curve))
+        return cls(infinite_if_none(fitness), steps, reason, tuple(curve))
 
 
 @final

@@ -1,5 +1,6 @@
 """What a method of finding losses is, what it tells while it runs, and what it gives back."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +14,16 @@ from lossforge.tasks import Task
 
 State = dict[str, Any]
 """Plain data: what JSON can hold."""
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a metric as JSON can hold it; None stands for infinity, the worst."""
+    return value if math.isfinite(value) else None
+
+
+def infinite_if_none(value: float | None) -> float:
+    """Return what `finite_or_none` was given."""
+    return math.inf if value is None else value
 
 
 class Journal(Protocol):

@@ -13,7 +13,15 @@ from lossforge.losses import ML3_NETWORK, Architecture, NeuralLoss, as_populatio
 from lossforge.losses.neural import Activation
 from lossforge.methods.fitness import Fitness
 from lossforge.methods.meta_training import Course, MetaTraining
-from lossforge.methods.method import Found, Journal, Method, Silent, State
+from lossforge.methods.method import (
+    Found,
+    Journal,
+    Method,
+    Silent,
+    State,
+    finite_or_none,
+    infinite_if_none,
+)
 from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import derive_seed, torch_generator
@@ -195,10 +203,9 @@ class _Learning:
 
     def _entry(self) -> State:
         checks = [value for attempt in self._attempts for value in attempt.checks]
-        best = min(checks)
         return {
             "generation": len(checks),
-            "best": best if math.isfinite(best) else None,
+            "best": finite_or_none(min(checks)),
             "counts": {"meta steps": self._course.step},
         }
 
@@ -207,9 +214,9 @@ class _Learning:
             "course": self._course.state(),
             "attempts": [
                 {
-                    "checks": [_written(value) for value in attempt.checks],
+                    "checks": [finite_or_none(value) for value in attempt.checks],
                     "taken": attempt.taken,
-                    "valid": _written(attempt.valid),
+                    "valid": finite_or_none(attempt.valid),
                     "is_over": attempt.is_over,
                 }
                 for attempt in self._attempts
@@ -218,14 +225,5 @@ class _Learning:
 
 
 def _attempt(state: State) -> _Attempt:
-    checks = [_read(value) for value in state["checks"]]
-    return _Attempt(checks, state["taken"], _read(state["valid"]), state["is_over"])
-
-
-def _written(value: float) -> float | None:
-    """Return a number as JSON can hold it: None for infinity."""
-    return value if math.isfinite(value) else None
-
-
-def _read(value: float | None) -> float:
-    return math.inf if value is None else value
+    checks = [infinite_if_none(value) for value in state["checks"]]
+    return _Attempt(checks, state["taken"], infinite_if_none(state["valid"]), state["is_over"])

@@ -5,7 +5,6 @@ Source: Raymond et al., "Learning Symbolic Model-Agnostic Loss Functions via Met
 local search, gradient equivalence, racing, and a final among the fittest.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,15 @@ from lossforge.methods.evomal.archive import Archive, Record
 from lossforge.methods.evomal.evaluation import Evaluation, Filters
 from lossforge.methods.evomal.genetics import Genetics, Individual
 from lossforge.methods.meta_training import MetaTraining
-from lossforge.methods.method import Found, FrontMember, Journal, Silent, State
+from lossforge.methods.method import (
+    Found,
+    FrontMember,
+    Journal,
+    Silent,
+    State,
+    finite_or_none,
+    infinite_if_none,
+)
 from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import python_generator
@@ -307,7 +314,7 @@ class _Evolution:
             "generation": self._generation,
             "generator": [version, list(numbers), gauss],
             "parents": [to_text(parent.expression) for parent in self._parents],
-            "fitnesses": [_finite(parent.fitness) for parent in self._parents],
+            "fitnesses": [finite_or_none(parent.fitness) for parent in self._parents],
             "archive": self._archive.state(),
         }
 
@@ -318,11 +325,6 @@ class _Evolution:
         self._generation = state["generation"]
         self._archive = Archive.from_state(state["archive"])
         self._parents = [
-            Individual(parse(text), math.inf if fitness is None else fitness)
+            Individual(parse(text), infinite_if_none(fitness))
             for text, fitness in zip(state["parents"], state["fitnesses"], strict=True)
         ]
-
-
-def _finite(fitness: float) -> float | None:
-    """Return the fitness as JSON can hold it."""
-    return fitness if math.isfinite(fitness) else None

@@ -269,7 +269,7 @@ class MetaCourse:
         order: Order = "first" if settings.variant == "fomaml" else settings.order
         draw = self.task.pools["train"].draw
         episodes = [draw(self.shape, self._episodes) for _ in range(settings.meta_batch)]
-        if self._is_stacked() and isinstance(self.learner, Learner):
+        if isinstance(self.learner, Learner) and self._is_stacked(self.learner):
             self.learner.accumulate_stacked(episodes, order)
         else:
             for episode in episodes:
@@ -278,10 +278,10 @@ class MetaCourse:
             nn.utils.clip_grad_norm_(self.learner.parameters(), settings.meta_clip_norm)
         self._adam.step()
 
-    def _is_stacked(self) -> bool:
+    def _is_stacked(self, learner: Learner) -> bool:
         """Return whether tasks are adapted to as one; see benchmarks/fewshot.py."""
-        settings, learner = self.settings, self.learner
-        if settings.stacking != "auto" or not isinstance(learner, Learner):
+        settings = self.settings
+        if settings.stacking != "auto":
             return settings.stacking == "stacked"
         if settings.order == "recompute" or settings.meta_batch == 1:
             return False

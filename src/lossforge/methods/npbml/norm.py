@@ -6,6 +6,7 @@ Where a ReLU and pooling follow, only the moments are taken of whole images: poo
 scaling afterwards gives the same numbers, on a quarter of the pixels.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, final
 
 import torch
@@ -20,8 +21,24 @@ def is_plain(images: Tensor) -> bool:
     return images.device.type != "cpu" or torch._C._are_functorch_transforms_active()
 
 
+class _Scaled(nn.Module, ABC):
+    """A norm's scale and shift of each channel."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def _usual(self, images: Tensor) -> Tensor:
+        return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images [B, C, H, W] normalized, and what comes after."""
+
+
 @final
-class TaskNorm(nn.Module):
+class TaskNorm(_Scaled):
     """Normalize each channel by its mean and deviation in the batch; then scale and shift.
 
     The numbers are those of `nn.BatchNorm2d(channels, track_running_stats=False)`.
@@ -36,15 +53,10 @@ class TaskNorm(nn.Module):
         True
     """
 
-    def __init__(self, channels: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W] normalized."""
         if is_plain(images):
-            return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
+            return self._usual(images)
         count, channels, height, width = images.shape
         rows = _rows(images)
         normal: Tensor = _Norm.apply(rows, self.weight, self.bias)  # type: ignore[no-untyped-call]
@@ -52,7 +64,7 @@ class TaskNorm(nn.Module):
 
 
 @final
-class PooledNorm(nn.Module):
+class PooledNorm(_Scaled):
     """`TaskNorm`, ReLU and 2x2 max pooling in one.
 
     A rising line and a ReLU commute with the maximum, a falling line turns it into the minimum.
@@ -67,16 +79,10 @@ class PooledNorm(nn.Module):
         True
     """
 
-    def __init__(self, channels: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W] normalized, rectified and pooled, [B, C, H/2, W/2]."""
         if is_plain(images):
-            normal = F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
-            return F.max_pool2d(normal.relu(), 2)
+            return F.max_pool2d(self._usual(images).relu(), 2)
         mean, inverse = _Moments.apply(images)  # type: ignore[no-untyped-call]
         scale = self.weight * inverse
         pooled = _extremes(images, self.weight.detach() < 0)
