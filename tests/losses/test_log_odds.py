@@ -10,7 +10,7 @@ from lossforge.losses.log_odds import (
     log_odds_against,
     log_odds_against_each,
     loss_of_odds,
-    weighted_loss,
+    reduced_loss,
 )
 
 sizes = st.integers(2, 9)
@@ -103,7 +103,7 @@ def test_where_the_target_is_certain_or_impossible_odds_and_slopes_are_finite(la
 
 def test_nan_logits_give_nan():
     logits = torch.tensor([[torch.nan, 0.0], [1.0, 0.0]], requires_grad=True)
-    loss = weighted_loss(logits, torch.tensor([1, 1]), torch.ones(2), 0.1, add=False)
+    loss = reduced_loss(logits, torch.tensor([1, 1]), None, 0.1, "none")
     (slope,) = torch.autograd.grad(loss.sum(), logits)
     assert loss.isnan().tolist() == [True, False]
     assert slope.isnan().tolist()[0] != [False, False]
@@ -124,9 +124,9 @@ def test_transforms_see_the_same_function(seed: int, classes: int, scale: float)
     share, weights = 0.1, torch.ones(1, dtype=torch.float64)
 
     def one(row: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        return weighted_loss(row[None], label[None], weights, share, add=True)
+        return reduced_loss(row[None], label[None], weights, share, "sum")
 
-    each = weighted_loss(logits, labels, weights.expand(3), share, add=False)
+    each = reduced_loss(logits, labels, weights.expand(3), share, "none")
     torch.testing.assert_close(vmap(one)(logits, labels), each, rtol=1e-12, atol=1e-12)
     forward_over_reverse = hessian(one)(logits[0], labels[0])
     twice = torch.autograd.functional.hessian(lambda row: one(row, labels[0]), logits[0])
@@ -143,6 +143,6 @@ def test_nothing_of_the_logits_size_is_kept_but_one_tensor():
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         labels, weights = torch.zeros(64, dtype=torch.long), torch.ones(64)
-        weighted_loss(logits, labels, weights, 0.1, add=True)
+        reduced_loss(logits, labels, weights, 0.1, "sum")
     large = {x.untyped_storage().data_ptr() for x in kept if x.numel() >= logits.numel()}
     assert len(large) == 1

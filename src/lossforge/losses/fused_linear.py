@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lossforge.errors import DataError
-from lossforge.losses.log_odds import loss_of_odds
+from lossforge.losses.log_odds import loss_of_odds, reduce
 from lossforge.losses.loss import Reduction, require_reduction
 from lossforge.losses.preparation import full_precision
 from lossforge.losses.sparse_lsr import IGNORED, counted_labels
@@ -75,10 +75,11 @@ def sparse_lsr_linear(
         bias = None if bias is None else bias.to(dtype)
     classes = len(weight)
     dtype = full_precision(hidden).dtype
-    labels, weights = counted_labels(targets, class_weight, ignore_index, reduction, dtype)
+    counted = counted_labels(targets, class_weight, ignore_index, reduction, dtype)
+    labels, weights, reduction = counted
     odds = _LinearOdds.apply(hidden, weight, bias, labels, block_bytes)  # type: ignore[no-untyped-call]
-    values = loss_of_odds(odds, smoothing * (classes - 1) / classes, classes) * weights
-    return values if reduction == "none" else values.sum()
+    values = loss_of_odds(odds, smoothing * (classes - 1) / classes, classes)
+    return reduce(values if weights is None else values * weights, reduction)
 
 
 class _LinearOdds(torch.autograd.Function):

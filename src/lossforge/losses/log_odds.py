@@ -7,12 +7,14 @@ With q the softmax over the classes other than t, dr/dz_t = -1 and dr/dz_j = q_j
 """
 
 import math
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
+
+from lossforge.losses.loss import Reduction
 
 Triple = tuple[Tensor, Tensor, Tensor]
 
@@ -22,26 +24,38 @@ FAR = 60.0
 LINEAR = 50.0
 
 
-def weighted_loss(
-    logits: Tensor, labels: Tensor, weights: Tensor, share: float, *, add: bool
+def reduced_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, share: float, reduction: Reduction
 ) -> Tensor:
-    """Return weights · `loss_of_odds`, [B, ...], or with `add` the sum of them.
+    """Return weights · `loss_of_odds`, [B, ...], or their plain mean or sum.
 
     One tensor of the logits' size is kept for the derivatives, as by cross-entropy.
 
     Args:
         logits: [B, C, ...] with C ≥ 2, in single or double precision.
         labels: the targets t, [B, ...].
-        weights: of the labels, [B, ...].
+        weights: of the labels, [B, ...]; 1 by default.
         share: b of `loss_of_odds`.
-        add: whether to sum.
+        reduction: "mean", "sum" or "none".
     """
-    if _must_be_composed():
-        values = loss_of_odds(_composed_odds(logits, labels), share, logits.shape[1]) * weights
-        return values.sum() if add else values
-    rows = labels.unsqueeze(1), weights.unsqueeze(1)
-    loss, _, _ = _WeightedLoss.apply(logits, *rows, share, add)  # type: ignore[no-untyped-call]
-    return loss if add else loss.squeeze(1)  # type: ignore[no-any-return]
+    if only_composed():
+        values = loss_of_odds(_composed_odds(logits, labels), share, logits.shape[1])
+        return reduce(values if weights is None else values * weights, reduction)
+    rows = labels.unsqueeze(1), None if weights is None else weights.unsqueeze(1)
+    loss, _, _ = _ReducedLoss.apply(logits, *rows, share, reduction)  # type: ignore[no-untyped-call]
+    return loss.squeeze(1) if reduction == "none" else loss  # type: ignore[no-any-return]
+
+
+def reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    """Return the mean or the sum of all values, or the values."""
+    match reduction:
+        case "mean":
+            return values.mean()
+        case "sum":
+            return values.sum()
+        case "none":
+            return values
+    assert_never(reduction)
 
 
 def loss_of_odds(odds: Tensor, share: float, classes: int) -> Tensor:
@@ -72,11 +86,10 @@ def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
         >>> log_odds_against(torch.tensor([[2e4, 0.0, -1e4]]), torch.tensor([0]))
         tensor([-20000.])
     """
-    if _must_be_composed():
+    if only_composed():
         return _composed_odds(logits, labels)
-    unused = logits.new_zeros(())
-    rows = labels.unsqueeze(1), unused
-    _, odds, _ = _WeightedLoss.apply(logits, *rows, 0.0, False)  # type: ignore[no-untyped-call]
+    rows = labels.unsqueeze(1), None
+    _, odds, _ = _ReducedLoss.apply(logits, *rows, 0.0, "none")  # type: ignore[no-untyped-call]
     return odds.squeeze(1)  # type: ignore[no-any-return]
 
 
@@ -91,7 +104,7 @@ def log_odds_against_each(logits: Tensor) -> Tensor:
     return odds.scatter(1, top.unsqueeze(1), log_odds_against(logits, top).unsqueeze(1))
 
 
-def _must_be_composed() -> bool:
+def only_composed() -> bool:
     """Return whether only PyTorch's own operations will do: compiling, vmap, forward mode."""
     return (
         torch.compiler.is_compiling()
@@ -106,47 +119,53 @@ def _composed_odds(logits: Tensor, labels: Tensor) -> Tensor:
     return rest.logsumexp(1) - logits.gather(1, labels).squeeze(1)
 
 
-class _WeightedLoss(torch.autograd.Function):
+class _ReducedLoss(torch.autograd.Function):
     """The loss, r, and `shares`, from which the derivatives are made.
 
     Of a row, `shares` holds total · q, and -total at the target: slope / total · shares is the
     gradient for dL/dr = slope. It is a result only so that it can be differentiated in its turn;
     there `total` counts as constant and q as what changes, and since only shares / total is used,
     the second derivative is the true one.
+
+    At small sizes the number of operations decides the time: hence none is spent on weights of 1.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor, share: float, add: bool
+        ctx: Any,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        share: float,
+        reduction: Reduction,
     ) -> Triple:
         shares = logits.softmax(1)
         target = shares.gather(1, labels)
         shares.scatter_(1, labels, 0.0)
         total = shares.sum(1, keepdim=True)
         odds = (total / target).log_()
-        if _all_near(odds):
-            # (sigmoid(r) - share) · weights / total, because sigmoid(r) is total here.
-            factor = torch.addcdiv(weights, weights, total, value=-share)
-        else:
+        ctx.near = _all_near(odds)
+        if not ctx.near:
             _repair(logits, labels, (odds, shares, total))
-            factor = (odds.sigmoid() - share) * weights / total
         shares.scatter_(1, labels, -total)
-        terms = loss_of_odds(odds, share, logits.shape[1]).mul_(weights)
-        ctx.share = share
+        terms = loss_of_odds(odds, share, logits.shape[1])
+        if weights is not None:
+            terms.mul_(weights)
+        ctx.share, ctx.reduction = share, reduction
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(weights, odds, shares, total, factor)
-        return terms.sum() if add else terms, odds, shares
+        ctx.save_for_backward(weights, odds, shares, total)
+        return reduce(terms, reduction), odds, shares
 
     @staticmethod
     def backward(
         ctx: Any, to_loss: Tensor | None, to_odds: Tensor | None, to_shares: Tensor | None
     ) -> tuple[Tensor | None, None, None, None, None]:
-        weights, odds, shares, total, factor = ctx.saved_tensors
+        weights, odds, shares, total = ctx.saved_tensors
         parts = []
         if to_loss is not None:
-            if torch.is_grad_enabled():
-                factor = (odds.sigmoid() - ctx.share) * weights / total
-            parts.append(shares * (factor * to_loss))
+            to_term = to_loss / odds.numel() if ctx.reduction == "mean" else to_loss
+            to_term = to_term if weights is None else to_term * weights
+            parts.append(shares * _slope_over_total(ctx, to_term, odds, total))
         if to_odds is not None:
             parts.append(shares * (to_odds / total))
         if to_shares is not None:
@@ -156,9 +175,21 @@ class _WeightedLoss(torch.autograd.Function):
         return sum(parts[1:], parts[0]) if parts else None, None, None, None, None
 
 
+def _slope_over_total(ctx: Any, to_term: Tensor, odds: Tensor, total: Tensor) -> Tensor:
+    """Return (sigmoid(r) - share) · to_term / total."""
+    if ctx.near and not torch.is_grad_enabled():
+        # sigmoid(r) is total here.
+        return torch.addcdiv(to_term, to_term, total, value=-ctx.share)
+    slope: Tensor = odds.sigmoid() - ctx.share
+    return slope * to_term / total
+
+
 def _all_near(odds: Tensor) -> bool:
-    # The norm of nan is nan, which is not below anything; that of nothing is refused.
-    return odds.numel() == 0 or torch.linalg.vector_norm(odds, torch.inf).item() <= FAR
+    if odds.numel() == 0:
+        return True
+    low, high = odds.aminmax()
+    # Where there is a nan both are, and no comparison with it holds.
+    return low.item() >= -FAR and high.item() <= FAR
 
 
 def _repair(logits: Tensor, labels: Tensor, results: Triple) -> None:

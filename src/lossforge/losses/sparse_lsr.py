@@ -17,13 +17,17 @@ and from dr/dz_t = -1 and dr/dz_j = q_j, the softmax over the classes other than
 which is cross-entropy's gradient for the target distribution (1 - b) on t and b·q on the others.
 """
 
-from typing import assert_never
-
 import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
-from lossforge.losses.log_odds import log_odds_against_each, loss_of_odds, weighted_loss
+from lossforge.losses.log_odds import (
+    log_odds_against_each,
+    loss_of_odds,
+    only_composed,
+    reduce,
+    reduced_loss,
+)
 from lossforge.losses.loss import Reduction, require_reduction
 from lossforge.losses.preparation import full_precision
 from lossforge.validation import require_in_range
@@ -88,9 +92,10 @@ def sparse_lsr(
     if targets.is_floating_point():
         shares = targets if weight is None else targets * _along_classes(weight, targets)
         values = loss_of_odds(log_odds_against_each(logits), share, classes)
-        return _reduced((shares * values).sum(1), reduction)
-    labels, weights = counted_labels(targets, weight, ignore_index, reduction, logits.dtype)
-    return weighted_loss(logits, labels, weights, share, add=reduction != "none")
+        return reduce((shares * values).sum(1), reduction)
+    counted = counted_labels(targets, weight, ignore_index, reduction, logits.dtype)
+    labels, weights, reduction = counted
+    return reduced_loss(logits, labels, weights, share, reduction)
 
 
 def counted_labels(
@@ -99,23 +104,29 @@ def counted_labels(
     ignore_index: int,
     reduction: Reduction,
     dtype: torch.dtype,
-) -> tuple[Tensor, Tensor]:
-    """Return the labels, class 0 where they do not count, and what each counts in the reduction."""
+) -> tuple[Tensor, Tensor | None, Reduction]:
+    """Return the labels, class 0 where they do not count, their weights, and how to reduce them.
+
+    The weights of a mean sum to 1, and are to be summed; they are None where each label counts one.
+    """
+    if weight is None and _all_count(targets, ignore_index):
+        return targets, None, reduction
     counted = targets != ignore_index
     labels = targets.where(counted, 0)
     weights = counted.to(dtype) if weight is None else counted * weight[labels].to(dtype)
-    return labels, weights / weights.sum() if reduction == "mean" else weights
+    if reduction == "mean":
+        return labels, weights / weights.sum(), "sum"
+    return labels, weights, reduction
 
 
-def _reduced(values: Tensor, reduction: Reduction) -> Tensor:
-    match reduction:
-        case "mean":
-            return values.mean()
-        case "sum":
-            return values.sum()
-        case "none":
-            return values
-    assert_never(reduction)
+def _all_count(targets: Tensor, ignore_index: int) -> bool:
+    """Return whether no label is ignored, as far as a cheap look can tell.
+
+    On a GPU a look would wait for all that is queued.
+    """
+    if not targets.is_cpu or not targets.numel() or ignore_index >= 0 or only_composed():
+        return False
+    return targets.amin().item() >= 0
 
 
 def _check_shapes(outputs: Tensor, targets: Tensor, weight: Tensor | None) -> None:
