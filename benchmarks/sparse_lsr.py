@@ -64,12 +64,21 @@ def compare(report: Report, name: str, actions: Mapping[str, Action], repeats: i
         report.add(name, peer, memory[ours] / memory[peer], BYTES, goal)
 
 
+def candidates() -> dict[str, LossFunction]:
+    """Return ours: with the kernels for a GPU only where there is one."""
+    ours: dict[str, LossFunction] = {"sparse_lsr": partial(sparse_lsr, smoothing=SMOOTHING)}
+    if DEVICE == "cuda":
+        ours["sparse_lsr, triton"] = partial(sparse_lsr, smoothing=SMOOTHING, kernel="triton")
+    return ours
+
+
 def compare_losses(report: Report, classes: int, rows: int, repeats: int) -> None:
     logits = torch.randn(rows, classes, device=DEVICE, requires_grad=True)
     labels = torch.randint(classes, (rows,), device=DEVICE)
-    losses = {"sparse_lsr": partial(sparse_lsr, smoothing=SMOOTHING), **PEERS}
-    actions = {name: partial(through, loss, logits, labels) for name, loss in losses.items()}
-    compare(report, f"sparse_lsr, {classes} classes, {rows} rows", actions, repeats)
+    for name, loss in candidates().items():
+        losses = {name: loss, **PEERS}
+        actions = {peer: partial(through, loss, logits, labels) for peer, loss in losses.items()}
+        compare(report, f"{name}, {classes} classes, {rows} rows", actions, repeats)
 
 
 def compare_fused(report: Report, classes: int, rows: int, width: int, repeats: int) -> None:

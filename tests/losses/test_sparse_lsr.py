@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -176,7 +178,9 @@ def test_shapes_that_do_not_fit_are_refused(
         sparse_lsr(outputs, targets, weight=weight)
 
 
-@pytest.mark.parametrize("options", [{"smoothing": 1.5}, {"reduction": "median"}])
+@pytest.mark.parametrize(
+    "options", [{"smoothing": 1.5}, {"reduction": "median"}, {"kernel": "fast"}]
+)
 def test_options_out_of_range_are_refused(options: dict[str, object]):
     with pytest.raises(ConfigurationError):
         sparse_lsr(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), **options)
@@ -213,3 +217,10 @@ def test_it_is_saved_with_its_weights(tmp_path, weight: torch.Tensor | None, ign
     loaded = load(tmp_path / "loss.json")
     assert loaded.definition() == loss.definition()
     assert torch.equal(loaded(logits, labels), loss(logits, labels))
+
+
+def test_a_kernel_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "lossforge.losses.row_kernels", raising=False)
+    with pytest.raises(ConfigurationError, match="needs the package triton"):
+        sparse_lsr(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), kernel="triton")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
 from lossforge.losses.preparation import encode_targets, full_precision, require_fit
-from lossforge.losses.sparse_lsr import IGNORED, sparse_lsr
+from lossforge.losses.sparse_lsr import IGNORED, Kernel, require_kernel, sparse_lsr
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
 
@@ -112,6 +112,7 @@ class SparseLSR(_Classification):
         weight: of each class, [C]; the mean is then weighted.
         ignore_index: a label that does not count; of no effect on a single output.
         reduction: as in PyTorch.
+        kernel: "torch", or "triton" on a GPU.
 
     Examples:
         >>> logits = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
@@ -128,10 +129,12 @@ class SparseLSR(_Classification):
         weight: Tensor | None = None,
         ignore_index: int = IGNORED,
         reduction: Reduction = "mean",
+        kernel: Kernel = "torch",
     ):
         super().__init__(reduction)
         require_in_range("smoothing", smoothing, 0, 1)
-        self.smoothing, self.ignore_index = smoothing, ignore_index
+        require_kernel(kernel)
+        self.smoothing, self.ignore_index, self.kernel = smoothing, ignore_index, kernel
         self.weight: Tensor | None
         self.register_buffer("weight", weight)
 
@@ -157,6 +160,7 @@ class SparseLSR(_Classification):
             weight=self.weight,
             ignore_index=self.ignore_index,
             reduction=reduction,
+            kernel=self.kernel,
         )
 
 

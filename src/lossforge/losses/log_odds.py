@@ -39,7 +39,7 @@ def reduced_loss(
         reduction: "mean", "sum" or "none".
     """
     if only_composed():
-        values = loss_of_odds(_composed_odds(logits, labels), share, logits.shape[1])
+        values = loss_of_odds(composed_odds(logits, labels), share, logits.shape[1])
         return reduce(values if weights is None else values * weights, reduction)
     rows = labels.unsqueeze(1), None if weights is None else weights.unsqueeze(1)
     loss, _, _ = _ReducedLoss.apply(logits, *rows, share, reduction)  # type: ignore[no-untyped-call]
@@ -87,7 +87,7 @@ def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
         tensor([-20000.])
     """
     if only_composed():
-        return _composed_odds(logits, labels)
+        return composed_odds(logits, labels)
     rows = labels.unsqueeze(1), None
     _, odds, _ = _ReducedLoss.apply(logits, *rows, 0.0, "none")  # type: ignore[no-untyped-call]
     return odds.squeeze(1)  # type: ignore[no-any-return]
@@ -113,7 +113,8 @@ def only_composed() -> bool:
     )
 
 
-def _composed_odds(logits: Tensor, labels: Tensor) -> Tensor:
+def composed_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return r by PyTorch's operations alone, differentiable in every way that they are."""
     labels = labels.unsqueeze(1)
     rest = logits.scatter(1, labels, -torch.inf)
     return rest.logsumexp(1) - logits.gather(1, labels).squeeze(1)

@@ -17,10 +17,12 @@ and from dr/dz_t = -1 and dr/dz_j = q_j, the softmax over the classes other than
 which is cross-entropy's gradient for the target distribution (1 - b) on t and b·q on the others.
 """
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
-from lossforge.errors import DataError
+from lossforge.errors import ConfigurationError, DataError
 from lossforge.losses.log_odds import (
     log_odds_against_each,
     loss_of_odds,
@@ -30,7 +32,10 @@ from lossforge.losses.log_odds import (
 )
 from lossforge.losses.loss import Reduction, require_reduction
 from lossforge.losses.preparation import full_precision
-from lossforge.validation import require_in_range
+from lossforge.validation import require, require_in_range
+
+Kernel = Literal["torch", "triton"]
+"""What computes the log-odds."""
 
 # PyTorch's default label that does not count.
 IGNORED = -100
@@ -44,6 +49,7 @@ def sparse_lsr(
     weight: Tensor | None = None,
     ignore_index: int = IGNORED,
     reduction: Reduction = "mean",
+    kernel: Kernel = "torch",
 ) -> Tensor:
     """Return the sparse label-smoothing loss; a drop-in for `torch.nn.functional.cross_entropy`.
 
@@ -61,9 +67,13 @@ def sparse_lsr(
         weight: of each class, [C]; the mean is then weighted.
         ignore_index: a label that does not count.
         reduction: "mean" over what counts, "sum", or "none" for one number a label.
+        kernel: "torch" for PyTorch's operations; "triton" for labels on a GPU, one pass over the
+            logits each way, of which half precision is read as it is. It is tested in Triton's
+            interpreter, and on no GPU yet.
 
     Raises:
-        ConfigurationError: smoothing or reduction is not one of those.
+        ConfigurationError: smoothing, reduction or kernel is not one of those, or the kernel cannot
+            be had.
         DataError: the shapes do not fit each other.
 
     Examples:
@@ -75,6 +85,7 @@ def sparse_lsr(
     """
     require_in_range("smoothing", smoothing, 0, 1)
     require_reduction(reduction)
+    require_kernel(kernel)
     if outputs.dim() == 1:
         outputs, targets = outputs.unsqueeze(0), targets.unsqueeze(0)
         batched = sparse_lsr(
@@ -84,6 +95,7 @@ def sparse_lsr(
             weight=weight,
             ignore_index=ignore_index,
             reduction=reduction,
+            kernel=kernel,
         )
         return batched.squeeze(0)
     _check_shapes(outputs, targets, weight)
@@ -95,7 +107,10 @@ def sparse_lsr(
         return reduce((shares * values).sum(1), reduction)
     counted = counted_labels(targets, weight, ignore_index, reduction, logits.dtype)
     labels, weights, reduction = counted
-    return reduced_loss(logits, labels, weights, share, reduction)
+    if kernel == "torch" or only_composed():
+        return reduced_loss(logits, labels, weights, share, reduction)
+    values = loss_of_odds(_row_log_odds(outputs, labels), share, classes)
+    return reduce(values if weights is None else values * weights, reduction)
 
 
 def counted_labels(
@@ -117,6 +132,21 @@ def counted_labels(
     if reduction == "mean":
         return labels, weights / weights.sum(), "sum"
     return labels, weights, reduction
+
+
+def require_kernel(kernel: str) -> None:
+    """Raise a `ConfigurationError` unless there is such a kernel."""
+    require(kernel in get_args(Kernel), f"kernel must be torch or triton, not {kernel!r}")
+
+
+def _row_log_odds(outputs: Tensor, labels: Tensor) -> Tensor:
+    try:
+        from lossforge.losses.row_kernels import row_log_odds
+    except ImportError:
+        raise ConfigurationError(
+            "kernel 'triton' needs the package triton, which PyTorch for CUDA brings; use 'torch'"
+        ) from None
+    return row_log_odds(outputs, labels)
 
 
 def _all_count(targets: Tensor, ignore_index: int) -> bool:
