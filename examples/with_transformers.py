@@ -41,7 +41,7 @@ with tempfile.TemporaryDirectory() as folder:
         args=arguments,
         train_dataset=rows(256, 0),
         eval_dataset=rows(64, 1),
-        adalfl=AdaLFL(warm_up_steps=100, warm_up_horizon=10),
+        adalfl=AdaLFL(warm_up_steps=100, warm_up_horizons=(10,)),
     )
     trainer.train()
     print(f"validation loss {trainer.evaluate()['eval_loss']:.3f}")

@@ -50,7 +50,7 @@ def trainer(folder, **arguments):
         args=transformers.TrainingArguments(**(settings | arguments)),
         train_dataset=rows(32, 0),
         eval_dataset=rows(16, 1),
-        adalfl=AdaLFL(warm_up_steps=4, warm_up_horizon=2),
+        adalfl=AdaLFL(warm_up_steps=4, warm_up_horizons=(2,)),
     )
 
 

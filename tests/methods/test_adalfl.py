@@ -8,6 +8,7 @@ from torch import Tensor, nn
 import lossforge as lf
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.methods import AdaLFL
+from lossforge.methods.warm_up import WarmUp
 
 Batch = tuple[Tensor, Tensor]
 
@@ -150,7 +151,7 @@ def test_regression_with_adamw():
     torch.manual_seed(0)
     model = nn.Linear(4, 1)
     optimizer = torch.optim.AdamW(model.parameters(), 0.05)
-    adapt = AdaLFL(warm_up_steps=400, warm_up_horizon=20).attach(
+    adapt = AdaLFL(warm_up_steps=400, warm_up_horizons=(20,)).attach(
         model, optimizer, "regression", outputs=1
     )
     inputs = torch.randn(64, 4)
@@ -160,26 +161,67 @@ def test_regression_with_adamw():
     assert steps[-1].task_loss < 0.5 * steps[0].task_loss
 
 
-def test_in_regression_the_loss_has_seen_trained_networks():
-    # A loss that has only seen first steps does not know where to rest.
-    def error(**settings):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
-        optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9)
-        adapt = AdaLFL(warm_up_steps=400, **settings).attach(model, optimizer, "regression")
-        inputs = torch.randn(128, 4)
-        batch = (inputs, inputs.sum(1, keepdim=True))
-        adapt.warm_up([batch], [batch])
-        return [adapt.step(batch, batch).task_loss for _ in range(150)][-1]
+def fitted(**settings) -> tuple[lf.methods.adalfl.AdaptiveTraining, float]:
+    """Return training on a linear target after 150 steps, and its last task loss."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9)
+    adapt = AdaLFL(warm_up_steps=400, **settings).attach(model, optimizer, "regression")
+    inputs = torch.randn(128, 4)
+    batch = (inputs, inputs.sum(1, keepdim=True))
+    adapt.warm_up([batch], [batch])
+    return adapt, [adapt.step(batch, batch).task_loss for _ in range(150)][-1]
 
-    assert error() < 0.1 * error(warm_up_horizon=1)
+
+def test_a_loss_that_has_seen_trained_networks_knows_where_to_rest():
+    _, short = fitted(warm_up_horizons=(1,))
+    _, long = fitted(warm_up_horizons=(100,))
+    assert long < 0.1 * short
+
+
+def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept():
+    _, alone = fitted(warm_up_horizons=(1,))
+    adapt, best = fitted(warm_up_horizons=(1, 100), trial_steps=50)
+    assert adapt.horizon == 100
+    assert best < 0.1 * alone
+
+
+def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
+    model, optimizer, adapt = attached(AdaLFL(30, warm_up_horizons=(1, 5), trial_steps=7))
+    model.eval()
+    before, told = copy.deepcopy(model.state_dict()), []
+    adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert not model.training
+    assert not optimizer.state
+    assert not adapt.meta_optimizer.state
+    assert told == [(done, 2 * 37) for done in range(1, 2 * 37 + 1)]
+
+
+def test_a_warm_up_that_breaks_off_is_passed_over(monkeypatch: pytest.MonkeyPatch):
+    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_steps=5))
+    learn, horizons = WarmUp._learn, []
+
+    def breaking(self, horizon, *rest):
+        horizons.append(horizon)
+        if horizon == 1 or len(horizons) > 2:
+            raise DataError("the loss is nan")
+        learn(self, horizon, *rest)
+
+    monkeypatch.setattr(WarmUp, "_learn", breaking)
+    adapt.warm_up(batches(3), batches(2, 9))
+    assert adapt.horizon == 5
+    with pytest.raises(DataError, match="the loss is nan"):
+        adapt.warm_up(batches(3), batches(2, 9))
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"warm_up_steps": -1},
-        {"warm_up_horizon": 0},
+        {"warm_up_horizons": (0,)},
+        {"warm_up_horizons": ()},
+        {"trial_steps": 0},
         {"meta_learning_rate": 0.0},
         {"every": 0},
         {"clip_norm": 0.0},

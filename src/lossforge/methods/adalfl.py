@@ -3,11 +3,9 @@
 Source: Raymond et al., "Online Loss Function Learning" (arXiv 2301.13247); thesis, ch. 6.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, ClassVar, Literal, final
 
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.losses import ADALFL_NETWORK, Architecture, Loss, NeuralLoss, default_loss
 from lossforge.losses.neural import Activation
+from lossforge.methods.warm_up import Batch, WarmUp, endless
 from lossforge.randomness import torch_generator
 from lossforge.tasks import Kind
 from lossforge.training.online import (
@@ -29,12 +28,6 @@ from lossforge.training.online import (
     plain_step,
 )
 from lossforge.validation import require, require_in_range
-
-Batch = tuple[Inputs, Tensor]
-"""inputs and targets"""
-
-
-WARM_UP_HORIZON: dict[Kind, int] = {"classification": 1, "regression": 100}
 
 
 @final
@@ -73,15 +66,16 @@ class AdaLFL:
 
     name: ClassVar[str] = "adalfl"
 
-    warm_up_steps: int = 2500
-    """meta steps before training, each from the network's first weights"""
+    warm_up_steps: int = 1000
+    """meta steps before training, at each horizon; 2500 in the paper"""
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
-    warm_up_horizon: int | None = None
-    """steps of the network before it is set back to its first weights; by default 1, as in the
-    paper, in classification, and 100 in regression: a loss that has only seen first steps does not
-    know where to rest, which a softmax forgives and raw values do not. With Adam, whose first step
-    is the gradient's sign, 10 or more serve better everywhere"""
+    warm_up_horizons: tuple[int, ...] = (1, 10, 100)
+    """steps of the network before it is set back to its first weights; 1 in the paper, where the
+    loss never sees a trained network and does not learn how large its steps may be then. With
+    several, a loss is warmed up at each, and the one under which the network does best is kept"""
+    trial_steps: int = 250
+    """steps of training by which one of several warm-ups is chosen, on validation batches"""
     meta_learning_rate: float = 1e-5
     """step size of Adam on the loss network's weights in training"""
     every: int = 1
@@ -90,6 +84,9 @@ class AdaLFL:
     """widths of the loss network's hidden layers"""
     activation: Activation = ADALFL_NETWORK.activation
     """of the loss network"""
+    average: bool = False
+    """whether a row's loss is the mean over outputs, as in the paper, and not their sum, whose
+    gradient does not shrink with the number of classes"""
     clip_norm: float | None = None
     """greatest norm of the network's gradient"""
     record_every: int = 0
@@ -97,8 +94,10 @@ class AdaLFL:
 
     def __post_init__(self) -> None:
         require_in_range("warm_up_steps", self.warm_up_steps, 0)
-        if self.warm_up_horizon is not None:
-            require_in_range("warm_up_horizon", self.warm_up_horizon, 1)
+        require(len(self.warm_up_horizons) > 0, "warm_up_horizons must name one or more")
+        for horizon in self.warm_up_horizons:
+            require_in_range("warm_up_horizons", horizon, 1)
+        require_in_range("trial_steps", self.trial_steps, 1)
         for rate in ("warm_up_learning_rate", "meta_learning_rate"):
             require_in_range(rate, getattr(self, rate), 0, exclude_low=True)
         require_in_range("every", self.every, 1)
@@ -109,7 +108,7 @@ class AdaLFL:
 
     def architecture(self) -> Architecture:
         """Return the loss network's form."""
-        return Architecture(self.hidden, self.activation, self.activation, average=True)
+        return Architecture(self.hidden, self.activation, self.activation, self.average)
 
     def attach(
         self,
@@ -164,6 +163,7 @@ class AdaptiveTraining:
         loss: the adaptive loss as it is now.
         meta_optimizer: of the loss's weights, for schedulers of its step size.
         steps: of training so far.
+        horizon: at which the loss was warmed up.
         moments: copies of the loss over time.
     """
 
@@ -177,6 +177,7 @@ class AdaptiveTraining:
         outputs: int | None,
     ):
         self.loss, self.steps = loss, 0
+        self.horizon = settings.warm_up_horizons[0]
         self.moments: list[Moment] = []
         self.meta_optimizer = torch.optim.Adam(loss.parameters(), settings.meta_learning_rate)
         self._settings, self._trainee, self._task_loss = settings, trainee, task_loss
@@ -201,19 +202,15 @@ class AdaptiveTraining:
         Raises:
             DataError: there are no batches, or a loss is not finite.
         """
-        settings, pairs = self._settings, zip(_endless(train), _endless(valid), strict=False)
-        adam = torch.optim.Adam(self.loss.parameters(), settings.warm_up_learning_rate)
-        horizon = settings.warm_up_horizon or WARM_UP_HORIZON[self.loss.kind]
-        for begin in range(0, settings.warm_up_steps, horizon):
-            end = min(begin + horizon, settings.warm_up_steps)
-            batch, held_out = next(pairs)
-            with _Rewound(self._trainee):
-                for done in range(begin, end):
-                    self._learn(adam, self._online_step(batch, held_out))
-                    if progress is not None:
-                        progress(done + 1, settings.warm_up_steps)
-                    if done + 1 < end:
-                        batch, held_out = next(pairs)
+        settings = self._settings
+        course = WarmUp(
+            settings.warm_up_steps,
+            settings.warm_up_learning_rate,
+            settings.warm_up_horizons,
+            settings.trial_steps,
+        )
+        pairs = zip(endless(train), endless(valid), strict=False)
+        self.horizon = course(self._trainee, self.loss, self._adapt, pairs, progress)
 
     def step(self, batch: Batch, valid_batch: Batch | None = None) -> OnlineStep:
         """Train the model for one step under the loss, and then the loss for one.
@@ -232,8 +229,7 @@ class AdaptiveTraining:
         if record and self.steps % record == 0:
             self.moments.append(self._moment(batch))
         if is_due and valid_batch is not None:
-            found = self._online_step(batch, valid_batch)
-            self._learn(self.meta_optimizer, found)
+            found = self._adapt(self.meta_optimizer, batch, valid_batch)
         else:
             found = plain_step(self._trainee, self.loss, *batch)
         self.steps += 1
@@ -261,6 +257,14 @@ class AdaptiveTraining:
             loss = deepcopy(self.loss).requires_grad_(False)
             loss.load_state_dict(kept["loss"])
             self.moments.append(Moment(kept["step"], kept["factor"], loss))
+
+    def _adapt(
+        self, optimizer: torch.optim.Optimizer, batch: Batch, valid_batch: Batch
+    ) -> OnlineStep:
+        """Train the model for a step and the loss for one, by that optimizer of its weights."""
+        found = self._online_step(batch, valid_batch)
+        self._learn(optimizer, found)
+        return found
 
     def _learn(self, optimizer: torch.optim.Optimizer, found: OnlineStep) -> None:
         assert found.hypergradient is not None
@@ -302,30 +306,6 @@ class AdaptiveTraining:
         return Moment(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
 
 
-@final
-class _Rewound:
-    """Inside the block the optimizer is fresh; after it, all is as it was before."""
-
-    def __init__(self, trainee: Trainee):
-        self._trainee = trainee
-
-    def __enter__(self) -> None:
-        trainee = self._trainee
-        self._weights = [theta.detach().clone() for theta in trainee.mirror.parameters()]
-        self._buffers = trainee.buffers()
-        self._state = trainee.optimizer.state
-        trainee.optimizer.state = defaultdict(dict)
-
-    @torch.no_grad()
-    def __exit__(self, *_: object) -> None:
-        trainee = self._trainee
-        trainee.optimizer.state = self._state
-        for theta, weights in zip(trainee.mirror.parameters(), self._weights, strict=True):
-            theta.copy_(weights)
-        for name, buffer in trainee.model.named_buffers():
-            buffer.copy_(self._buffers[name])
-
-
 def _require_fit(model: nn.Module, mirror: Mirror) -> None:
     moved = {id(theta) for theta in mirror.parameters()}
     known = {id(theta) for theta in model.parameters()}
@@ -339,19 +319,6 @@ def _order(model: nn.Module) -> tuple[OnlineStrategy, ...]:
     """Return the strategies, the faster first, as measured on convolutions and dense layers."""
     convolves = any(isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d) for part in model.modules())
     return ("forward", "reverse") if convolves else ("thin", "reverse", "forward")
-
-
-def _endless(batches: Iterable[Batch]) -> Iterator[Batch]:
-    for again in repeat(batches):
-        empty = True
-        for batch in again:
-            empty = False
-            yield batch
-        if empty:
-            raise DataError(
-                "there are no batches to learn from, or an iterator ran out; pass a "
-                "loader or a list, which can be begun anew"
-            )
 
 
 def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
