@@ -5,7 +5,7 @@ import pytest
 from lossforge.cli import main
 
 SMALL = ["--model", "mlp:width=8", "--steps", "60", "--check-every", "20"]
-ADAPTING = ["--loss", "adalfl", "--adalfl.warm-up-steps", "10"]
+ADAPTING = ["--loss", "adalfl", "--adalfl.warm-up-steps", "10", "--adalfl.trial-steps", "5"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,11 @@ def test_it_trains_and_writes_what_other_programs_read(more):
     assert found["baseline"]["name"] == "cross_entropy"
     with open("run/history.jsonl") as stream:
         assert len(stream.readlines()) == 3
+
+
+def test_it_tells_which_warm_up_was_best(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "--task", "iris", *SMALL, *ADAPTING]) == 0
+    assert "warmed up at a horizon of 1" in capsys.readouterr().err
 
 
 def test_a_saved_loss_is_trained_under():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import lossforge as lf
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.methods import AdaLFL
-from lossforge.methods.warm_up import WarmUp
+from lossforge.methods.warm_up import _Course
 
 Batch = tuple[Tensor, Tensor]
 
@@ -36,7 +36,7 @@ def attached(settings: AdaLFL | None = None, model: nn.Module | None = None, **o
 
 
 def test_warming_up_teaches_the_loss_and_leaves_the_model_alone():
-    model, optimizer, adapt = attached(AdaLFL(warm_up_steps=300))
+    model, optimizer, adapt = attached(AdaLFL(warm_up_steps=300, warm_up_horizons=(1,)))
     before, loss_before = copy.deepcopy(model.state_dict()), copy.deepcopy(adapt.loss)
     told = []
     adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
@@ -79,6 +79,7 @@ def test_training_goes_on_where_it_was_saved():
         adapt.step(*pair)
         again.step(*pair)
     assert again.steps == adapt.steps == 8
+    assert again.horizon == adapt.horizon
     for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     for a, b in zip(adapt.loss.parameters(), again.loss.parameters(), strict=True):
@@ -181,13 +182,15 @@ def test_a_loss_that_has_seen_trained_networks_knows_where_to_rest():
 
 def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept():
     _, alone = fitted(warm_up_horizons=(1,))
-    adapt, best = fitted(warm_up_horizons=(1, 100), trial_steps=50)
+    adapt, best = fitted(warm_up_horizons=(1, 100), trial_after=200, trial_steps=50)
     assert adapt.horizon == 100
     assert best < 0.1 * alone
 
 
 def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
-    model, optimizer, adapt = attached(AdaLFL(30, warm_up_horizons=(1, 5), trial_steps=7))
+    model, optimizer, adapt = attached(
+        AdaLFL(30, warm_up_horizons=(1, 5), trial_after=10, trial_steps=7)
+    )
     model.eval()
     before, told = copy.deepcopy(model.state_dict()), []
     adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
@@ -195,24 +198,29 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
     assert not model.training
     assert not optimizer.state
     assert not adapt.meta_optimizer.state
-    assert told == [(done, 2 * 37) for done in range(1, 2 * 37 + 1)]
+    assert told == [(done, 2 * 17 + 20) for done in range(1, 2 * 17 + 21)]
 
 
-def test_a_warm_up_that_breaks_off_is_passed_over(monkeypatch: pytest.MonkeyPatch):
-    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_steps=5))
-    learn, horizons = WarmUp._learn, []
+@pytest.mark.parametrize("broken", [{1}, {1, 5}])
+def test_a_warm_up_that_breaks_off_is_passed_over(
+    broken: set[int], monkeypatch: pytest.MonkeyPatch
+):
+    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_after=5, trial_steps=5))
+    learn = _Course.learn
 
-    def breaking(self, horizon, *rest):
-        horizons.append(horizon)
-        if horizon == 1 or len(horizons) > 2:
-            raise DataError("the loss is nan")
-        learn(self, horizon, *rest)
+    def breaking(self, steps, horizon):
+        learn(self, steps, horizon)
+        if horizon in broken:
+            with torch.no_grad():
+                self.loss.layers[0].fill_(torch.nan)
 
-    monkeypatch.setattr(WarmUp, "_learn", breaking)
-    adapt.warm_up(batches(3), batches(2, 9))
-    assert adapt.horizon == 5
-    with pytest.raises(DataError, match="the loss is nan"):
+    monkeypatch.setattr(_Course, "learn", breaking)
+    if broken == {1}:
         adapt.warm_up(batches(3), batches(2, 9))
+        assert adapt.horizon == 5
+    else:
+        with pytest.raises(DataError, match="the loss is nan"):
+            adapt.warm_up(batches(3), batches(2, 9))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +230,7 @@ def test_a_warm_up_that_breaks_off_is_passed_over(monkeypatch: pytest.MonkeyPatc
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},
+        {"trial_after": 0},
         {"meta_learning_rate": 0.0},
         {"every": 0},
         {"clip_norm": 0.0},

@@ -39,7 +39,7 @@ PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (
         Recipe(),
-        AdaLFL(warm_up_steps=2500, warm_up_horizons=(1,), average=True, record_every=500),
+        AdaLFL(warm_up_horizons=(1,), average=True, record_every=500),
     ),
 }
 
@@ -123,6 +123,8 @@ def carry_out(folder: RunFolder) -> None:
         training = lesson.begin(task, config["model"], config["seed"], None if saved else warmed)
         if saved is not None:
             _restore(training, saved, folder.path)
+        elif isinstance(training.teacher, Adapting):
+            meter.tell(f"warmed up at a horizon of {training.teacher.adapt.horizon}")
 
         def checkpoint() -> None:
             step, score = training.curve[-1]

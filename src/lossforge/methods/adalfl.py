@@ -66,16 +66,18 @@ class AdaLFL:
 
     name: ClassVar[str] = "adalfl"
 
-    warm_up_steps: int = 1000
-    """meta steps before training, at each horizon; 2500 in the paper"""
+    warm_up_steps: int = 2500
+    """meta steps before training"""
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
     """steps of the network before it is set back to its first weights; 1 in the paper, where the
-    loss never sees a trained network and does not learn how large its steps may be then. With
-    several, a loss is warmed up at each, and the one under which the network does best is kept"""
+    loss never sees a trained network and does not learn how large its steps may be then. Of
+    several, the one that does best in a trial is gone on with"""
+    trial_after: int = 500
+    """meta steps at each of several horizons before the trial"""
     trial_steps: int = 250
-    """steps of training by which one of several warm-ups is chosen, on validation batches"""
+    """steps of training under the loss before the trial's metric, on validation batches"""
     meta_learning_rate: float = 1e-5
     """step size of Adam on the loss network's weights in training"""
     every: int = 1
@@ -97,7 +99,8 @@ class AdaLFL:
         require(len(self.warm_up_horizons) > 0, "warm_up_horizons must name one or more")
         for horizon in self.warm_up_horizons:
             require_in_range("warm_up_horizons", horizon, 1)
-        require_in_range("trial_steps", self.trial_steps, 1)
+        for count in ("trial_after", "trial_steps"):
+            require_in_range(count, getattr(self, count), 1)
         for rate in ("warm_up_learning_rate", "meta_learning_rate"):
             require_in_range(rate, getattr(self, rate), 0, exclude_low=True)
         require_in_range("every", self.every, 1)
@@ -207,6 +210,7 @@ class AdaptiveTraining:
             settings.warm_up_steps,
             settings.warm_up_learning_rate,
             settings.warm_up_horizons,
+            settings.trial_after,
             settings.trial_steps,
         )
         pairs = zip(endless(train), endless(valid), strict=False)
@@ -241,6 +245,7 @@ class AdaptiveTraining:
             "loss": deepcopy(self.loss.state_dict()),
             "meta_optimizer": deepcopy(self.meta_optimizer.state_dict()),
             "steps": self.steps,
+            "horizon": self.horizon,
             "moments": [
                 {"step": m.step, "factor": m.factor, "loss": deepcopy(m.loss.state_dict())}
                 for m in self.moments
@@ -251,7 +256,7 @@ class AdaptiveTraining:
         """Go on from where `state_dict` was taken."""
         self.loss.load_state_dict(state["loss"])
         self.meta_optimizer.load_state_dict(state["meta_optimizer"])
-        self.steps = state["steps"]
+        self.steps, self.horizon = state["steps"], state["horizon"]
         self.moments = []
         for kept in state["moments"]:
             loss = deepcopy(self.loss).requires_grad_(False)

@@ -3,12 +3,14 @@
 A loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
 that sees many steps learns less of the first ones. Which of the two a training needs depends on
-task and network, so each horizon's loss is put to a trial (not in the paper).
+task and network, so the loss of each is put to a trial, and the best gone on with (not in the
+paper).
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -42,16 +44,18 @@ class WarmUp:
     """How a loss is learned before training.
 
     Attributes:
-        steps: meta steps at each horizon.
+        steps: meta steps.
         learning_rate: of Adam on the loss's weights.
-        horizons: steps of the network before it is set back to its first weights.
-        trial_steps: steps of training under the loss before its trial's metric is measured; there
-            is no trial of a single horizon.
+        horizons: steps of the network before it is set back to its first weights. Of several, the
+            one that does best in a trial is gone on with.
+        trial_after: meta steps at each of several horizons before the trial.
+        trial_steps: steps of training under the loss before the trial's metric is measured.
     """
 
     steps: int
     learning_rate: float
     horizons: tuple[int, ...]
+    trial_after: int
     trial_steps: int
 
     def __call__(
@@ -62,70 +66,101 @@ class WarmUp:
         pairs: Pairs,
         progress: Callable[[int, int], None] | None,
     ) -> int:
-        """Leave the loss as learned at the best horizon, the network as it was; return the horizon.
+        """Learn the loss, leave the network as it was, and return the horizon.
 
         Raises:
-            DataError: at every horizon training broke off.
+            DataError: training broke off, at every one of several horizons.
         """
-        has_trial = len(self.horizons) > 1 and self.steps > 0
-        total = len(self.horizons) * (self.steps + self.trial_steps) if has_trial else self.steps
-        tick = _Ticks(progress, total)
-        if not has_trial:
-            self._learn(self.horizons[0], trainee, loss, adapt, pairs, tick)
+        first = min(self.trial_after, self.steps) if len(self.horizons) > 1 else 0
+        trials = len(self.horizons) * (first + self.trial_steps) if first else 0
+        tick = _Ticks(progress, trials + self.steps - first)
+        adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
+        course = _Course(trainee, loss, adam, adapt, pairs, tick)
+        if not first:
+            course.learn(self.steps, self.horizons[0])
             return self.horizons[0]
-        first, attempts = deepcopy(loss.state_dict()), list[_Attempt]()
+        start, attempts = course.state(), list[_Attempt]()
         for horizon in self.horizons:
-            loss.load_state_dict(first)
+            course.restore(start)
             try:
-                self._learn(horizon, trainee, loss, adapt, pairs, tick)
-                score = self._trial(trainee, loss, pairs, tick)
-            except DataError as error:
+                course.learn(first, horizon)
+                attempts.append(_Attempt(course.trial(self.trial_steps), horizon, course.state()))
+            except _BrokeOffError as error:
                 failure = error
-            else:
-                attempts.append(_Attempt(score, horizon, deepcopy(loss.state_dict())))
         if not attempts:
             raise failure
         best = min(attempts, key=lambda attempt: attempt.score)
-        loss.load_state_dict(best.loss)
+        course.restore(best.state)
+        course.learn(self.steps - first, best.horizon)
         return best.horizon
 
-    def _learn(
-        self,
-        horizon: int,
-        trainee: Trainee,
-        loss: NeuralLoss,
-        adapt: Adapt,
-        pairs: Pairs,
-        tick: "_Ticks",
-    ) -> None:
-        adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
-        for begin in range(0, self.steps, horizon):
-            with _Rewound(trainee):
-                for batch, held_out in islice(pairs, min(horizon, self.steps - begin)):
-                    adapt(adam, batch, held_out)
-                    tick()
 
-    def _trial(self, trainee: Trainee, loss: NeuralLoss, pairs: Pairs, tick: "_Ticks") -> float:
-        """Return the metric on validation batches after training under the loss as it is."""
-        with _Rewound(trainee):
-            for batch, _ in islice(pairs, self.trial_steps):
-                plain_step(trainee, loss, *batch)
-                tick()
-            held_out = [batch for _, batch in islice(pairs, TRIAL_BATCHES)]
-            score = _metric(trainee, held_out, loss.kind)
-        if not math.isfinite(score):
-            raise DataError("the network's outputs are not finite after training under the loss")
-        return score
+@final
+class _BrokeOffError(DataError):
+    """Training under a loss became infinite: the fault of the loss, not of the loaders."""
 
 
 @final
 @dataclass(frozen=True)
 class _Attempt:
-    """A warm-up: the metric after its trial, its horizon, and the loss."""
+    """A warm-up as far as its trial, the metric of which is `score`."""
 
     score: float
     horizon: int
-    loss: dict[str, Any]
+    state: dict[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class _Course:
+    """What a warm-up goes on with."""
+
+    trainee: Trainee
+    loss: NeuralLoss
+    adam: torch.optim.Adam
+    adapt: Adapt
+    pairs: Pairs
+    tick: "_Ticks"
+
+    def state(self) -> dict[str, Any]:
+        return deepcopy({"loss": self.loss.state_dict(), "adam": self.adam.state_dict()})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.loss.load_state_dict(state["loss"])
+        self.adam.load_state_dict(deepcopy(state["adam"]))
+
+    def learn(self, steps: int, horizon: int) -> None:
+        """Make meta steps."""
+        for begin in range(0, steps, horizon):
+            with _Rewound(self.trainee):
+                for batch, held_out in islice(self.pairs, min(horizon, steps - begin)):
+                    with _told_apart():
+                        self.adapt(self.adam, batch, held_out)
+                    self.tick()
+
+    def trial(self, steps: int) -> float:
+        """Return the metric on validation batches after training under the loss as it is."""
+        with _Rewound(self.trainee):
+            for batch, _ in islice(self.pairs, steps):
+                with _told_apart():
+                    plain_step(self.trainee, self.loss, *batch)
+                self.tick()
+            held_out = [batch for _, batch in islice(self.pairs, TRIAL_BATCHES)]
+            score = _metric(self.trainee, held_out, self.loss.kind)
+        if not math.isfinite(score):
+            raise _BrokeOffError(
+                "the network's outputs are not finite after training under the loss"
+            )
+        return score
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Let what goes wrong in a training step be told from what is wrong with the loaders."""
+    try:
+        yield
+    except DataError as error:
+        raise _BrokeOffError(str(error)) from error
 
 
 @final
