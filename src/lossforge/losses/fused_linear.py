@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lossforge.errors import DataError
-from lossforge.losses.log_odds import loss_of_odds, reduce
-from lossforge.losses.loss import Reduction, require_reduction
+from lossforge.losses.log_odds import loss_of_odds
+from lossforge.losses.loss import Reduction, reduce, require_reduction
 from lossforge.losses.preparation import full_precision
 from lossforge.losses.sparse_lsr import IGNORED, counted_labels
 from lossforge.validation import require, require_in_range

@@ -7,14 +7,14 @@ With q the softmax over the classes other than t, dr/dz_t = -1 and dr/dz_j = q_j
 """
 
 import math
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import Reduction, reduce
 
 Triple = tuple[Tensor, Tensor, Tensor]
 
@@ -44,18 +44,6 @@ def reduced_loss(
     rows = labels.unsqueeze(1), None if weights is None else weights.unsqueeze(1)
     loss, _, _ = _ReducedLoss.apply(logits, *rows, share, reduction)  # type: ignore[no-untyped-call]
     return loss.squeeze(1) if reduction == "none" else loss  # type: ignore[no-any-return]
-
-
-def reduce(values: Tensor, reduction: Reduction) -> Tensor:
-    """Return the mean or the sum of all values, or the values."""
-    match reduction:
-        case "mean":
-            return values.mean()
-        case "sum":
-            return values.sum()
-        case "none":
-            return values
-    assert_never(reduction)
 
 
 def loss_of_odds(odds: Tensor, share: float, classes: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What a loss is: a module that maps (outputs, targets) to a number per example, then reduces."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, final
+from typing import Literal, assert_never, final
 
 from torch import Tensor, nn
 
@@ -18,6 +18,18 @@ def require_reduction(reduction: str) -> None:
         reduction in ("mean", "sum", "none"),
         f"reduction must be mean, sum or none, not {reduction!r}",
     )
+
+
+def reduce(values: Tensor, reduction: Reduction) -> Tensor:
+    """Return the mean or the sum of all values, or the values."""
+    match reduction:
+        case "mean":
+            return values.mean()
+        case "sum":
+            return values.sum()
+        case "none":
+            return values
+    assert_never(reduction)
 
 
 class Loss(nn.Module, ABC):
@@ -43,14 +55,7 @@ class Loss(nn.Module, ABC):
 
         See `lossforge.losses.preparation.encode_targets` for the targets' shapes.
         """
-        values = self.per_example(outputs, targets)
-        match self.reduction:
-            case "mean":
-                return values.mean()
-            case "sum":
-                return values.sum()
-            case "none":
-                return values
+        return reduce(self.per_example(outputs, targets), self.reduction)
 
     @abstractmethod
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -27,10 +27,9 @@ from lossforge.losses.log_odds import (
     log_odds_against_each,
     loss_of_odds,
     only_composed,
-    reduce,
     reduced_loss,
 )
-from lossforge.losses.loss import Reduction, require_reduction
+from lossforge.losses.loss import Reduction, reduce, require_reduction
 from lossforge.losses.preparation import full_precision
 from lossforge.validation import require, require_in_range
 
