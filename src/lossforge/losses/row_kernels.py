@@ -2,7 +2,8 @@
 
 Kernels in Triton, a program a row, with a running log-sum-exp over the classes other than the
 target. They read half precision as it is and compute in single. PyTorch's packages for CUDA bring
-Triton along. So far they have been run in Triton's interpreter alone: their speed is unmeasured.
+Triton along. So far they have been compiled for one (sm_90) and run in Triton's interpreter: their
+speed is unmeasured.
 """
 
 from typing import Any
@@ -86,8 +87,8 @@ def _block(logits: Tensor) -> int:
 @triton.jit
 def _within(value, lowest, highest):  # type: ignore[no-untyped-def]
     """Return the nearest number between the limits, or nan."""
-    keep = tl.PropagateNan.ALL
-    return tl.minimum(tl.maximum(value, lowest, keep), highest, keep)
+    raised = tl.maximum(value, lowest, propagate_nan=tl.PropagateNan.ALL)
+    return tl.minimum(raised, highest, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
