@@ -2,8 +2,8 @@
 
 Kernels in Triton, a program a row, with a running log-sum-exp over the classes other than the
 target. They read half precision as it is and compute in single. PyTorch's packages for CUDA bring
-Triton along. So far they have been compiled for one (sm_90) and run in Triton's interpreter: their
-speed is unmeasured.
+Triton along. So far they have been compiled for sm_90 and run in Triton's interpreter, on no
+GPU: their speed is unmeasured.
 """
 
 from typing import Any
