@@ -182,14 +182,14 @@ def test_a_loss_that_has_seen_trained_networks_knows_where_to_rest():
 
 def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept():
     _, alone = fitted(warm_up_horizons=(1,))
-    adapt, best = fitted(warm_up_horizons=(1, 100), trial_after=200, trial_steps=50)
+    adapt, best = fitted(warm_up_horizons=(1, 100), trial_every=200, trial_steps=50)
     assert adapt.horizon == 100
     assert best < 0.1 * alone
 
 
 def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
     model, optimizer, adapt = attached(
-        AdaLFL(30, warm_up_horizons=(1, 5), trial_after=10, trial_steps=7)
+        AdaLFL(30, warm_up_horizons=(1, 5), trial_every=10, trial_steps=7)
     )
     model.eval()
     before, told = copy.deepcopy(model.state_dict()), []
@@ -198,14 +198,15 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
     assert not model.training
     assert not optimizer.state
     assert not adapt.meta_optimizer.state
-    assert told == [(done, 2 * 17 + 20) for done in range(1, 2 * 17 + 21)]
+    total = 2 * (10 + 7) + 2 * (10 + 7)
+    assert told == [(done, total) for done in range(1, total + 1)]
 
 
 @pytest.mark.parametrize("broken", [{1}, {1, 5}])
 def test_a_warm_up_that_breaks_off_is_passed_over(
     broken: set[int], monkeypatch: pytest.MonkeyPatch
 ):
-    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_after=5, trial_steps=5))
+    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_every=5, trial_steps=5))
     learn = _Course.learn
 
     def breaking(self, steps, horizon):
@@ -223,6 +224,24 @@ def test_a_warm_up_that_breaks_off_is_passed_over(
             adapt.warm_up(batches(3), batches(2, 9))
 
 
+def test_a_warm_up_that_spoils_the_loss_later_is_taken_back(monkeypatch: pytest.MonkeyPatch):
+    _, _, adapt = attached(AdaLFL(30, warm_up_horizons=(1, 5), trial_every=10, trial_steps=40))
+    learn, losses = _Course.learn, []
+
+    def spoiling(self, steps, horizon):
+        learn(self, steps, horizon)
+        losses.append([weights.detach().clone() for weights in self.loss.parameters()])
+        if len(losses) > 2:
+            with torch.no_grad():
+                self.loss.layers[-1].zero_()
+
+    monkeypatch.setattr(_Course, "learn", spoiling)
+    adapt.warm_up(batches(3), batches(2, 9))
+    kept = losses[0] if adapt.horizon == 1 else losses[1]
+    assert len(losses) == 4
+    assert all(torch.equal(a, b) for a, b in zip(adapt.loss.parameters(), kept, strict=True))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -230,7 +249,7 @@ def test_a_warm_up_that_breaks_off_is_passed_over(
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},
-        {"trial_after": 0},
+        {"trial_every": 0},
         {"meta_learning_rate": 0.0},
         {"every": 0},
         {"clip_norm": 0.0},

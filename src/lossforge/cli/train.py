@@ -39,7 +39,7 @@ PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (
         Recipe(),
-        AdaLFL(warm_up_horizons=(1,), average=True, record_every=500),
+        AdaLFL(warm_up_steps=2500, warm_up_horizons=(1,), average=True, record_every=500),
     ),
 }
 

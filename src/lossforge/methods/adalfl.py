@@ -66,18 +66,19 @@ class AdaLFL:
 
     name: ClassVar[str] = "adalfl"
 
-    warm_up_steps: int = 2500
-    """meta steps before training"""
+    warm_up_steps: int = 1500
+    """meta steps before training; 2500 in the paper"""
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
     """steps of the network before it is set back to its first weights; 1 in the paper, where the
     loss never sees a trained network and does not learn how large its steps may be then. Of
-    several, the one that does best in a trial is gone on with"""
-    trial_after: int = 500
-    """meta steps at each of several horizons before the trial"""
+    several, the one that does best in a first trial is gone on with, and the loss of its best trial
+    taken"""
+    trial_every: int = 500
+    """meta steps between trials, where there are several horizons"""
     trial_steps: int = 250
-    """steps of training under the loss before the trial's metric, on validation batches"""
+    """steps of training under the loss before a trial's metric, on validation batches"""
     meta_learning_rate: float = 1e-5
     """step size of Adam on the loss network's weights in training"""
     every: int = 1
@@ -99,7 +100,7 @@ class AdaLFL:
         require(len(self.warm_up_horizons) > 0, "warm_up_horizons must name one or more")
         for horizon in self.warm_up_horizons:
             require_in_range("warm_up_horizons", horizon, 1)
-        for count in ("trial_after", "trial_steps"):
+        for count in ("trial_every", "trial_steps"):
             require_in_range(count, getattr(self, count), 1)
         for rate in ("warm_up_learning_rate", "meta_learning_rate"):
             require_in_range(rate, getattr(self, rate), 0, exclude_low=True)
@@ -210,7 +211,7 @@ class AdaptiveTraining:
             settings.warm_up_steps,
             settings.warm_up_learning_rate,
             settings.warm_up_horizons,
-            settings.trial_after,
+            settings.trial_every,
             settings.trial_steps,
         )
         pairs = zip(endless(train), endless(valid), strict=False)

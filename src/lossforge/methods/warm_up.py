@@ -3,8 +3,8 @@
 A loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
 that sees many steps learns less of the first ones. Which of the two a training needs depends on
-task and network, so the loss of each is put to a trial, and the best gone on with (not in the
-paper).
+task and network, so the loss of each is put to a trial, and the best gone on with, in trials too
+(not in the paper).
 """
 
 import math
@@ -47,15 +47,16 @@ class WarmUp:
         steps: meta steps.
         learning_rate: of Adam on the loss's weights.
         horizons: steps of the network before it is set back to its first weights. Of several, the
-            one that does best in a trial is gone on with.
-        trial_after: meta steps at each of several horizons before the trial.
-        trial_steps: steps of training under the loss before the trial's metric is measured.
+            one that does best in a first trial is gone on with, and the loss of its best trial
+            taken.
+        trial_every: meta steps between trials, where there are several horizons.
+        trial_steps: steps of training under the loss before a trial's metric is measured.
     """
 
     steps: int
     learning_rate: float
     horizons: tuple[int, ...]
-    trial_after: int
+    trial_every: int
     trial_steps: int
 
     def __call__(
@@ -71,28 +72,53 @@ class WarmUp:
         Raises:
             DataError: training broke off, at every one of several horizons.
         """
-        first = min(self.trial_after, self.steps) if len(self.horizons) > 1 else 0
-        trials = len(self.horizons) * (first + self.trial_steps) if first else 0
-        tick = _Ticks(progress, trials + self.steps - first)
         adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
-        course = _Course(trainee, loss, adam, adapt, pairs, tick)
-        if not first:
+        course = _Course(trainee, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
+        if len(self.horizons) == 1 or not self.steps:
             course.learn(self.steps, self.horizons[0])
             return self.horizons[0]
+        best = self._tried(course)
+        for steps in self._stretches()[1:]:
+            try:
+                further = self._attempt(course, best.horizon, steps)
+            except _BrokeOffError:
+                break
+            # A loss that was good may learn to take steps that break later ones.
+            best = min(further, best, key=lambda attempt: attempt.score)
+        course.restore(best.state)
+        return best.horizon
+
+    def _tried(self, course: "_Course") -> "_Attempt":
+        """Return the best of the horizons after its first stretch, where the course then stands."""
         start, attempts = course.state(), list[_Attempt]()
         for horizon in self.horizons:
             course.restore(start)
             try:
-                course.learn(first, horizon)
-                attempts.append(_Attempt(course.trial(self.trial_steps), horizon, course.state()))
+                attempts.append(self._attempt(course, horizon, self._stretches()[0]))
             except _BrokeOffError as error:
                 failure = error
         if not attempts:
             raise failure
         best = min(attempts, key=lambda attempt: attempt.score)
         course.restore(best.state)
-        course.learn(self.steps - first, best.horizon)
-        return best.horizon
+        return best
+
+    def _attempt(self, course: "_Course", horizon: int, steps: int) -> "_Attempt":
+        course.learn(steps, horizon)
+        return _Attempt(course.trial(self.trial_steps), horizon, course.state())
+
+    def _stretches(self) -> list[int]:
+        """Return the meta steps before each trial."""
+        begins = range(0, self.steps, self.trial_every)
+        return [min(self.trial_every, self.steps - begin) for begin in begins]
+
+    def _total(self) -> int:
+        """Return all steps, those of the trials included."""
+        if len(self.horizons) == 1 or not self.steps:
+            return self.steps
+        first, *later = self._stretches()
+        rest = sum(steps + self.trial_steps for steps in later)
+        return len(self.horizons) * (first + self.trial_steps) + rest
 
 
 @final
