@@ -167,7 +167,7 @@ class AdaptiveTraining:
         loss: the adaptive loss as it is now.
         meta_optimizer: of the loss's weights, for schedulers of its step size.
         steps: of training so far.
-        horizon: at which the loss was warmed up.
+        horizon: at which the loss was warmed up; None before.
         moments: copies of the loss over time.
     """
 
@@ -181,7 +181,7 @@ class AdaptiveTraining:
         outputs: int | None,
     ):
         self.loss, self.steps = loss, 0
-        self.horizon = settings.warm_up_horizons[0]
+        self.horizon: int | None = None
         self.moments: list[Moment] = []
         self.meta_optimizer = torch.optim.Adam(loss.parameters(), settings.meta_learning_rate)
         self._settings, self._trainee, self._task_loss = settings, trainee, task_loss
