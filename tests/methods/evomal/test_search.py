@@ -41,3 +41,16 @@ def test_counts_add_up():
     counts = TINY.run(load("iris"), "linear", 3).counts
     settled = counts["equal in form"] + counts.get("equal in gradient", 0) + counts["rejected"]
     assert counts["candidates"] == settled + counts["trained"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"meta_steps": -1}, {"meta_learning_rate": 0.0}, {"inner_steps": 0}, {"horizon": 0}],
+)
+def test_tuning_out_of_range_is_refused_before_the_search_begins(wrong: dict[str, float]):
+    with pytest.raises(ConfigurationError):
+        EvoMAL(**wrong)
+
+
+def test_without_meta_steps_nothing_is_tuned():
+    assert EvoMAL(meta_steps=0)._tuning() is None

@@ -93,6 +93,7 @@ class GeneticSearch(Contest, ABC):
         self._genetics()
         self._filters()
         self._seeds()
+        self._tuning()
 
     @abstractmethod
     def _tuning(self) -> MetaTraining | None:
@@ -129,9 +130,41 @@ class GeneticSearch(Contest, ABC):
         return [parse(text) for text in self.seed_expressions]
 
 
+@dataclass(frozen=True)
+class TunedSearch(GeneticSearch, ABC):
+    """A search over expressions whose coefficients follow the hypergradient."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
+    }
+
+    meta_steps: int = 250
+    """meta steps of a candidate's local search; 0 for none"""
+    meta_learning_rate: float = 1e-3
+    """step size of Adam on the coefficients"""
+    inner_steps: int = 1
+    """steps of the base network in a meta step"""
+    horizon: int = 1
+    """meta steps that one network is trained through under a candidate before a fresh one is
+    taken; 1 in the paper, where all candidates share fresh networks, which is faster"""
+
+    @final
+    def _tuning(self) -> MetaTraining | None:
+        if self.meta_steps == 0:
+            return None
+        return MetaTraining(
+            self.meta_steps,
+            self.meta_learning_rate,
+            self.inner_steps,
+            self,
+            horizon=self.horizon,
+        )
+
+
 @final
 @dataclass(frozen=True)
-class EvoMAL(GeneticSearch):
+class EvoMAL(TunedSearch):
     """Evolved model-agnostic loss: expressions evolve, hypergradients tune their coefficients.
 
     Examples:
@@ -144,29 +177,6 @@ class EvoMAL(GeneticSearch):
     """
 
     name: ClassVar[str] = "evomal"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
-        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
-    }
-
-    meta_steps: int = 250
-    """meta steps of a candidate's local search"""
-    meta_learning_rate: float = 1e-3
-    """step size of Adam on the coefficients"""
-    inner_steps: int = 1
-    """steps of the base network in a meta step"""
-    horizon: int = 1
-    """meta steps that one network is trained through under a candidate before a fresh one is
-    taken; 1 in the paper, where all candidates share fresh networks, which is faster"""
-
-    def _tuning(self) -> MetaTraining:
-        return MetaTraining(
-            self.meta_steps,
-            self.meta_learning_rate,
-            self.inner_steps,
-            self,
-            horizon=self.horizon,
-        )
 
 
 @final
@@ -183,27 +193,11 @@ class GPLFL(GeneticSearch):
 
 @final
 @dataclass(frozen=True)
-class RandomSearch(GeneticSearch):
+class RandomSearch(TunedSearch):
     """Random expressions without evolution, tuned as EvoMAL's: the control of every search."""
 
     name: ClassVar[str] = "random"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
-        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
-    }
     evolves: ClassVar[bool] = False
-
-    meta_steps: int = 250
-    """meta steps of a candidate's local search; 0 for none"""
-    meta_learning_rate: float = 1e-3
-    """step size of Adam on the coefficients"""
-    inner_steps: int = 1
-    """steps of the base network in a meta step"""
-
-    def _tuning(self) -> MetaTraining | None:
-        if self.meta_steps == 0:
-            return None
-        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, self)
 
 
 @final
