@@ -31,9 +31,16 @@ def test_it_trains_and_writes_what_other_programs_read(more):
         assert len(stream.readlines()) == 3
 
 
-def test_it_tells_which_warm_up_was_best(capsys: pytest.CaptureFixture[str]):
-    assert main(["train", "--task", "iris", *SMALL, *ADAPTING]) == 0
-    assert "warmed up at a horizon of 1" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--adalfl.warm-up-scales"], "warmed up at a horizon of 1"),
+        (["--adalfl.warm-up-steps", "0"], "begins as the usual loss, which no warm-up bettered"),
+    ],
+)
+def test_it_tells_what_came_of_the_warm_up(more, says, capsys):
+    assert main(["train", "--task", "iris", *SMALL, *ADAPTING, *more]) == 0
+    assert says in capsys.readouterr().err
 
 
 def test_a_saved_loss_is_trained_under():

@@ -7,7 +7,16 @@ from torch import Tensor, nn
 import lossforge as lf
 from lossforge.errors import DataError
 from lossforge.losses import HANDCRAFTED, Loss, NeuralLoss, SymbolicLoss, taylor_loss
-from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK
+from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK, Architecture
+from lossforge.tasks import Kind
+
+
+def residual(kind: Kind) -> NeuralLoss:
+    loss = NeuralLoss(Architecture((4,), "softplus", "softplus", residual=True), kind=kind)
+    loss.set_scale(2)
+    nn.init.constant_(loss.layers[-1], 0.5)
+    return loss
+
 
 LOSSES: dict[str, Loss] = {name: make() for name, make in HANDCRAFTED.items()} | {
     "symbolic": SymbolicLoss("-y*log(p)"),
@@ -17,6 +26,8 @@ LOSSES: dict[str, Loss] = {name: make() for name, make in HANDCRAFTED.items()} |
     "taylor regression": taylor_loss([0.1, 0.2, 0.3, 1.0, 0, -0.6, 0, 0], "regression"),
     "ml3": NeuralLoss(ML3_NETWORK),
     "adalfl": NeuralLoss(ADALFL_NETWORK, kind="regression"),
+    "residual": residual("classification"),
+    "residual regression": residual("regression"),
 }
 each = pytest.mark.parametrize("name", LOSSES)
 

@@ -6,14 +6,31 @@ import torch.nn.functional as F
 
 import lossforge as lf
 from lossforge.errors import ConfigurationError, FileFormatError
-from lossforge.losses import ADALFL_NETWORK, ML3_NETWORK, Architecture, NeuralLoss
+from lossforge.losses import (
+    ADALFL_NETWORK,
+    ML3_NETWORK,
+    Architecture,
+    NeuralLoss,
+    default_loss,
+)
 from lossforge.losses.neural import smooth_leaky_relu
 
-ARCHITECTURES = [ML3_NETWORK, ADALFL_NETWORK, Architecture((3,), "softplus", "relu", average=True)]
+RESIDUAL = Architecture((4,), "softplus", "smooth_leaky_relu", residual=True)
+ARCHITECTURES = [
+    ML3_NETWORK,
+    ADALFL_NETWORK,
+    Architecture((3,), "softplus", "relu", average=True),
+    RESIDUAL,
+]
 
 
 def draw(architecture: Architecture, seed: int = 1, **options) -> NeuralLoss:
-    return NeuralLoss(architecture, torch.Generator().manual_seed(seed), **options)
+    generator = torch.Generator().manual_seed(seed)
+    loss = NeuralLoss(architecture, generator, **options)
+    if architecture.residual:
+        loss.set_scale(2.5)
+        torch.nn.init.normal_(loss.layers[-1], generator=generator)
+    return loss
 
 
 def reference(loss: NeuralLoss, y: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
@@ -25,7 +42,11 @@ def reference(loss: NeuralLoss, y: torch.Tensor, p: torch.Tensor) -> torch.Tenso
         for layer in loss.layers[:-1]:
             x = functions[loss.architecture.activation](layer @ x)
         values.view(-1)[index] = functions[loss.architecture.output](loss.layers[-1] @ x)[0]
-    return values.mean(1) if loss.architecture.average else values.sum(1)
+    values = values.mean(1) if loss.architecture.average else values.sum(1)
+    if loss.architecture.residual:
+        usual = -y * p.log() if loss.kind == "classification" else (y - p) ** 2
+        values = values + 2.5 * usual.sum(1)
+    return values
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -40,6 +61,31 @@ def test_it_is_a_network_of_each_output(architecture, kind):
         targets = y = torch.randn(5, 3, dtype=torch.float64)
         p = outputs
     torch.testing.assert_close(loss.per_example(outputs, targets), reference(loss, y, p))
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_its_curve_is_its_share_of_an_output(kind):
+    loss = draw(RESIDUAL, kind=kind).double()
+    p = torch.rand(5, 3, dtype=torch.float64).softmax(1)
+    y = F.one_hot(torch.tensor([0, 2, 1, 1, 0]), 3).double()
+    torch.testing.assert_close(loss.elementwise(y, p).sum(1), reference(loss, y, p))
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_residual_loss_begins_as_the_usual_one(kind):
+    loss = NeuralLoss(RESIDUAL, kind=kind)
+    outputs = torch.randn(6, 3, requires_grad=True)
+    targets = torch.randn(6, 3) if kind == "regression" else torch.randint(3, (6,))
+    slopes = [
+        torch.autograd.grad(one(outputs, targets), outputs)[0] for one in (loss, default_loss(kind))
+    ]
+    torch.testing.assert_close(*slopes)
+
+
+def test_a_residual_loss_does_not_give_up_a_class_that_seems_impossible():
+    outputs = torch.tensor([[40.0, 0.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(draw(RESIDUAL)(outputs, torch.tensor([1])), outputs)
+    torch.testing.assert_close(slope, torch.tensor([[2.5, -2.5]]))
 
 
 def test_the_published_forms():

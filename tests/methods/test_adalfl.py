@@ -12,6 +12,9 @@ from lossforge.methods.warm_up import _Course
 
 Batch = tuple[Tensor, Tensor]
 
+PAPER = AdaLFL(warm_up_steps=300, warm_up_scales=(), warm_up_horizons=(1,))
+"""the loss network alone, without a trial"""
+
 
 def network() -> nn.Module:
     torch.manual_seed(0)
@@ -36,7 +39,7 @@ def attached(settings: AdaLFL | None = None, model: nn.Module | None = None, **o
 
 
 def test_warming_up_teaches_the_loss_and_leaves_the_model_alone():
-    model, optimizer, adapt = attached(AdaLFL(warm_up_steps=300, warm_up_horizons=(1,)))
+    model, optimizer, adapt = attached(PAPER)
     before, loss_before = copy.deepcopy(model.state_dict()), copy.deepcopy(adapt.loss)
     told = []
     adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
@@ -89,13 +92,13 @@ def test_training_goes_on_where_it_was_saved():
 def test_the_loss_may_be_updated_now_and_then():
     _, _, adapt = attached(AdaLFL(every=3))
     (batch,), (valid,) = batches(1), batches(1, 9)
-    first = adapt.loss.layers[0].clone()
+    first = adapt.loss.layers[-1].clone()
     assert [adapt.step(batch).task_loss for _ in range(2)] == [None, None]
-    assert torch.equal(first, adapt.loss.layers[0])
+    assert torch.equal(first, adapt.loss.layers[-1])
     with pytest.raises(DataError, match="validation batch is needed"):
         adapt.step(batch)
     assert adapt.step(batch, valid).task_loss is not None
-    assert not torch.equal(first, adapt.loss.layers[0])
+    assert not torch.equal(first, adapt.loss.layers[-1])
 
 
 def test_copies_of_the_loss_are_kept():
@@ -152,7 +155,7 @@ def test_regression_with_adamw():
     torch.manual_seed(0)
     model = nn.Linear(4, 1)
     optimizer = torch.optim.AdamW(model.parameters(), 0.05)
-    adapt = AdaLFL(warm_up_steps=400, warm_up_horizons=(20,)).attach(
+    adapt = AdaLFL(warm_up_steps=400, warm_up_scales=(), warm_up_horizons=(20,)).attach(
         model, optimizer, "regression", outputs=1
     )
     inputs = torch.randn(64, 4)
@@ -167,7 +170,9 @@ def fitted(**settings) -> tuple[lf.methods.adalfl.AdaptiveTraining, float]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9)
-    adapt = AdaLFL(warm_up_steps=400, **settings).attach(model, optimizer, "regression")
+    adapt = AdaLFL(**{"warm_up_steps": 400, "warm_up_scales": ()} | settings).attach(
+        model, optimizer, "regression"
+    )
     inputs = torch.randn(128, 4)
     batch = (inputs, inputs.sum(1, keepdim=True))
     adapt.warm_up([batch], [batch])
@@ -187,9 +192,10 @@ def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept()
     assert best < 0.1 * alone
 
 
-def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
+@pytest.mark.parametrize("scales", [(), (1,), (0.5, 2, 8)])
+def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales: tuple[float, ...]):
     model, optimizer, adapt = attached(
-        AdaLFL(30, warm_up_horizons=(1, 5), trial_every=10, trial_steps=7)
+        AdaLFL(30, warm_up_scales=scales, warm_up_horizons=(1, 5), trial_every=10, trial_steps=7)
     )
     model.eval()
     before, told = copy.deepcopy(model.state_dict()), []
@@ -198,7 +204,7 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
     assert not model.training
     assert not optimizer.state
     assert not adapt.meta_optimizer.state
-    total = 2 * (10 + 7) + 2 * (10 + 7)
+    total = 7 * len(scales) + 2 * (10 + 7) + 2 * (10 + 7)
     assert told == [(done, total) for done in range(1, total + 1)]
 
 
@@ -206,7 +212,8 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was():
 def test_a_warm_up_that_breaks_off_is_passed_over(
     broken: set[int], monkeypatch: pytest.MonkeyPatch
 ):
-    _, _, adapt = attached(AdaLFL(20, warm_up_horizons=(1, 5), trial_every=5, trial_steps=5))
+    settings = AdaLFL(20, warm_up_scales=(), warm_up_horizons=(1, 5), trial_every=5, trial_steps=5)
+    _, _, adapt = attached(settings)
     learn = _Course.learn
 
     def breaking(self, steps, horizon):
@@ -225,7 +232,10 @@ def test_a_warm_up_that_breaks_off_is_passed_over(
 
 
 def test_a_warm_up_that_spoils_the_loss_later_is_taken_back(monkeypatch: pytest.MonkeyPatch):
-    _, _, adapt = attached(AdaLFL(30, warm_up_horizons=(1, 5), trial_every=10, trial_steps=40))
+    settings = AdaLFL(
+        30, warm_up_scales=(), warm_up_horizons=(1, 5), trial_every=10, trial_steps=40
+    )
+    _, _, adapt = attached(settings)
     learn, losses = _Course.learn, []
 
     def spoiling(self, steps, horizon):
@@ -242,10 +252,59 @@ def test_a_warm_up_that_spoils_the_loss_later_is_taken_back(monkeypatch: pytest.
     assert all(torch.equal(a, b) for a, b in zip(adapt.loss.parameters(), kept, strict=True))
 
 
+def test_before_a_warm_up_the_loss_is_the_usual_one():
+    model, _, adapt = attached(AdaLFL())
+    (inputs, labels), valid = batches(2)
+    twin = copy.deepcopy(model)
+    descent = torch.optim.SGD(twin.parameters(), 0.1, momentum=0.9)
+    nn.functional.cross_entropy(twin(inputs), labels).backward()
+    descent.step()
+    adapt.step((inputs, labels), valid)
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_warm_up_begins_at_the_scale_under_which_the_network_does_best():
+    adapt, _ = fitted(
+        warm_up_steps=0, warm_up_scales=(1e-4, 0.3, 1e4), warm_up_horizons=(1,), trial_steps=50
+    )
+    assert adapt.horizon == 0
+    assert adapt.loss.log_scale.exp().item() == pytest.approx(0.3, rel=1e-2)
+
+
+@pytest.mark.parametrize("spoilt", [True, False])
+def test_what_is_learned_must_beat_the_usual_loss(spoilt: bool, monkeypatch: pytest.MonkeyPatch):
+    learn = _Course.learn
+
+    def spoiling(self, steps, horizon):
+        learn(self, steps, horizon)
+        if spoilt:
+            self.loss.set_scale(1e-9)
+            nn.init.zeros_(self.loss.layers[-1])
+
+    monkeypatch.setattr(_Course, "learn", spoiling)
+    adapt, _ = fitted(warm_up_scales=(0.01,), warm_up_horizons=(1, 100), trial_steps=50)
+    assert adapt.horizon == (0 if spoilt else 100)
+
+
+def test_where_every_warm_up_breaks_off_the_usual_loss_is_left(monkeypatch: pytest.MonkeyPatch):
+    _, _, adapt = attached(AdaLFL(20, trial_every=5, trial_steps=5))
+
+    def breaking(self, steps, horizon):
+        with torch.no_grad():
+            self.loss.layers[0].fill_(torch.nan)
+
+    monkeypatch.setattr(_Course, "learn", breaking)
+    adapt.warm_up(batches(3), batches(2, 9))
+    assert adapt.horizon == 0
+    assert all(weights.isfinite().all() for weights in adapt.loss.parameters())
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"warm_up_steps": -1},
+        {"warm_up_scales": (1, 0)},
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},

@@ -39,7 +39,13 @@ PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (
         Recipe(),
-        AdaLFL(warm_up_steps=2500, warm_up_horizons=(1,), average=True, record_every=500),
+        AdaLFL(
+            warm_up_steps=2500,
+            warm_up_scales=(),
+            warm_up_horizons=(1,),
+            average=True,
+            record_every=500,
+        ),
     ),
 }
 
@@ -124,7 +130,7 @@ def carry_out(folder: RunFolder) -> None:
         if saved is not None:
             _restore(training, saved, folder.path)
         elif isinstance(training.teacher, Adapting):
-            meter.tell(f"warmed up at a horizon of {training.teacher.adapt.horizon}")
+            meter.tell(_warmed_up(training.teacher.adapt))
 
         def checkpoint() -> None:
             step, score = training.curve[-1]
@@ -137,6 +143,12 @@ def carry_out(folder: RunFolder) -> None:
     if isinstance(training.teacher, Adapting):
         _keep_adaptation(folder, training.teacher.adapt, task)
     folder.write_result(_result(config, task, outcome, folder.seconds))
+
+
+def _warmed_up(adapt: AdaptiveTraining) -> str:
+    if adapt.horizon:
+        return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
+    return f"begins as the usual loss, which no warm-up bettered: {adapt.loss}"
 
 
 def _keep_adaptation(folder: RunFolder, adapt: AdaptiveTraining, task: Task) -> None:

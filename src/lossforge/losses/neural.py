@@ -3,6 +3,7 @@
 Source: Bechtle et al. 2021 (ML3); thesis, ch. 6 (AdaLFL).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lossforge.losses.handcrafted import default_loss
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.preparation import encode_targets, predictions
 from lossforge.tasks.task import Kind
@@ -51,12 +53,16 @@ class Architecture:
         activation: of the hidden layers.
         output: activation of the output.
         average: whether outputs are averaged; else their losses are summed.
+        residual: whether the usual loss, times a scale, is added to the network's, which then
+            begins as nothing. A network of p alone cannot grow as steep as log p, and gives up
+            classes whose p is near 0.
     """
 
     hidden: tuple[int, ...] = (50, 50)
     activation: Activation = "relu"
     output: Activation = "softplus"
     average: bool = False
+    residual: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -76,7 +82,7 @@ ADALFL_NETWORK = Architecture((40, 40), "smooth_leaky_relu", "smooth_leaky_relu"
 
 @final
 class NeuralLoss(Loss):
-    """A network of (y, p), applied to every output alike.
+    """A network of (y, p), applied to every output alike, and the usual loss where it is residual.
 
     Args:
         architecture: of the network.
@@ -112,15 +118,34 @@ class NeuralLoss(Loss):
             )
             for before, after in pairwise(self._widths())
         )
+        if architecture.residual:
+            nn.init.zeros_(self.layers[-1])
+            self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=False)
+            self.usual = default_loss(kind)
+
+    @torch.no_grad()
+    def set_scale(self, scale: float) -> None:
+        """Set the usual loss's share in a residual loss."""
+        self.log_scale.fill_(math.log(scale))
 
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example (and position), [B, ...]."""
         p = predictions(outputs, self.kind)
-        values = self.elementwise(encode_targets(targets, outputs, self.kind), p)
-        return values.mean(1) if self.architecture.average else values.sum(1)
+        values = self._network(encode_targets(targets, outputs, self.kind), p)
+        values = values.mean(1) if self.architecture.average else values.sum(1)
+        if not self.architecture.residual:
+            return values
+        return values + self.log_scale.exp() * self.usual.per_example(outputs, targets)
 
     def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
         """Return the loss of each output, shaped like `p`."""
+        values = self._network(y, p)
+        if not self.architecture.residual:
+            return values
+        usual = -torch.xlogy(y, p) if self.kind == "classification" else (p - y).square()
+        return values + self.log_scale.exp() * usual
+
+    def _network(self, y: Tensor, p: Tensor) -> Tensor:
         *hidden, last = self.layers
         x = torch.stack([y, p], dim=-1)
         for weights in hidden:
@@ -139,10 +164,10 @@ class NeuralLoss(Loss):
     def __str__(self) -> str:
         """Return the network's form in a line."""
         widths = "-".join(map(str, self._widths()))
-        average = ", averaged" if self.architecture.average else ""
-        return f"network {widths}, {self.architecture.activation}, {self.architecture.output}" + (
-            average
-        )
+        form = self.architecture
+        average = ", averaged" if form.average else ""
+        network = f"network {widths}, {form.activation}, {form.output}{average}"
+        return f"{self.log_scale.exp():.3g} {self.usual} + {network}" if form.residual else network
 
     def _widths(self) -> list[int]:
         return [2, *self.architecture.hidden, 1]

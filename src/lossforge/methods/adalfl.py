@@ -70,13 +70,17 @@ class AdaLFL:
     """meta steps before training; 2500 in the paper"""
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
+    warm_up_scales: tuple[float, ...] = (0.1, 0.3, 1, 3, 10)
+    """scales of the usual loss, cross-entropy or squared error, which the loss network's is added
+    to: the warm-up begins with the one that does best in a trial. Empty: the network's alone, as
+    in the paper"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
     """steps of the network before it is set back to its first weights; 1 in the paper, where the
     loss never sees a trained network and does not learn how large its steps may be then. Of
-    several, the one that does best in a first trial is gone on with, and the loss of its best trial
-    taken"""
+    several, the one that does best in a first trial is gone on with, and the loss of the best
+    trial of all taken"""
     trial_every: int = 500
-    """meta steps between trials, where there are several horizons"""
+    """meta steps between trials, where there are several scales or horizons"""
     trial_steps: int = 250
     """steps of training under the loss before a trial's metric, on validation batches"""
     meta_learning_rate: float = 1e-5
@@ -98,6 +102,8 @@ class AdaLFL:
     def __post_init__(self) -> None:
         require_in_range("warm_up_steps", self.warm_up_steps, 0)
         require(len(self.warm_up_horizons) > 0, "warm_up_horizons must name one or more")
+        for scale in self.warm_up_scales:
+            require_in_range("warm_up_scales", scale, 0, exclude_low=True)
         for horizon in self.warm_up_horizons:
             require_in_range("warm_up_horizons", horizon, 1)
         for count in ("trial_every", "trial_steps"):
@@ -112,7 +118,13 @@ class AdaLFL:
 
     def architecture(self) -> Architecture:
         """Return the loss network's form."""
-        return Architecture(self.hidden, self.activation, self.activation, self.average)
+        return Architecture(
+            self.hidden,
+            self.activation,
+            self.activation,
+            self.average,
+            residual=len(self.warm_up_scales) > 0,
+        )
 
     def attach(
         self,
@@ -167,7 +179,8 @@ class AdaptiveTraining:
         loss: the adaptive loss as it is now.
         meta_optimizer: of the loss's weights, for schedulers of its step size.
         steps: of training so far.
-        horizon: at which the loss was warmed up; None before.
+        horizon: at which the loss was warmed up; 0 where it is the usual one at its best scale,
+            because nothing learned did better; None before.
         moments: copies of the loss over time.
     """
 
@@ -210,6 +223,7 @@ class AdaptiveTraining:
         course = WarmUp(
             settings.warm_up_steps,
             settings.warm_up_learning_rate,
+            settings.warm_up_scales,
             settings.warm_up_horizons,
             settings.trial_every,
             settings.trial_steps,

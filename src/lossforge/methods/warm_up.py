@@ -1,6 +1,7 @@
-"""Learning an adaptive loss before training, at one horizon or at the best of several.
+"""Learning an adaptive loss before training, from the best scale and at the best horizon.
 
-A loss that only ever sees the first step of a fresh network learns to take it as far as it will
+A loss that is added to the usual one begins as it, at the scale under which a network does best. A
+loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
 that sees many steps learns less of the first ones. Which of the two a training needs depends on
 task and network, so the loss of each is put to a trial, and the best gone on with, in trials too
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, repeat
 from typing import Any, final
 
@@ -46,15 +48,18 @@ class WarmUp:
     Attributes:
         steps: meta steps.
         learning_rate: of Adam on the loss's weights.
+        scales: of the usual loss; the one that does best in a trial is begun with. Empty where the
+            loss has no share of it.
         horizons: steps of the network before it is set back to its first weights. Of several, the
-            one that does best in a first trial is gone on with, and the loss of its best trial
-            taken.
-        trial_every: meta steps between trials, where there are several horizons.
+            one that does best in a first trial is gone on with, and the loss of the best trial of
+            all taken.
+        trial_every: meta steps between trials, where there are several scales or horizons.
         trial_steps: steps of training under the loss before a trial's metric is measured.
     """
 
     steps: int
     learning_rate: float
+    scales: tuple[float, ...]
     horizons: tuple[int, ...]
     trial_every: int
     trial_steps: int
@@ -67,43 +72,59 @@ class WarmUp:
         pairs: Pairs,
         progress: Callable[[int, int], None] | None,
     ) -> int:
-        """Learn the loss, leave the network as it was, and return the horizon.
+        """Learn the loss, and leave the network as it was.
+
+        Returns:
+            The horizon at which the loss was learned; 0 where nothing learned did better than the
+            usual loss at its best scale.
 
         Raises:
-            DataError: training broke off, at every one of several horizons.
+            DataError: training broke off, in every trial where there are several.
         """
         adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
         course = _Course(trainee, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
-        if len(self.horizons) == 1 or not self.steps:
+        if not self._tries():
+            for scale in self.scales:
+                loss.set_scale(scale)
             course.learn(self.steps, self.horizons[0])
-            return self.horizons[0]
-        best = self._tried(course)
-        for steps in self._stretches()[1:]:
-            try:
-                further = self._attempt(course, best.horizon, steps)
-            except _BrokeOffError:
-                break
-            # A loss that was good may learn to take steps that break later ones.
-            best = min(further, best, key=lambda attempt: attempt.score)
+            return self.horizons[0] if self.steps else 0
+        best = start = self._begun(course)
+        try:
+            for attempt in self._learned(course, start):
+                # A loss that was good may learn to take steps that break later ones.
+                best = min(best, attempt, key=lambda one: one.score)
+        except _BrokeOffError:
+            if math.isinf(best.score):
+                raise
         course.restore(best.state)
         return best.horizon
 
-    def _tried(self, course: "_Course") -> "_Attempt":
-        """Return the best of the horizons after its first stretch, where the course then stands."""
-        start, attempts = course.state(), list[_Attempt]()
-        for horizon in self.horizons:
-            course.restore(start)
-            try:
-                attempts.append(self._attempt(course, horizon, self._stretches()[0]))
-            except _BrokeOffError as error:
-                failure = error
-        if not attempts:
-            raise failure
-        best = min(attempts, key=lambda attempt: attempt.score)
-        course.restore(best.state)
-        return best
+    def _tries(self) -> bool:
+        """Tell whether there is a choice to make."""
+        return len(self.scales) > 1 or (len(self.horizons) > 1 and self.steps > 0)
 
-    def _attempt(self, course: "_Course", horizon: int, steps: int) -> "_Attempt":
+    def _begun(self, course: "_Course") -> "_Attempt":
+        """Return the usual loss at its best scale; without one the loss as it is, untried."""
+        if not self.scales:
+            return _Attempt(math.inf, 0, course.state())
+        return _best(partial(self._scaled, course, scale) for scale in self.scales)
+
+    def _learned(self, course: "_Course", start: "_Attempt") -> Iterator["_Attempt"]:
+        """Yield what comes of a first stretch at the best horizon, and of each one after it."""
+        last = start
+        for index, steps in enumerate(self._stretches()):
+            horizons = (last.horizon,) if index else self.horizons
+            last = _best(partial(self._stretched, course, last, at, steps) for at in horizons)
+            yield last
+
+    def _scaled(self, course: "_Course", scale: float) -> "_Attempt":
+        course.loss.set_scale(scale)
+        return _Attempt(course.trial(self.trial_steps), 0, course.state())
+
+    def _stretched(
+        self, course: "_Course", last: "_Attempt", horizon: int, steps: int
+    ) -> "_Attempt":
+        course.restore(last.state)
         course.learn(steps, horizon)
         return _Attempt(course.trial(self.trial_steps), horizon, course.state())
 
@@ -114,11 +135,24 @@ class WarmUp:
 
     def _total(self) -> int:
         """Return all steps, those of the trials included."""
-        if len(self.horizons) == 1 or not self.steps:
+        if not self._tries():
             return self.steps
-        first, *later = self._stretches()
-        rest = sum(steps + self.trial_steps for steps in later)
-        return len(self.horizons) * (first + self.trial_steps) + rest
+        stretches = [steps + self.trial_steps for steps in self._stretches()]
+        again = (len(self.horizons) - 1) * sum(stretches[:1])
+        return len(self.scales) * self.trial_steps + again + sum(stretches)
+
+
+def _best(attempts: Iterable[Callable[[], "_Attempt"]]) -> "_Attempt":
+    """Return the attempt of the best trial; raise what went wrong where all broke off."""
+    made = list[_Attempt]()
+    for attempt in attempts:
+        try:
+            made.append(attempt())
+        except _BrokeOffError as error:
+            failure = error
+    if not made:
+        raise failure
+    return min(made, key=lambda one: one.score)
 
 
 @final
@@ -129,7 +163,13 @@ class _BrokeOffError(DataError):
 @final
 @dataclass(frozen=True)
 class _Attempt:
-    """A warm-up as far as its trial, the metric of which is `score`."""
+    """A warm-up as far as its trial.
+
+    Attributes:
+        score: the trial's metric.
+        horizon: at which the loss was learned; 0 where nothing was.
+        state: of loss and Adam.
+    """
 
     score: float
     horizon: int

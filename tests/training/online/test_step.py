@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,14 +56,23 @@ STRATEGIES = ("thin", "forward", "reverse")
 class Case:
     """A model in the middle of training, a loss network, and two batches."""
 
-    def __init__(self, model: str, optimizer: str, regression: bool = False):
+    def __init__(
+        self,
+        model: str,
+        optimizer: str,
+        regression: bool = False,
+        architecture: Architecture = SMOOTH,
+    ):
         torch.manual_seed(0)
         build, shape = MODELS[model]
         self.model, self.make = build().double(), OPTIMIZERS[optimizer]
         kind = "regression" if regression else "classification"
         self.task_loss = Squared() if regression else CrossEntropy()
         generator = torch.Generator().manual_seed(3)
-        self.loss = NeuralLoss(SMOOTH, generator, kind=kind).double().requires_grad_()
+        self.loss = NeuralLoss(architecture, generator, kind=kind).double().requires_grad_()
+        if architecture.residual:
+            self.loss.set_scale(0.7)
+            nn.init.normal_(self.loss.layers[-1], generator=generator)
         with torch.no_grad():
             for weights in self.loss.parameters():
                 weights.mul_(3)  # a loss flat by nature would drown in the differences' rounding
@@ -141,6 +151,26 @@ def test_it_agrees_with_central_differences(optimizer, model, strategy, clip):
     for ours, theirs in zip(found.hypergradient, expected, strict=True):
         assert ((ours - theirs).abs().max() / scale) < TOLERANCE
     assert found.task_loss == pytest.approx(case.outcome(case.loss, clip), rel=1e-9)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, strategy):
+    if not applies(strategy, optimizer):
+        pytest.skip("thin factors serve unclipped SGD")
+    case = Case("dense", optimizer, regression, replace(SMOOTH, residual=True))
+    network, rule = case.begin()
+    torch.manual_seed(11)
+    found = online_step(
+        trainee(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
+    )
+    expected = case.differences(None)
+    scale = max(slope.abs().max() for slope in expected)
+    for ours, theirs in zip(found.hypergradient, expected, strict=True):
+        assert ((ours - theirs).abs().max() / scale) < TOLERANCE
+    named = dict(zip(case.loss.state_dict(), expected, strict=True))
+    assert named["log_scale"].abs() > 1e-3 * scale
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
