@@ -155,7 +155,7 @@ def test_regression_with_adamw():
     torch.manual_seed(0)
     model = nn.Linear(4, 1)
     optimizer = torch.optim.AdamW(model.parameters(), 0.05)
-    adapt = AdaLFL(warm_up_steps=400, warm_up_scales=(), warm_up_horizons=(20,)).attach(
+    adapt = AdaLFL(warm_up_steps=400, warm_up_horizons=(20,)).attach(
         model, optimizer, "regression", outputs=1
     )
     inputs = torch.randn(64, 4)
@@ -170,9 +170,7 @@ def fitted(**settings) -> tuple[lf.methods.adalfl.AdaptiveTraining, float]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9)
-    adapt = AdaLFL(**{"warm_up_steps": 400, "warm_up_scales": ()} | settings).attach(
-        model, optimizer, "regression"
-    )
+    adapt = AdaLFL(**{"warm_up_steps": 400} | settings).attach(model, optimizer, "regression")
     inputs = torch.randn(128, 4)
     batch = (inputs, inputs.sum(1, keepdim=True))
     adapt.warm_up([batch], [batch])
@@ -265,11 +263,12 @@ def test_before_a_warm_up_the_loss_is_the_usual_one():
 
 
 def test_the_warm_up_begins_at_the_scale_under_which_the_network_does_best():
-    adapt, _ = fitted(
-        warm_up_steps=0, warm_up_scales=(1e-4, 0.3, 1e4), warm_up_horizons=(1,), trial_steps=50
-    )
+    scales = (1e-5, 0.3, 1e5)
+    _, _, adapt = attached(AdaLFL(0, warm_up_scales=scales, trial_steps=50))
+    adapt.warm_up(batches(3), batches(2, 9))
     assert adapt.horizon == 0
-    assert adapt.loss.log_scale.exp().item() == pytest.approx(0.3, rel=1e-2)
+    assert adapt.loss.log_scale.exp().item() == pytest.approx(0.3)
+    assert not adapt.loss.layers[-1].any()
 
 
 @pytest.mark.parametrize("spoilt", [True, False])
@@ -283,8 +282,17 @@ def test_what_is_learned_must_beat_the_usual_loss(spoilt: bool, monkeypatch: pyt
             nn.init.zeros_(self.loss.layers[-1])
 
     monkeypatch.setattr(_Course, "learn", spoiling)
-    adapt, _ = fitted(warm_up_scales=(0.01,), warm_up_horizons=(1, 100), trial_steps=50)
-    assert adapt.horizon == (0 if spoilt else 100)
+    scale = 0.5 if spoilt else 1e-6
+    settings = AdaLFL(300, warm_up_scales=(scale,), warm_up_horizons=(1, 20), trial_steps=50)
+    _, _, adapt = attached(settings)
+    adapt.warm_up(batches(3), batches(2, 9))
+    assert (adapt.horizon == 0) == spoilt
+    assert bool(adapt.loss.layers[-1].any()) != spoilt
+
+
+def test_in_regression_the_network_is_alone():
+    adapt, _ = fitted(warm_up_steps=0, warm_up_scales=(1, 3))
+    assert not adapt.loss.architecture.residual
 
 
 def test_where_every_warm_up_breaks_off_the_usual_loss_is_left(monkeypatch: pytest.MonkeyPatch):

@@ -33,7 +33,18 @@ from lossforge.tasks import load as load_task
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_in_range
 
-FIELDS = {"loss", "task", "model", "seed", "device", "recipe", "adalfl", "adapt_on", "data"}
+FIELDS = {
+    "loss",
+    "task",
+    "model",
+    "seed",
+    "device",
+    "recipe",
+    "adalfl",
+    "adapt_on",
+    "task_loss",
+    "data",
+}
 
 PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
@@ -69,6 +80,9 @@ class TrainOptions:
     """minutes on two cores, or the published steps: sets the defaults of the options below"""
     adapt_on: AdaptOn = "valid"
     """rows that adalfl learns from: held-out ones, or training rows drawn anew"""
+    task_loss: str = ""
+    """what adalfl is to lower on them: a name from `lossforge list losses`; by default
+    cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """the run's folder; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -91,7 +105,8 @@ def train(words: list[str]) -> int:
         check_free(options.out, overwrite=options.overwrite)
     task = load_task(options.task, device=device, data_dir=options.data_dir)
     loss = options.loss or str(default_loss(task.kind))
-    Lesson(loss, options.recipe, options.adalfl, options.adapt_on).check(task)
+    lesson = Lesson(loss, options.recipe, options.adalfl, options.adapt_on, options.task_loss)
+    lesson.check(task)
     resolve(options.model, task)
     config: State = {
         "version": __version__,
@@ -106,6 +121,7 @@ def train(words: list[str]) -> int:
         "recipe": asdict(options.recipe),
         "adalfl": asdict(options.adalfl),
         "adapt_on": options.adapt_on,
+        "task_loss": options.task_loss,
         "data": task.fingerprint(),
     }
     out = options.out or free_folder(f"train-{Path(loss).name}-{task.name}-{options.seed}")
@@ -167,6 +183,7 @@ def lesson_of(config: State) -> Lesson:
         from_plain(Recipe, config["recipe"]),
         from_plain(AdaLFL, config["adalfl"]),
         config["adapt_on"],
+        config["task_loss"],
     )
 
 

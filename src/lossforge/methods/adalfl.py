@@ -71,9 +71,9 @@ class AdaLFL:
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
     warm_up_scales: tuple[float, ...] = (0.1, 0.3, 1, 3, 10)
-    """scales of the usual loss, cross-entropy or squared error, which the loss network's is added
-    to: the warm-up begins with the one that does best in a trial. Empty: the network's alone, as
-    in the paper"""
+    """scales of cross-entropy, which the loss network's is added to: the warm-up begins with the
+    one that does best in a trial. Empty: the network's alone, as in the paper. So it is in
+    regression, where the steps of a squared error know no bounds"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
     """steps of the network before it is set back to its first weights; 1 in the paper, where the
     loss never sees a trained network and does not learn how large its steps may be then. Of
@@ -114,16 +114,16 @@ class AdaLFL:
         require_in_range("record_every", self.record_every, 0)
         if self.clip_norm is not None:
             require_in_range("clip_norm", self.clip_norm, 0, exclude_low=True)
-        self.architecture()
+        self.architecture("classification")
 
-    def architecture(self) -> Architecture:
+    def architecture(self, task: Kind) -> Architecture:
         """Return the loss network's form."""
         return Architecture(
             self.hidden,
             self.activation,
             self.activation,
             self.average,
-            residual=len(self.warm_up_scales) > 0,
+            residual=task == "classification" and len(self.warm_up_scales) > 0,
         )
 
     def attach(
@@ -165,9 +165,9 @@ class AdaLFL:
         trainee = Trainee(model, optimizer, mirror, self.clip_norm, precision)
         strategies = _order(model) if strategy == "auto" else (strategy,)
         device = mirror.parameters()[0].device
-        loss = NeuralLoss(self.architecture(), torch_generator(seed, "loss"), kind=task).to(device)
+        loss = NeuralLoss(self.architecture(task), torch_generator(seed, "loss"), kind=task)
+        loss = loss.to(device).requires_grad_()
         target = default_loss(task) if task_loss is None else task_loss
-        loss.requires_grad_()
         return AdaptiveTraining(self, trainee, strategies, loss, target, outputs)
 
 
@@ -223,7 +223,7 @@ class AdaptiveTraining:
         course = WarmUp(
             settings.warm_up_steps,
             settings.warm_up_learning_rate,
-            settings.warm_up_scales,
+            settings.warm_up_scales if self.loss.architecture.residual else (),
             settings.warm_up_horizons,
             settings.trial_every,
             settings.trial_steps,

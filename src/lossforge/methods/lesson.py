@@ -6,6 +6,7 @@ from typing import Any, Literal, final
 
 from torch import Tensor
 
+from lossforge.losses import Loss, default_loss
 from lossforge.losses.named import named
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.models import Model, initialize, resolve
@@ -28,17 +29,23 @@ class Lesson:
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
             anew.
+        task_loss: what the adaptive loss is to lower on them, by name; the usual one where empty.
     """
 
     loss: str
     recipe: Recipe
     adalfl: AdaLFL
     adapt_on: AdaptOn = "valid"
+    task_loss: str = ""
 
     def check(self, task: Task) -> None:
         """Raise an error of ours if the loss does not exist or does not fit the task."""
         if self.loss != AdaLFL.name:
             named(self.loss, task.kind)
+        self._task_loss(task)
+
+    def _task_loss(self, task: Task) -> Loss:
+        return named(self.task_loss, task.kind) if self.task_loss else default_loss(task.kind)
 
     def begin(
         self, task: Task, model: Model, seed: int, warmed: Callable[[int, int], None] | None
@@ -70,6 +77,7 @@ class Lesson:
             trainee.optimizer,
             task.kind,
             task.outputs,
+            task_loss=self._task_loss(task).to(task.device),
             seed=derive_seed(seed, "loss"),
             precision=trainee.precision,
         )
