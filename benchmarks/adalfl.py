@@ -18,7 +18,7 @@ from torch import nn
 
 from harness import BYTES, Report, interleaved, median_ratio, parse_arguments, peak_bytes
 from hypergradient import Setting, conv4, mlp, optimizer, plain_step
-from lossforge.losses import ADALFL_NETWORK, NeuralLoss
+from lossforge.losses import NeuralLoss
 from lossforge.methods import AdaLFL
 
 
@@ -32,7 +32,7 @@ def with_lossforge(setting: Setting) -> Callable[[], object]:
 def with_higher(setting: Setting) -> Callable[[], object]:
     module = copy.deepcopy(setting.module)
     descent = optimizer(module)
-    loss = NeuralLoss(ADALFL_NETWORK).requires_grad_()
+    loss = NeuralLoss(AdaLFL().architecture("classification")).requires_grad_()
     meta = torch.optim.Adam(loss.parameters(), 1e-5)
     (inputs, targets), (held_out, truths) = setting.batch(0), setting.batch(1)
 

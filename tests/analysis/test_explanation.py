@@ -1,6 +1,7 @@
 """Explanations say what is known of known losses, warn of bad ones, and are plain data."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from lossforge.losses import (
 EVERY = [
     *(loss() for loss in HANDCRAFTED.values()),
     NeuralLoss(ADALFL_NETWORK),
+    NeuralLoss(replace(ADALFL_NETWORK, residual=True)),
     NeuralLoss(ADALFL_NETWORK, kind="regression"),
     taylor_loss([0.1, 0.2, -1.0, 0.3, 0.1, -2.0, 0.1, 0.2]),
     SymbolicLoss("1"),

@@ -1,5 +1,7 @@
 """Portraits of every sort of loss are drawn, with axes that say what they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from lossforge.analysis.portrait import draw_portrait
@@ -8,6 +10,7 @@ from lossforge.losses import ADALFL_NETWORK, HANDCRAFTED, NeuralLoss, SymbolicLo
 EVERY = [
     *(loss() for loss in HANDCRAFTED.values()),
     NeuralLoss(ADALFL_NETWORK),
+    NeuralLoss(replace(ADALFL_NETWORK, residual=True)),
     SymbolicLoss("square(y - p)", kind="regression"),
     SymbolicLoss("1"),
 ]
