@@ -34,6 +34,14 @@ def test_a_grid_of_losses_and_tasks(capsys, tmp_path):
     assert "lower is better" in capsys.readouterr().out
 
 
+def test_it_tells_which_loss_an_adaptive_one_begins_as(capsys):
+    words = ["compare", "--task", "iris", *SMALL, "--out", "run"]
+    short = ["--adalfl.warm-up-steps", "4", "--adalfl.trial-steps", "2"]
+    assert main([*words, *short, "--losses", "cross_entropy", "adalfl"]) == 0
+    assert capsys.readouterr().err.count("cross_entropy + network") == 2
+    assert [line["loss"] for line in result("run")["lines"]] == ["cross_entropy", "adalfl"]
+
+
 def test_a_loss_compared_with_itself_is_equal():
     words = ["compare", "--task", "iris", *SMALL, "--out", "run"]
     assert main([*words, "--losses", "cross_entropy", "label_smoothing:smoothing=0"]) == 0

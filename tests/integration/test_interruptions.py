@@ -18,7 +18,7 @@ SEARCH = ["search", "evomal", "--task", "iris", *SMALL, "--out"]
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lossforge.cli", *words],
+        [sys.executable, "-m", "lossforge", *words],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

@@ -25,11 +25,11 @@ from lossforge.cli.common import (
 )
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.train import PRESETS, from_plain
+from lossforge.cli.train import PRESETS, from_plain, what_came_of_the_warm_up
 from lossforge.files import write_atomically
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import AdaLFL, State
-from lossforge.methods.lesson import AdaptOn
+from lossforge.methods.lesson import Adapting, AdaptOn
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
 from lossforge.specs import parse_spec
@@ -227,6 +227,8 @@ class _Work:
         training = self.grid.lesson(cell).begin(
             self.tasks[cell.task], cell.model, cell.seed, warmed
         )
+        if isinstance(training.teacher, Adapting):
+            self.meter.tell(what_came_of_the_warm_up(training.teacher.adapt))
         return training.run(lambda: None, self.meter.progress)
 
 

@@ -146,7 +146,7 @@ def carry_out(folder: RunFolder) -> None:
         if saved is not None:
             _restore(training, saved, folder.path)
         elif isinstance(training.teacher, Adapting):
-            meter.tell(_warmed_up(training.teacher.adapt))
+            meter.tell(what_came_of_the_warm_up(training.teacher.adapt))
 
         def checkpoint() -> None:
             step, score = training.curve[-1]
@@ -161,7 +161,8 @@ def carry_out(folder: RunFolder) -> None:
     folder.write_result(_result(config, task, outcome, folder.seconds))
 
 
-def _warmed_up(adapt: AdaptiveTraining) -> str:
+def what_came_of_the_warm_up(adapt: AdaptiveTraining) -> str:
+    """Return in a line which loss a training begins with."""
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
     return f"begins as the usual loss, which no warm-up bettered: {adapt.loss}"
