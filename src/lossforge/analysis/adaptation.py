@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
 
@@ -16,6 +16,9 @@ from lossforge.analysis.behaviour import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
 from lossforge.methods.adalfl import Moment
 from lossforge.tasks.task import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 POINTS = 60
 LINES = 8
@@ -111,10 +114,17 @@ def draw_adaptation(trace: Sequence[Look], kind: Kind, stem: Path) -> None:
     rates.set_ylabel("factor on the usual loss's step")
     if classifies:
         smoothed = [(look.step, look.smoothing) for look in trace if look.smoothing is not None]
-        panels[3].plot(*zip(*smoothed, strict=True) if smoothed else ([], []), "-", color="black")
-        panels[3].set(title="as label smoothing", xlabel="training step", ylabel="smoothing")
-        if not smoothed:
-            panels[3].set_title("no smoothing:\nit never pushes back")
+        _draw_smoothing(panels[3], smoothed)
     for axes in panels:
         axes.grid(alpha=0.3)
     save_figure(figure, stem)
+
+
+def _draw_smoothing(axes: "Axes", smoothed: Sequence[tuple[int, float]]) -> None:
+    if smoothed:
+        axes.plot(*zip(*smoothed, strict=True), "-", color="black")
+        axes.set(title="as label smoothing", xlabel="training step", ylabel="smoothing")
+    else:
+        axes.set(title="as label smoothing", xticks=[], yticks=[])
+        told = "none: it never pushes back"
+        axes.text(0.5, 0.5, told, ha="center", va="center", transform=axes.transAxes)
