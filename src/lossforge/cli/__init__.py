@@ -22,8 +22,8 @@ commands:
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
 
-`lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, two minutes
-on a laptop:
+`lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
+three minutes on two cores:
 
   lossforge search evomal --task digits --preset quick
 """
