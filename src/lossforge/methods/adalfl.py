@@ -71,14 +71,15 @@ class AdaLFL:
     warm_up_learning_rate: float = 1e-3
     """step size of Adam on the loss network's weights before training"""
     warm_up_scales: tuple[float, ...] = (0.1, 0.3, 1, 3, 10)
-    """scales of cross-entropy, which the loss network's is added to: the warm-up begins with the
-    one that does best in a trial. Empty: the network's alone, as in the paper. So it is in
-    regression, where the steps of a squared error know no bounds"""
+    """scales of cross-entropy, which the loss network's is added to. Each is tried in a short
+    training; the warm-up begins with the smallest that does as well as the best, within a standard
+    error, and what it learns is taken if it does better by one. Empty: the network's alone, as in
+    the paper, and always in regression, where the steps of a squared error know no bounds"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
     """steps of the network before it is set back to its first weights; 1 in the paper, where the
     loss never sees a trained network and does not learn how large its steps may be then. Of
-    several, the one that does best in a first trial is gone on with, and the loss of the best
-    trial of all taken"""
+    several, the one that does best in a first trial is gone on with, and the best loss on the way
+    taken"""
     trial_every: int = 500
     """meta steps between trials, where there are several scales or horizons"""
     trial_steps: int = 250

@@ -1,16 +1,19 @@
 """Learning an adaptive loss before training, from the best scale and at the best horizon.
 
-A loss that is added to the usual one begins as it, at the scale under which a network does best. A
-loss that only ever sees the first step of a fresh network learns to take it as far as it will
+A loss that is added to the usual one begins as the usual one, at the scale under which a network
+does best, and must become better than it.
+
+A loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
 that sees many steps learns less of the first ones. Which of the two a training needs depends on
-task and network, so the loss of each is put to a trial, and the best gone on with, in trials too
-(not in the paper).
+task and network, so the loss of each is put to a trial, and the best gone on with, in trials too.
+
+Neither is in the paper.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -48,11 +51,11 @@ class WarmUp:
     Attributes:
         steps: meta steps.
         learning_rate: of Adam on the loss's weights.
-        scales: of the usual loss; the one that does best in a trial is begun with. Empty where the
-            loss has no share of it.
+        scales: of the usual loss. The smallest that in a trial does as well as the best, within a
+            standard error, is begun with, and what is learned taken if it does better by one.
+            Empty where the loss has no share of the usual one.
         horizons: steps of the network before it is set back to its first weights. Of several, the
-            one that does best in a first trial is gone on with, and the loss of the best trial of
-            all taken.
+            one that does best in a first trial is gone on with, and the best loss on the way taken.
         trial_every: meta steps between trials, where there are several scales or horizons.
         trial_steps: steps of training under the loss before a trial's metric is measured.
     """
@@ -88,14 +91,9 @@ class WarmUp:
                 loss.set_scale(scale)
             course.learn(self.steps, self.horizons[0])
             return self.horizons[0] if self.steps else 0
-        best = start = self._begun(course)
-        try:
-            for attempt in self._learned(course, start):
-                # A loss that was good may learn to take steps that break later ones.
-                best = min(best, attempt, key=lambda one: one.score)
-        except _BrokeOffError:
-            if math.isinf(best.score):
-                raise
+        begun, *learned = self._attempts(course)
+        # Not the last: a loss that was good may learn to take steps that break later ones.
+        best = _simplest([begun, min([begun, *learned], key=_score)])
         course.restore(best.state)
         return best.horizon
 
@@ -103,19 +101,27 @@ class WarmUp:
         """Tell whether there is a choice to make."""
         return len(self.scales) > 1 or (len(self.horizons) > 1 and self.steps > 0)
 
+    def _attempts(self, course: "_Course") -> Iterator["_Attempt"]:
+        """Yield the beginning, a first stretch at the best horizon, and each one after it."""
+        last = self._begun(course)
+        yield last
+        for index, steps in enumerate(self._stretches()):
+            horizons = (last.horizon,) if index else self.horizons
+            try:
+                made = _made(partial(self._stretched, course, last, at, steps) for at in horizons)
+            except _BrokeOffError:
+                if math.isinf(last.score):
+                    raise
+                return
+            last = min(made, key=_score)
+            yield last
+
     def _begun(self, course: "_Course") -> "_Attempt":
         """Return the usual loss at its best scale; without one the loss as it is, untried."""
         if not self.scales:
-            return _Attempt(math.inf, 0, course.state())
-        return _best(partial(self._scaled, course, scale) for scale in self.scales)
-
-    def _learned(self, course: "_Course", start: "_Attempt") -> Iterator["_Attempt"]:
-        """Yield what comes of a first stretch at the best horizon, and of each one after it."""
-        last = start
-        for index, steps in enumerate(self._stretches()):
-            horizons = (last.horizon,) if index else self.horizons
-            last = _best(partial(self._stretched, course, last, at, steps) for at in horizons)
-            yield last
+            return _Attempt(Trial(math.inf, 0), 0, course.state())
+        scales = sorted(self.scales)
+        return _simplest(_made(partial(self._scaled, course, scale) for scale in scales))
 
     def _scaled(self, course: "_Course", scale: float) -> "_Attempt":
         course.loss.set_scale(scale)
@@ -142,8 +148,8 @@ class WarmUp:
         return len(self.scales) * self.trial_steps + again + sum(stretches)
 
 
-def _best(attempts: Iterable[Callable[[], "_Attempt"]]) -> "_Attempt":
-    """Return the attempt of the best trial; raise what went wrong where all broke off."""
+def _made(attempts: Iterable[Callable[[], "_Attempt"]]) -> list["_Attempt"]:
+    """Return the attempts that did not break off; raise what went wrong where all did."""
     made = list[_Attempt]()
     for attempt in attempts:
         try:
@@ -152,7 +158,20 @@ def _best(attempts: Iterable[Callable[[], "_Attempt"]]) -> "_Attempt":
             failure = error
     if not made:
         raise failure
-    return min(made, key=lambda one: one.score)
+    return made
+
+
+def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
+    """Return the first that does as well as the best, but for the latter's standard error.
+
+    A scale that seems better by less makes larger steps for nothing, and some later one breaks.
+    """
+    best = min(attempts, key=_score)
+    return next(one for one in attempts if one.score <= best.score + best.trial.error)
+
+
+def _score(attempt: "_Attempt") -> float:
+    return attempt.score
 
 
 @final
@@ -162,18 +181,37 @@ class _BrokeOffError(DataError):
 
 @final
 @dataclass(frozen=True)
+class Trial:
+    """A metric after a short training.
+
+    Attributes:
+        score: its mean.
+        error: the mean's standard error.
+    """
+
+    score: float
+    error: float
+
+
+@final
+@dataclass(frozen=True)
 class _Attempt:
     """A warm-up as far as its trial.
 
     Attributes:
-        score: the trial's metric.
+        trial: what it measured.
         horizon: at which the loss was learned; 0 where nothing was.
         state: of loss and Adam.
     """
 
-    score: float
+    trial: "Trial"
     horizon: int
     state: dict[str, Any]
+
+    @property
+    def score(self) -> float:
+        """The trial's metric."""
+        return self.trial.score
 
 
 @final
@@ -204,7 +242,7 @@ class _Course:
                         self.adapt(self.adam, batch, held_out)
                     self.tick()
 
-    def trial(self, steps: int) -> float:
+    def trial(self, steps: int) -> Trial:
         """Return the metric on validation batches after training under the loss as it is."""
         with _Rewound(self.trainee):
             for batch, _ in islice(self.pairs, steps):
@@ -212,12 +250,13 @@ class _Course:
                     plain_step(self.trainee, self.loss, *batch)
                 self.tick()
             held_out = [batch for _, batch in islice(self.pairs, TRIAL_BATCHES)]
-            score = _metric(self.trainee, held_out, self.loss.kind)
-        if not math.isfinite(score):
+            rows = _metric(self.trainee, held_out, self.loss.kind)
+        found = Trial(float(rows.mean()), float(rows.std(correction=0)) / math.sqrt(len(rows)))
+        if not math.isfinite(found.score):
             raise _BrokeOffError(
                 "the network's outputs are not finite after training under the loss"
             )
-        return score
+        return found
 
 
 @contextmanager
@@ -281,21 +320,21 @@ def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def _metric(trainee: Trainee, batches: Iterable[Batch], kind: Kind) -> float:
-    """Return the metric in evaluation mode."""
+def _metric(trainee: Trainee, batches: Iterable[Batch], kind: Kind) -> Tensor:
+    """Return the metric of each row in evaluation mode."""
     was_training = trainee.model.training
     trainee.model.eval()
     scores = [mistakes(trainee.outputs(None, x).float(), y, kind) for x, y in batches]
     trainee.model.train(was_training)
-    return float(torch.stack(scores).mean())
+    return torch.cat(scores)
 
 
 def mistakes(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
-    """Return the mean metric of outputs [B, C, ...], each position counting as a row."""
+    """Return the metric of outputs [B, C, ...], each position counting as a row."""
     classes = outputs.shape[1]
     rows = outputs.movedim(1, -1).reshape(-1, classes)
     if kind == "regression":
         aligned = targets.reshape(outputs.shape).movedim(1, -1)
-        return metric_per_example(rows, aligned.reshape(-1, classes), kind).mean()
+        return metric_per_example(rows, aligned.reshape(-1, classes), kind)
     labels = targets.argmax(1) if targets.shape == outputs.shape and classes > 1 else targets
-    return metric_per_example(rows, labels.reshape(-1), kind).mean()
+    return metric_per_example(rows, labels.reshape(-1), kind)
