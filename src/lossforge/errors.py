@@ -23,6 +23,10 @@ class DataError(LossforgeError):
     """Data are missing, damaged or unfit for the task."""
 
 
+class DivergedError(DataError):
+    """A loss, its slope or the network's outputs are not finite."""
+
+
 class ExpressionError(LossforgeError):
     """A symbolic expression cannot be read or is not well formed."""
 

@@ -42,6 +42,15 @@ def test_it_tells_which_loss_an_adaptive_one_begins_as(capsys):
     assert [line["loss"] for line in result("run")["lines"]] == ["cross_entropy", "adalfl"]
 
 
+def test_a_warm_up_that_diverges_ends_one_training_and_not_the_grid():
+    words = ["compare", "--task", "diabetes", *SMALL, "--out", "run"]
+    short = ["--adalfl.warm-up-steps", "4", "--adalfl.warm-up-learning-rate", "1e30"]
+    assert main([*words, *short, "--losses", "mse", "adalfl"]) == 0
+    usual, adaptive = result("run")["lines"]
+    assert usual["test"] is not None
+    assert adaptive["test"] is None
+
+
 def test_a_loss_compared_with_itself_is_equal():
     words = ["compare", "--task", "iris", *SMALL, "--out", "run"]
     assert main([*words, "--losses", "cross_entropy", "label_smoothing:smoothing=0"]) == 0

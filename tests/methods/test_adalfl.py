@@ -359,6 +359,13 @@ def test_batches_that_do_not_fit_are_refused_before_any_update():
         assert torch.equal(a, b) or "running" in name or "num_batches" in name
 
 
+def test_a_warm_up_does_not_take_wrong_data_for_a_bad_loss():
+    _, _, adapt = attached(AdaLFL(20, trial_every=5, trial_steps=5))
+    wrong = [(inputs, labels + 5) for inputs, labels in batches(2)]
+    with pytest.raises(DataError, match="outside 0 to 2"):
+        adapt.warm_up(wrong, batches(2))
+
+
 def test_loaders_that_are_empty_or_run_out_are_named():
     _, _, adapt = attached()
     with pytest.raises(DataError, match="no batches"):

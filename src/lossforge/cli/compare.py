@@ -26,6 +26,7 @@ from lossforge.cli.common import (
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.train import PRESETS, from_plain, what_came_of_the_warm_up
+from lossforge.errors import DivergedError
 from lossforge.files import write_atomically
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import AdaLFL, State
@@ -224,9 +225,11 @@ class _Work:
         def warmed(done: int, total: int) -> None:
             self.meter.progress("warming up", done, total)
 
-        training = self.grid.lesson(cell).begin(
-            self.tasks[cell.task], cell.model, cell.seed, warmed
-        )
+        lesson = self.grid.lesson(cell)
+        try:
+            training = lesson.begin(self.tasks[cell.task], cell.model, cell.seed, warmed)
+        except DivergedError as error:
+            return Outcome(math.inf, math.inf, 0, (), str(error))
         if isinstance(training.teacher, Adapting):
             self.meter.tell(what_came_of_the_warm_up(training.teacher.adapt))
         return training.run(lambda: None, self.meter.progress)

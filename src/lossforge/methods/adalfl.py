@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from lossforge.errors import ConfigurationError, DataError
+from lossforge.errors import ConfigurationError, DataError, DivergedError
 from lossforge.losses import ADALFL_NETWORK, Architecture, Loss, NeuralLoss, default_loss
 from lossforge.losses.neural import Activation
 from lossforge.methods.warm_up import Batch, WarmUp, endless
@@ -290,7 +290,7 @@ class AdaptiveTraining:
     def _learn(self, optimizer: torch.optim.Optimizer, found: OnlineStep) -> None:
         assert found.hypergradient is not None
         if not all(bool(g.isfinite().all()) for g in found.hypergradient):
-            raise DataError(
+            raise DivergedError(
                 f"the hypergradient of step {self.steps + 1} is not finite; lower the learning "
                 "rate or clip gradients (clip_norm); the loss was not updated"
             )

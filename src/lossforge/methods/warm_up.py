@@ -14,7 +14,6 @@ Neither is in the paper.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from lossforge.errors import DataError
+from lossforge.errors import DataError, DivergedError
 from lossforge.losses import NeuralLoss
 from lossforge.tasks import Kind
 from lossforge.training.metrics import metric_per_example
@@ -82,7 +81,7 @@ class WarmUp:
             usual loss at its best scale.
 
         Raises:
-            DataError: training broke off, in every trial where there are several.
+            DivergedError: training did, in every trial where there are several.
         """
         adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
         course = _Course(trainee, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
@@ -109,7 +108,7 @@ class WarmUp:
             horizons = (last.horizon,) if index else self.horizons
             try:
                 made = _made(partial(self._stretched, course, last, at, steps) for at in horizons)
-            except _BrokeOffError:
+            except DivergedError:
                 if math.isinf(last.score):
                     raise
                 return
@@ -149,12 +148,12 @@ class WarmUp:
 
 
 def _made(attempts: Iterable[Callable[[], "_Attempt"]]) -> list["_Attempt"]:
-    """Return the attempts that did not break off; raise what went wrong where all did."""
+    """Return the attempts that did not diverge; raise what went wrong where all did."""
     made = list[_Attempt]()
     for attempt in attempts:
         try:
             made.append(attempt())
-        except _BrokeOffError as error:
+        except DivergedError as error:
             failure = error
     if not made:
         raise failure
@@ -172,11 +171,6 @@ def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
 
 def _score(attempt: "_Attempt") -> float:
     return attempt.score
-
-
-@final
-class _BrokeOffError(DataError):
-    """Training under a loss became infinite: the fault of the loss, not of the loaders."""
 
 
 @final
@@ -238,34 +232,23 @@ class _Course:
         for begin in range(0, steps, horizon):
             with _Rewound(self.trainee):
                 for batch, held_out in islice(self.pairs, min(horizon, steps - begin)):
-                    with _told_apart():
-                        self.adapt(self.adam, batch, held_out)
+                    self.adapt(self.adam, batch, held_out)
                     self.tick()
 
     def trial(self, steps: int) -> Trial:
         """Return the metric on validation batches after training under the loss as it is."""
         with _Rewound(self.trainee):
             for batch, _ in islice(self.pairs, steps):
-                with _told_apart():
-                    plain_step(self.trainee, self.loss, *batch)
+                plain_step(self.trainee, self.loss, *batch)
                 self.tick()
             held_out = [batch for _, batch in islice(self.pairs, TRIAL_BATCHES)]
             rows = _metric(self.trainee, held_out, self.loss.kind)
         found = Trial(float(rows.mean()), float(rows.std(correction=0)) / math.sqrt(len(rows)))
         if not math.isfinite(found.score):
-            raise _BrokeOffError(
+            raise DivergedError(
                 "the network's outputs are not finite after training under the loss"
             )
         return found
-
-
-@contextmanager
-def _told_apart() -> Iterator[None]:
-    """Let what goes wrong in a training step be told from what is wrong with the loaders."""
-    try:
-        yield
-    except DataError as error:
-        raise _BrokeOffError(str(error)) from error
 
 
 @final

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, final
 import torch
 from torch import Tensor, nn
 
-from lossforge.errors import DataError
+from lossforge.errors import DivergedError
 from lossforge.losses.loss import Loss
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Split, Task
@@ -200,7 +200,7 @@ class FullTraining:
                 self._train_until_next_look(progress)
                 self._look()
                 checkpoint()
-        except DataError as error:
+        except DivergedError as error:
             return Outcome(math.inf, math.inf, self._step, tuple(self._curve), str(error))
         return self._outcome()
 
@@ -248,7 +248,7 @@ class FullTraining:
     def _look(self) -> None:
         score = evaluate(self._trainee, self._task.valid, self._task)
         if not math.isfinite(score):
-            raise DataError(f"the metric is not finite at step {self._step}")
+            raise DivergedError(f"the metric is not finite at step {self._step}")
         if not self._best or not self._recipe.keep_best or score < min(v for _, v in self._curve):
             self._best = deepcopy(self._trainee.model.state_dict())
         self._curve.append((self._step, score))

@@ -14,7 +14,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from lossforge.errors import ConfigurationError, DataError
+from lossforge.errors import ConfigurationError, DivergedError
 from lossforge.losses.loss import Loss
 from lossforge.training.online.clipping import Clipping
 from lossforge.training.online.rules import (
@@ -58,7 +58,7 @@ def plain_step(trainee: Trainee, loss: Loss, inputs: Inputs, targets: Tensor) ->
     """Train for one step under the loss as it is.
 
     Raises:
-        DataError: the loss is not finite; nothing was changed but the buffers.
+        DivergedError: the loss is not finite; nothing was changed but the buffers.
     """
     value = loss(trainee.outputs(None, inputs), targets)
     _require_finite(value, "loss", "the network was not updated")
@@ -86,7 +86,7 @@ def online_step(
         strategy: see `choose_online_strategy`.
 
     Raises:
-        DataError: M or T is not finite; the message says what was changed.
+        DivergedError: M or T is not finite; the message says what was changed.
     """
     rule = RULES[strategy](trainee, Before.of(trainee), train[0])
     value, cotangent = _slope(loss, rule.outputs, train[1])
@@ -149,7 +149,7 @@ def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor
 
 def _require_finite(value: Tensor, what: str, consequence: str) -> None:
     if not bool(value.isfinite()):
-        raise DataError(
+        raise DivergedError(
             f"the {what} is {value.item():g}: look for NaN in the batch or lower the learning "
             f"rate; {consequence}"
         )
