@@ -36,6 +36,10 @@ def test_it_trains_and_writes_what_other_programs_read(more):
     [
         (["--adalfl.warm-up-scales"], "warmed up at a horizon of 1"),
         (["--adalfl.warm-up-steps", "0"], "begins as the usual loss, which no warm-up bettered"),
+        (
+            ["--adalfl.warm-up-steps", "0", "--adalfl.warm-up-scales"],
+            "begins without a warm-up: network 2-40-40-1",
+        ),
     ],
 )
 def test_it_tells_what_came_of_the_warm_up(more, says, capsys):

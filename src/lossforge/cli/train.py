@@ -165,7 +165,9 @@ def what_came_of_the_warm_up(adapt: AdaptiveTraining) -> str:
     """Return in a line which loss a training begins with."""
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
-    return f"begins as the usual loss, which no warm-up bettered: {adapt.loss}"
+    if adapt.loss.architecture.residual:
+        return f"begins as the usual loss, which no warm-up bettered: {adapt.loss}"
+    return f"begins without a warm-up: {adapt.loss}"
 
 
 def _keep_adaptation(folder: RunFolder, adapt: AdaptiveTraining, task: Task) -> None:
