@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(tmp_path: Path):
     wait_for_generations(tmp_path / "run", 1, process)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert "lossforge: interrupted; go on with: lossforge resume run" in error
     assert "Traceback" not in error
     finish(["resume", "run"], tmp_path)
