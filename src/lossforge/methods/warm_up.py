@@ -18,6 +18,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
+from operator import attrgetter
 from typing import Any, final
 
 import torch
@@ -92,7 +93,7 @@ class WarmUp:
             return self.horizons[0] if self.steps else 0
         begun, *learned = self._attempts(course)
         # Not the last: a loss that was good may learn to take steps that break later ones.
-        best = _simplest([begun, min([begun, *learned], key=_score)])
+        best = _simplest([begun, min([begun, *learned], key=attrgetter("score"))])
         course.restore(best.state)
         return best.horizon
 
@@ -112,7 +113,7 @@ class WarmUp:
                 if math.isinf(last.score):
                     raise
                 return
-            last = min(made, key=_score)
+            last = min(made, key=attrgetter("score"))
             yield last
 
     def _begun(self, course: "_Course") -> "_Attempt":
@@ -165,12 +166,8 @@ def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
 
     A scale that seems better by less makes larger steps for nothing, and some later one breaks.
     """
-    best = min(attempts, key=_score)
+    best = min(attempts, key=attrgetter("score"))
     return next(one for one in attempts if one.score <= best.score + best.trial.error)
-
-
-def _score(attempt: "_Attempt") -> float:
-    return attempt.score
 
 
 @final
@@ -198,7 +195,7 @@ class _Attempt:
         state: of loss and Adam.
     """
 
-    trial: "Trial"
+    trial: Trial
     horizon: int
     state: dict[str, Any]
 
