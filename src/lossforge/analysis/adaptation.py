@@ -14,7 +14,7 @@ import torch
 
 from lossforge.analysis.behaviour import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
-from lossforge.methods.adalfl import Moment
+from lossforge.methods.adalfl import LossSnapshot
 from lossforge.tasks.task import Kind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Look:
     non_target: list[float]
 
 
-def trace_of(moments: Sequence[Moment], classes: int) -> list[Look]:
+def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[Look]:
     """Return what a loss was over time.
 
     Args:
@@ -58,7 +58,7 @@ def trace_of(moments: Sequence[Moment], classes: int) -> list[Look]:
     return [_look(moment, classes) for moment in moments]
 
 
-def _look(moment: Moment, classes: int) -> Look:
+def _look(moment: LossSnapshot, classes: int) -> Look:
     loss = deepcopy(moment.loss).double()
     classifies = loss.kind == "classification"
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
