@@ -1,0 +1,54 @@
+"""A network to differentiate, with a batch for it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Generator, Tensor, nn
+
+Inputs = Tensor | Mapping[str, Tensor]
+Batch = tuple[Inputs, Tensor]
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A network, a batch for it, and what makes it hard.
+
+    `batch` draws inputs and integer targets; the network's logits have their classes at
+    `class_dim`, and the other dimensions are those of the targets. `small` says that float64
+    central differences over all weights are affordable. `requires` names packages to import.
+    `forward_mode` and `double_backward` say what PyTorch itself can do with the network, attention
+    by the math backend.
+    """
+
+    name: str
+    why: str
+    build: Callable[[], nn.Module]
+    batch: Callable[[Generator], Batch]
+    classes: int = 3
+    class_dim: int = 1
+    small: bool = False
+    requires: tuple[str, ...] = ()
+    forward_mode: bool = True
+    double_backward: bool = True
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise ValueError(f"{self.name}: classes must be at least 2")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_logits(outputs: Any) -> Tensor:
+    """The logits in a network's outputs: a tensor, `.logits`, `["logits"]` or the first item."""
+    if isinstance(outputs, Tensor):
+        return outputs
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    return outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
+
+
+def run_network(network: nn.Module, inputs: Inputs) -> Any:
+    """A forward pass; a mapping is passed as keyword arguments."""
+    return network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
