@@ -6,6 +6,7 @@ random numbers, and with operators that have the derivatives it takes.
 """
 
 import random
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def replaced(module: nn.Module, replacements: Mapping[int, Tensor]) -> Iterator[
     """
     undo = []
     try:
-        for part in module.modules():
+        for part in module.modules() if replacements else ():
             registered = part._parameters
             if registered and not isinstance(registered, dict):
                 raise NotImplementedError("a scripted module's weights cannot be replaced")
@@ -226,13 +227,31 @@ def differentiable() -> Iterator[None]:
     """Inside the block operators have the derivatives that a hypergradient takes.
 
     Attention runs on PyTorch's math backend, because flash attention can be differentiated neither
-    twice nor forward; compiled code runs eagerly; reentrant checkpoints, which can be
-    differentiated in no other way than by one `backward`, run their function without a checkpoint.
+    twice nor forward; compiled code runs eagerly; reentrant checkpoints run their function as it
+    is.
     """
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(patch.object(checkpoint.CheckpointFunction, "apply", _straight))
+        stack.enter_context(without_reentrant_checkpoints())
+        yield
+
+
+@contextmanager
+def without_reentrant_checkpoints() -> Iterator[None]:
+    """Let reentrant checkpoints run their function as it is: they know `backward` alone."""
+    with patch.object(checkpoint.CheckpointFunction, "apply", _straight):
+        yield
+
+
+@contextmanager
+def without_hooks(module: nn.Module) -> Iterator[None]:
+    """Keep a module's backward hooks from changing gradients inside the block."""
+    with ExitStack() as stack:
+        for part in module.modules():
+            for name in ("_backward_hooks", "_backward_pre_hooks"):
+                if getattr(part, name, None):
+                    stack.enter_context(patch.object(part, name, OrderedDict()))
         yield
 
 

@@ -31,7 +31,10 @@ class Network:
     """
 
     def __init__(self, module: nn.Module, output: OutputSpec | None = None):
-        self.module, self._output = module, OutputSpec() if output is None else output
+        # Data-parallel wrappers cannot be given other weights.
+        self.module = module.module if isinstance(module, nn.DataParallel) else module
+        module = self.module
+        self._output = OutputSpec() if output is None else output
         self.names = [name for name, theta in module.named_parameters() if theta.requires_grad]
         self._convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
 

@@ -2,11 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lossforge.errors import ConfigurationError
 from lossforge.randomness import RandomState
@@ -22,8 +20,6 @@ from lossforge.training.hypergradient.offline import (
 from lossforge.training.hypergradient.online import OnlineStrategy, SlowPathWarning
 from lossforge.training.module import Inputs, differentiable
 from lossforge.training.optimizers import SGD
-
-PROBE_ROWS = 4
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -59,17 +55,16 @@ def choose_strategy(start: Start, inputs: Inputs, inner_steps: int = 1) -> Strat
     """
     if inner_steps > 1:
         return "unroll"
-    rows = _few(inputs)
-    with RandomState().replayed():
+    with RandomState().replayed(), differentiable():
         if isinstance(start.optimizer, SGD) and is_low_rank(
-            lambda theta: start.network(theta, rows), start.parameters
+            lambda theta: start.network(theta, inputs), start.parameters
         ):
             return "low_rank"
         failures = {}
         for strategy in preferred(start.network.module):
             if strategy == "low_rank":
                 continue
-            failure = _failure(STEPS[strategy], start, rows)
+            failure = _failure(STEPS[strategy], start, inputs)
             if failure is None:
                 return strategy
             failures[strategy] = failure
@@ -85,7 +80,7 @@ def choose_strategy(start: Start, inputs: Inputs, inner_steps: int = 1) -> Strat
 
 
 def _failure(step: type[OneStep], start: Start, inputs: Inputs) -> str | None:
-    """Return why a step fails on a few rows, None if it does not.
+    """Return why a step fails, None if it does not.
 
     <c, J g> must be |g|^2 for g = J^T c, of each parameter for itself as far as it matters.
     """
@@ -113,13 +108,3 @@ def _failure(step: type[OneStep], start: Start, inputs: Inputs) -> str | None:
     if not math.isclose(reached, expected, rel_tol=0.01, abs_tol=1e-12):
         return "its gradient is not that of plain training"
     return None
-
-
-def _few(inputs: Inputs) -> Inputs:
-    if isinstance(inputs, Mapping):
-        return {name: _few_rows(value) for name, value in inputs.items()}
-    return _few_rows(inputs) if isinstance(inputs, Tensor) else [_few_rows(one) for one in inputs]
-
-
-def _few_rows(value: Any) -> Any:
-    return value[:PROBE_ROWS] if isinstance(value, Tensor) and value.dim() else value

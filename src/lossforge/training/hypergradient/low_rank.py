@@ -34,8 +34,8 @@ from lossforge.training.hypergradient.linear_layers import (
 CHUNK_ELEMENTS = 1 << 20
 """Losses are taken together while their widest activations fit this many numbers: a cache."""
 
-Factors = tuple[Tensor, Tensor]
-"""The thin factors of a weight's gradient: inputs a [N, in] and delta [N, out]."""
+Factors = tuple[Tensor, Tensor, int | None]
+"""A layer's share of a gradient: inputs a [N, in], delta [N, out], and the bias's position."""
 
 
 @final
@@ -119,7 +119,8 @@ class ThinPass:
         factors: dict[int, list[Factors]] = defaultdict(list)
         for call, delta in zip(self.calls, found, strict=False):
             call.require_unchanged()
-            of_call[id(call)] = call.inputs, self._delta(call, delta).flatten(0, -2)
+            rows = self._delta(call, delta).flatten(0, -2)
+            of_call[id(call)] = call.inputs, rows, call.bias
             factors[call.weight].append(of_call[id(call)])
         return ThinGradient(factors, of_call, found[len(self.calls) :])
 
@@ -150,7 +151,7 @@ class ThinPass:
         """Return a gradient in full."""
         full: Gradients = [None] * len(self._parameters)
         for call in self.calls:
-            inputs, delta = found.of_call[id(call)]
+            inputs, delta, _ = found.of_call[id(call)]
             _accumulate(full, call.weight, delta.T @ inputs)
             if call.bias is not None:
                 _accumulate(full, call.bias, delta.sum(0))
@@ -169,13 +170,13 @@ class ThinPass:
 def _moved(call: LinearCall, factors: Sequence[Factors], gains: Sequence[float]) -> Tensor:
     """Return how w moves a layer's output in the training pass, shaped like it."""
     total = call.inputs.new_zeros(len(call.inputs), call.shape[-1])
-    for inputs, delta in factors:
-        gain = gains[call.weight]
+    gain = gains[call.weight]
+    for inputs, delta, bias in factors:
         if len(call.inputs) * len(inputs) <= inputs.shape[1] * delta.shape[1]:
             total.addmm_(call.inputs @ inputs.T, delta, alpha=gain)
         else:
             total.addmm_(call.inputs, inputs.T @ delta, alpha=gain)
-        if call.bias is not None:
+        if call.bias is not None and call.bias == bias:
             total.add_(delta.sum(0), alpha=gains[call.bias])
     return total.view(call.shape)
 
@@ -211,7 +212,7 @@ def is_low_rank(function: Function, parameters: Sequence[Tensor]) -> bool:
     try:
         thin = ThinPass(function, leaves, row_wise=True)
         thin.at_layers(torch.ones_like(thin.outputs))
-    except (UnknownOperatorError, NotImplementedError):
+    except (UnknownOperatorError, NotImplementedError, RuntimeError):
         return False
     if any(g is None for g in thin.products):
         return False
@@ -339,7 +340,9 @@ class _SteppedLinear(torch.autograd.Function):
         moved = torch.baddbmm(
             wide, overlap.expand(len(delta), -1, -1), delta, beta=shrink, alpha=-gain
         )
-        return moved.flatten(0, 1)
+        # Not as a view: what comes next may be computed in place.
+        flat: Tensor = torch.ops.aten._unsafe_view(moved, (-1, moved.shape[-1]))
+        return flat
 
     @staticmethod
     @once_differentiable

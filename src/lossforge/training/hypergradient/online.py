@@ -46,7 +46,12 @@ from lossforge.training.hypergradient.state import (
     take_step,
     unscale,
 )
-from lossforge.training.module import Moment, replaced
+from lossforge.training.module import (
+    Moment,
+    replaced,
+    without_hooks,
+    without_reentrant_checkpoints,
+)
 from lossforge.training.optimizers import Tensors
 
 OnlineStrategy = Literal["low_rank", "forward", "reverse"]
@@ -213,7 +218,7 @@ class OnlineEngine:
     def _check(self, fused: FusedStep, found: Gradients, one: RecordedPass, batch: Batch) -> None:
         """Hold a shared pass against one of plain training, and take note that it is right."""
         state, cotangent = self.state, one.slope.detach()
-        with one.moment.repeated():
+        with one.moment.repeated(), without_reentrant_checkpoints():
             outputs = state.run(batch[0])
             raw = gradients(outputs, state.parameters, cotangent)
         one.require_same(outputs)
@@ -245,7 +250,8 @@ class OnlineEngine:
             require_finite(result, *_TASK)
             return result
 
-        with Moment(state.module, everywhere=self.everywhere).kept():
+        moment = Moment(state.module, everywhere=self.everywhere)
+        with moment.kept(), without_reentrant_checkpoints():
             reached, tangent = fused.carry_back(
                 lambda: state.rerun(valid[0]), checked, clipping, slopes
             )
@@ -370,7 +376,12 @@ def validation_gradient(
         # Hooks are there for training gradients; of T the gradient itself is wanted.
         leaves = [theta.detach().requires_grad_() for theta in parameters]
         places = {id(theta): leaf for theta, leaf in zip(parameters, leaves, strict=True)}
-    with Moment(module, everywhere=engine.everywhere).kept(), replaced(module, places):
+    with (
+        Moment(module, everywhere=engine.everywhere).kept(),
+        replaced(module, places),
+        without_hooks(module),
+        without_reentrant_checkpoints(),
+    ):
         with torch.enable_grad():
             value = outcome(rerun())
         number = require_finite(value, *_TASK)

@@ -179,13 +179,10 @@ def verify(
         NotRepeatableError: they differ.
         RuntimeError, NotImplementedError: an operator has no such derivative.
     """
-    floor = NEGLIGIBLE * max((_rms(g) for g in raw if g is not None), default=0.0)
-    shares = [
-        0.5 + i % 7 / 7 if g is not None and _rms(g) > floor else 0.0 for i, g in enumerate(raw)
-    ]
+    weights, expected = direction_weights(raw)
     direction: Gradients = [
-        None if g is None or not share else g * (share / float(g.double().square().sum()))
-        for g, share in zip(raw, shares, strict=True)
+        None if g is None or not weight else g * weight
+        for g, weight in zip(raw, weights, strict=True)
     ]
     scale = 1.0 if state.scaler is None else float(state.scaler.get_scale())
     reached = torch.zeros((), device=before[0].device, dtype=torch.float64)
@@ -199,7 +196,38 @@ def verify(
         require_equal(total, raw, state, scale)
     if way == "reverse" and is_hooked(state.module):
         _require_slope(state, passes, before, direction, float(reached))
-    elif not abs(float(reached) - sum(shares)) <= 10 * _tolerance(state) * math.sqrt(len(raw)):
+    else:
+        _require_close(float(reached), expected, len(raw), state)
+
+
+def direction_weights(gradient: Gradients) -> tuple[list[float], float]:
+    """Return numbers w_p such that the direction w_p g_p has a share of <g, w> for each parameter.
+
+    Parameters whose gradient is rounding have none.
+
+    Returns:
+        the numbers, and the sum of the shares.
+    """
+    floor = NEGLIGIBLE * max((_rms(g) for g in gradient if g is not None), default=0.0)
+    weights, total = [], 0.0
+    for index, g in enumerate(gradient):
+        counts = g is not None and _rms(g) > floor
+        share = 0.5 + index % 7 / 7 if counts else 0.0
+        weights.append(
+            share / float(g.double().square().sum()) if g is not None and counts else 0.0
+        )
+        total += share
+    return weights, total
+
+
+def require_total(cotangent: Tensor, tangent: Tensor, total: float, state: TrainState) -> None:
+    """Raise `NotRepeatableError` unless <c, J w> is the sum that `direction_weights` gave."""
+    reached = float((cotangent.double() * tangent.double()).sum())
+    _require_close(reached, total, len(state.parameters), state)
+
+
+def _require_close(reached: float, expected: float, count: int, state: TrainState) -> None:
+    if not abs(reached - expected) <= 10 * _tolerance(state) * math.sqrt(count):
         raise NotRepeatableError(_UNLIKE)
 
 
