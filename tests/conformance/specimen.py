@@ -21,7 +21,9 @@ class Specimen:
 
     `no_forward_mode` and `no_double_backward` name what stands in the way in PyTorch 2.13 (an
     operator, or a reason), and are empty where both work with attention by the math backend.
-    Double backward means the derivative of the weights' gradient with respect to the loss.
+    Forward mode means a tangent along directions that are zero wherever the gradient always is:
+    tangents pass through padding words and no_grad blocks, and gradients do not. Double backward
+    means the derivative of the weights' gradient with respect to the loss's parameters.
     """
 
     name: str
