@@ -17,8 +17,13 @@ class Specimen:
     `batch` draws inputs and integer targets; the network's logits have their classes at
     `class_dim`, and the other dimensions are those of the targets. `small` says that float64
     central differences over all weights are affordable. `requires` names packages to import.
-    `forward_mode` and `double_backward` say what PyTorch itself can do with the network, attention
-    by the math backend.
+    `float64` says that it computes in float64 throughout when its weights are in float64.
+
+    `no_forward_mode` and `no_double_backward` name what stands in the way in PyTorch 2.13 (an
+    operator, or a reason), and are empty where both work with attention by the math backend.
+    Forward mode means a tangent along directions that are zero wherever the gradient always is:
+    tangents pass through padding words and no_grad blocks, and gradients do not. Double backward
+    means the derivative of the weights' gradient with respect to the loss's parameters.
     """
 
     name: str
@@ -29,8 +34,9 @@ class Specimen:
     class_dim: int = 1
     small: bool = False
     requires: tuple[str, ...] = ()
-    forward_mode: bool = True
-    double_backward: bool = True
+    float64: bool = True
+    no_forward_mode: str = ""
+    no_double_backward: str = ""
 
     def __post_init__(self) -> None:
         if self.classes < 2:

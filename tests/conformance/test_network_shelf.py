@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from conformance import nasty_networks, transformer_networks
 from conformance.network_shelf import NASTY, TRANSFORMERS, Specimen, read_logits, run_network
 
 SHELF = (*TRANSFORMERS, *NASTY)
@@ -46,6 +47,13 @@ def test_the_shelf_is_long_and_its_names_differ():
     names = [specimen.name for specimen in SHELF]
     assert len(set(names)) == len(names)
     assert all(specimen.why and "\n" not in specimen.why for specimen in SHELF)
+
+
+def test_what_pytorch_cannot_do_is_said_of_specimens_on_the_shelf():
+    assert set(nasty_networks.NO_FORWARD_MODE) <= {specimen.name for specimen in NASTY}
+    assert set(nasty_networks.NO_DOUBLE_BACKWARD) <= {specimen.name for specimen in NASTY}
+    names = {specimen.name for specimen in TRANSFORMERS}
+    assert set(transformer_networks.NO_FORWARD_MODE) | transformer_networks.FLOAT32_INSIDE <= names
 
 
 def test_a_specimen_needs_two_classes():
