@@ -206,7 +206,7 @@ class _Rows:
         """Return a tensor [..., N, C] as [..., B, C, positions]."""
         if not self.positions:
             return tensor
-        apart = tensor.unflatten(-2, (-1, *self.positions))
+        apart: Tensor = tensor.unflatten(-2, (-1, *self.positions))
         return apart.movedim(-1, -1 - len(self.positions))
 
     def averaged(self, tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 
 from lossforge.errors import ConfigurationError
 from lossforge.randomness import RandomState
-from lossforge.training.hypergradient.jacobian import gradients
+from lossforge.training.hypergradient.jacobian import gradients, suspects
 from lossforge.training.hypergradient.low_rank import is_low_rank
 from lossforge.training.hypergradient.offline import (
     ForwardStep,
@@ -30,11 +30,19 @@ def preferred(module: nn.Module) -> tuple[OnlineStrategy, ...]:
     """Return the strategies for online learning, the faster first.
 
     Forward mode is faster on convolutions, the reversed reverse pass on all else (measured on 2
-    CPU cores).
+    CPU cores). Embeddings whose gradient is not their derivative are no matter for forward mode.
     """
+    if any(_masks_gradients(part) for part in module.modules()):
+        return ("low_rank", "reverse")
     if any(isinstance(part, _CONVOLUTIONS) for part in module.modules()):
         return ("forward", "reverse")
     return ("low_rank", "reverse", "forward")
+
+
+def _masks_gradients(part: nn.Module) -> bool:
+    return isinstance(part, nn.Embedding) and (
+        part.padding_idx is not None or part.scale_grad_by_freq
+    )
 
 
 def choose_strategy(start: Start, inputs: Inputs, inner_steps: int = 1) -> Strategy:
@@ -106,5 +114,7 @@ def _failure(step: type[OneStep], start: Start, inputs: Inputs) -> str | None:
         return str(error).strip().splitlines()[0]
     expected = sum(float(g.double().square().sum()) for g in plain if g is not None)
     if not math.isclose(reached, expected, rel_tol=0.01, abs_tol=1e-12):
-        return "its gradient is not that of plain training"
+        names = suspects(taken.graph, start.network.module) if taken.graph is not None else ()
+        likely = f", likely because of {', '.join(names)}" if names else ""
+        return f"its gradient is not that of plain training{likely}"
     return None

@@ -6,10 +6,10 @@ differentiated. The third way, through thin factors of linear layers, needs no w
 """
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from lossforge.training.hypergradient.fast_tangents import FastTangents
@@ -113,3 +113,30 @@ def gradients(
             value, list(parameters), cotangent, retain_graph=retain_graph, allow_unused=True
         )
     )
+
+
+def suspects(outputs: Tensor, module: nn.Module) -> tuple[str, ...]:
+    """Return the names of what is known to break derivatives of a backward pass.
+
+    These are autograd functions of the user's own, and embeddings that scale their gradients.
+
+    Args:
+        outputs: of a pass, with its graph.
+        module: that gave them.
+    """
+    names = {
+        "embedding_dense_backward (scale_grad_by_freq)"
+        for part in module.modules()
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.scale_grad_by_freq
+    }
+    seen: set[Any] = set()
+    waiting: list[Any] = [outputs.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            names.add(type(node).__name__.removesuffix("Backward"))
+        waiting += [following for following, _ in node.next_functions]
+    return tuple(sorted(names))

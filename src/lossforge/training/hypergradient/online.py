@@ -104,7 +104,7 @@ class OnlineEngine:
         self.writes_parameters = False
         self._verified: dict[object, Way] = {}
         self._trusted: set[object] = set()
-        self._warned = False
+        self._attends: bool | None = None
 
     def step(
         self, loss: Loss, batches: Sequence[Batch], valid: Batch, task_loss: Loss
@@ -162,12 +162,14 @@ class OnlineEngine:
 
     def _run_watching(self, inputs: Any) -> Tensor:
         """Run the model; say once where a slower attention will be needed for derivatives."""
-        if self._warned:
+        if self._attends is not None:
             return self.state.run(inputs)
-        self._warned = True
         with _AttentionWatch() as watch:
             outputs = self.state.run(inputs)
+        self._attends = watch.seen
         if watch.seen:
+            # One pass in forward mode costs less than a second graph.
+            self.ways = tuple(sorted(self.ways))
             warnings.warn(
                 "the model uses scaled_dot_product_attention: the passes of AdaLFL that need "
                 "derivatives run it on PyTorch's math backend, slower than flash attention",
@@ -219,7 +221,10 @@ class OnlineEngine:
         """Hold a shared pass against one of plain training, and take note that it is right."""
         state, cotangent = self.state, one.slope.detach()
         with one.moment.repeated(), without_reentrant_checkpoints():
-            outputs = state.run(batch[0])
+            outputs = self._run_watching(batch[0])
+            if self._attends:
+                # The step is to have flash attention's rounding, for Adam makes steps of it.
+                raise NotRepeatableError("attention is computed by another kernel")
             raw = gradients(outputs, state.parameters, cotangent)
         one.require_same(outputs)
         require_equal(found, raw, state)

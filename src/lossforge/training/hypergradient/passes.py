@@ -17,6 +17,7 @@ from lossforge.training.hypergradient.jacobian import (
     Gradients,
     ReverseProducts,
     forward_product,
+    suspects,
 )
 from lossforge.training.hypergradient.state import TrainState
 from lossforge.training.module import Moment, at_values, differentiable, replaced
@@ -48,6 +49,7 @@ class RecordedPass:
         outputs: of the model, detached.
         slope: dM/df at the outputs, differentiable by M's parameters.
         share: with which the loss entered the step: a mean's part, and a scaler's scale.
+        suspects: operators that are known to lack derivatives, where the pass was in reverse.
     """
 
     rerun: Callable[[], Tensor]
@@ -55,6 +57,7 @@ class RecordedPass:
     outputs: Tensor
     slope: Tensor
     share: Tensor = field(default_factory=lambda: torch.zeros(()))
+    suspects: tuple[str, ...] = ()
 
     def hear(self, share: Tensor) -> None:
         """Take note of a backward pass."""
@@ -121,6 +124,7 @@ def _reverse(
     with torch.enable_grad():
         outputs = one.rerun()
     one.require_same(outputs)
+    one.suspects = suspects(outputs, state.module)
     products = ReverseProducts(outputs, state.parameters, after=_accumulation_hooks)
     found = products.transposed(one.cotangent)
     return products.product(direction), found
@@ -321,6 +325,9 @@ def first_that_holds(
             raise
         except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError) as error:
             failures.append(f"{way} ({str(error).strip().splitlines()[0]})")
+    names = sorted({name for one in passes for name in one.suspects})
+    if names:
+        failures.append(f"likely because of {', '.join(names)}")
     raise ConfigurationError(
         f"the model supports no way of differentiating its outputs: {'; '.join(failures)}; "
         "replace the operator named; the network was updated, the loss was not"

@@ -104,6 +104,8 @@ class OptimizerResponse:
 
     def _slope(self, options: Mapping[str, Any], theta: Tensor, g: Tensor) -> Tensor:
         dense = g.to_dense() if g.is_sparse else g
+        if float(options["lr"]) == 0 and self._rule is not optim.ASGD:  # whose rate is a state
+            return torch.zeros_like(dense)
         plain = self._rule in (optim.Adam, optim.AdamW)
         if plain and not options["amsgrad"] and not options["maximize"]:
             return self._slope_of_adam(options, theta, dense)
