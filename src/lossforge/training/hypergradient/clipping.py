@@ -22,6 +22,10 @@ class Clipping(ABC):
     clipped: Gradients
 
     @abstractmethod
+    def forget(self) -> None:
+        """Let go of what `pull_back` has no need of."""
+
+    @abstractmethod
     def pull_back(self, direction: Gradients) -> Gradients:
         """Return the transposed derivative of the map applied to a direction."""
 
@@ -32,6 +36,10 @@ class NoClipping(Clipping):
 
     def __init__(self, gradients: Gradients):
         self.clipped = gradients
+
+    def forget(self) -> None:
+        """Let go of the gradients."""
+        self.clipped = []
 
     def pull_back(self, direction: Gradients) -> Gradients:
         """Return the direction."""
@@ -51,6 +59,9 @@ class ClippingByNorm(Clipping):
         self._limit = limit
         self._scale = (limit / (_norm(gradients) + MARGIN)).clamp(max=1.0)
         self.clipped = [None if g is None else g * self._scale for g in gradients]
+
+    def forget(self) -> None:
+        """Keep the gradients."""
 
     def pull_back(self, direction: Gradients) -> Gradients:
         """Return the transposed derivative of the map applied to a direction."""
@@ -75,6 +86,10 @@ class ClippingByValue(Clipping):
     def __init__(self, gradients: Gradients, limit: float):
         self._inside = [None if g is None else g.abs() <= limit for g in gradients]
         self.clipped = [None if g is None else g.clamp(-limit, limit) for g in gradients]
+
+    def forget(self) -> None:
+        """Let go of the gradients."""
+        self.clipped = []
 
     def pull_back(self, direction: Gradients) -> Gradients:
         """Return the direction where nothing was clipped, zero elsewhere."""

@@ -111,10 +111,11 @@ class FusedStep:
         with differentiable(), self._on_copies():
             if self._thin is not None:
                 found = self._thin.gradient_along(cotangent)
-                tangent = self._thin.product(self._thin, found, weights)
+                tangent = self._thin.product(self._thin, found, weights, retain_graph=True)
             else:
                 pairs = zip(gradient, weights, strict=True)
-                tangent = self._products.product([None if g is None else g * w for g, w in pairs])
+                along = [None if g is None else g * w for g, w in pairs]
+                tangent = self._products.product(along, retain_graph=True)
         require_total(cotangent, tangent, total, self._state)
 
     def _on_copies(self) -> AbstractContextManager[Any]:

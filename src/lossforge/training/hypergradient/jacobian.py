@@ -77,14 +77,18 @@ class ReverseProducts:
             self._products = [None if g is None else self._after(theta, g) for theta, g in pairs]
         return [None if g is None else g.detach() for g in self._products]
 
-    def product(self, direction: Sequence[Tensor | None]) -> Tensor:
+    def product(self, direction: Sequence[Tensor | None], *, retain_graph: bool = False) -> Tensor:
         """Return J w; after `transposed`."""
         assert self._products is not None
-        return transpose_again(self._products, self._at, direction)
+        return transpose_again(self._products, self._at, direction, retain_graph=retain_graph)
 
 
 def transpose_again(
-    products: Sequence[Tensor | None], at: Tensor, weights: Sequence[Tensor | None]
+    products: Sequence[Tensor | None],
+    at: Tensor,
+    weights: Sequence[Tensor | None],
+    *,
+    retain_graph: bool = False,
 ) -> Tensor:
     """Return d/dc sum <product(c), weight>, for tensors that are functions of c."""
     pairs = [
@@ -95,7 +99,11 @@ def transpose_again(
     if not pairs:
         return torch.zeros_like(at)
     found = torch.autograd.grad(
-        [g for g, _ in pairs], at, [w for _, w in pairs], retain_graph=True, materialize_grads=True
+        [g for g, _ in pairs],
+        at,
+        [w for _, w in pairs],
+        retain_graph=retain_graph,
+        materialize_grads=True,
     )
     return found[0]
 

@@ -124,7 +124,14 @@ class ThinPass:
             factors[call.weight].append(of_call[id(call)])
         return ThinGradient(factors, of_call, found[len(self.calls) :])
 
-    def product(self, passed: "ThinPass", found: "ThinGradient", gains: Sequence[float]) -> Tensor:
+    def product(
+        self,
+        passed: "ThinPass",
+        found: "ThinGradient",
+        gains: Sequence[float],
+        *,
+        retain_graph: bool = False,
+    ) -> Tensor:
         """Return J w, where w is gain times v.
 
         Args:
@@ -145,7 +152,7 @@ class ThinPass:
             None if v is None else v.to_dense() * gains[at]
             for at, v in zip(self.others, others, strict=True)
         ]
-        return transpose_again(self.products, self.at, moved)
+        return transpose_again(self.products, self.at, moved, retain_graph=retain_graph)
 
     def dense(self, found: "ThinGradient") -> Gradients:
         """Return a gradient in full."""

@@ -219,7 +219,7 @@ class ReverseStep(OneStep):
         return self._products.transposed(cotangent)
 
     def product(self, direction: Tensors) -> Tensor:
-        return self._products.product(direction)
+        return self._products.product(direction, retain_graph=True)
 
 
 @final

@@ -14,6 +14,7 @@ Source: thesis, ch. 6.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal, final, get_args
 
 import torch
@@ -61,6 +62,10 @@ Outcome = Callable[[Tensor], Tensor]
 """Maps validation outputs to the task loss T."""
 
 
+Pattern = tuple[bool, ...]
+"""Which parameters have no gradient."""
+
+
 class SlowPathWarning(UserWarning):
     """A faster way of computing was not possible; the number is the same."""
 
@@ -102,7 +107,7 @@ class OnlineEngine:
         self.fused: tuple[OnlineStrategy, ...] = _fusible(state, strategies)
         self.everywhere = False
         self.writes_parameters = False
-        self._verified: dict[object, Way] = {}
+        self._verified: dict[Pattern, Way] = {}
         self._trusted: set[object] = set()
         self._attends: bool | None = None
 
@@ -145,6 +150,7 @@ class OnlineEngine:
                 state.set_gradients(watched.clipping.clipped)
             watched.before_step()
             take_step(state)
+            state.clear_gradients()
             if watched.is_skipped:
                 return OnlineStep(total, None, None)
             reached, hypergradient = watched.differentiate(
@@ -183,12 +189,15 @@ class OnlineEngine:
         """The strategy whose training pass serves the step as well; None where none does."""
         return self.fused[0] if self.fused and self._trusted else None
 
-    def way(self, passes: Sequence[RecordedPass], before: Tensors, raw: Gradients) -> Way:
-        """Return the way of computing J w that was checked for passes like these."""
-        pattern = tuple(g is None for g in raw)
-        if pattern not in self._verified:
-            self._verified[pattern] = first_that_holds(self.ways, self.state, passes, before, raw)
-        return self._verified[pattern]
+    def way(self, pattern: Pattern) -> Way | None:
+        """Return the way of computing J w that was checked for passes like these; None for none."""
+        return self._verified.get(pattern)
+
+    def find_way(self, passes: Sequence[RecordedPass], before: Tensors, raw: Gradients) -> Way:
+        """Return the first way of computing J w that gives the gradient of a step."""
+        found = first_that_holds(self.ways, self.state, passes, before, raw)
+        self._verified[_pattern(raw)] = found
+        return found
 
     def _fused_step(
         self, loss: Loss, batch: Batch, valid: Batch, outcome: Outcome
@@ -214,7 +223,10 @@ class OnlineEngine:
                 moment.undo()
                 self.fused = self.fused[1:]
             else:
-                return self._finish(loss, fused, found, slope, number, valid, outcome)
+                clipping, slopes = self._descend(found)
+                del found
+                reached, tangent = self._carry_back(fused, valid, outcome, clipping, slopes)
+                return OnlineStep(number, reached, by_loss(loss, [(slope, tangent)]))
         return None
 
     def _check(self, fused: FusedStep, found: Gradients, one: RecordedPass, batch: Batch) -> None:
@@ -231,24 +243,27 @@ class OnlineEngine:
         fused.require_product(cotangent, raw)
         self._trusted.add(fused.signature)
 
-    def _finish(
-        self,
-        loss: Loss,
-        fused: FusedStep,
-        found: Gradients,
-        slope: Tensor,
-        number: float,
-        valid: Batch,
-        outcome: Outcome,
-    ) -> OnlineStep:
-        """Take the step of a shared pass and carry the validation gradient back through it."""
+    def _descend(self, found: Gradients) -> tuple[Clipping, list[Tensor | float]]:
+        """Take the step of a shared pass; return its clipping and the optimizer's slopes."""
         state = self.state
         clipping = state.clipping(found)
         slopes = state.response.slopes(clipping.clipped)
         state.set_gradients(clipping.clipped)
         take_step(state)
-        del found
         state.clear_gradients()
+        clipping.forget()
+        return clipping, slopes
+
+    def _carry_back(
+        self,
+        fused: FusedStep,
+        valid: Batch,
+        outcome: Outcome,
+        clipping: Clipping,
+        slopes: list[Tensor | float],
+    ) -> tuple[float, Tensor]:
+        """Return T after the step, and J w."""
+        state = self.state
 
         def checked(outputs: Tensor) -> Tensor:
             result = outcome(outputs)
@@ -257,10 +272,7 @@ class OnlineEngine:
 
         moment = Moment(state.module, everywhere=self.everywhere)
         with moment.kept(), without_reentrant_checkpoints():
-            reached, tangent = fused.carry_back(
-                lambda: state.rerun(valid[0]), checked, clipping, slopes
-            )
-        return OnlineStep(number, reached, by_loss(loss, [(slope, tangent)]))
+            return fused.carry_back(lambda: state.rerun(valid[0]), checked, clipping, slopes)
 
 
 @final
@@ -336,6 +348,10 @@ class Observation:
         )
         self._before = [theta.detach().clone() for theta in state.parameters]
         self._slopes = state.response.slopes(self.clipping.clipped)
+        self._way = self._engine.way(_pattern(self._raw))
+        if self._way is not None:
+            self._raw = []
+            self.clipping.forget()
 
     def differentiate(
         self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
@@ -355,7 +371,7 @@ class Observation:
         reached, arrived = validation_gradient(engine, rerun, outcome)
         for one in self._passes:
             one.share = one.share / self._scale
-        way = engine.way(self._passes, self._before, self._raw)
+        way = self._way or engine.find_way(self._passes, self._before, self._raw)
         response: Gradients = [
             None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
         ]
@@ -422,6 +438,10 @@ def by_loss(loss: Loss, terms: Sequence[tuple[Tensor, Tensor]]) -> Tensors:
     )
 
 
+def _pattern(gradient: Gradients) -> Pattern:
+    return tuple(g is None for g in gradient)
+
+
 def _none() -> Tensor:
     raise AssertionError("a shared pass is not run again")
 
@@ -442,7 +462,8 @@ def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[O
         return ()
     thin = state.response.is_linear and state.precision is None
     thin &= state.clip_norm is None and state.clip_value is None
-    return tuple(s for s in strategies if s == "reverse" or (s == "low_rank" and thin))
+    before_forward = takewhile(lambda s: s != "forward", strategies)  # which shares nothing
+    return tuple(s for s in before_forward if s == "reverse" or thin)
 
 
 @final
