@@ -67,7 +67,7 @@ def test_sensitivity_is_the_derivative_of_the_step(name, warm):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: SGD(-0.1),
+        lambda: SGD(0.0),
         lambda: SGD(0.1, momentum=1.5),
         lambda: SGD(0.1, nesterov=True),
         lambda: SGD(0.1, weight_decay=-1.0),

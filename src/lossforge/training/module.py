@@ -185,7 +185,16 @@ class Moment:
 
     def __init__(self, module: nn.Module, *, everywhere: bool = False):
         self._module, self._buffers, self._torch = module, Buffers(module), RandomState()
-        self._others = (random.getstate(), np.random.get_state()) if everywhere else None
+        self._others = (random.getstate(), np.random.get_state(legacy=True)) if everywhere else None
+
+    def draws_elsewhere(self) -> bool:
+        """Tell whether `random` or NumPy were drawn from since, as far as their states are kept."""
+        if self._others is None:
+            return False
+        drawn: Any = np.random.get_state(legacy=True)
+        kept: Any = self._others[1]
+        same = drawn[2] == kept[2] and np.array_equal(drawn[1], kept[1])
+        return not same or random.getstate() != self._others[0]
 
     @contextmanager
     def repeated(self) -> Iterator[None]:

@@ -38,7 +38,7 @@ class Optimizer(ABC):
     """step size of the base network's optimizer"""
 
     def __post_init__(self) -> None:
-        require_in_range("learning_rate", self.learning_rate, 0)
+        require_in_range("learning_rate", self.learning_rate, 0, exclude_low=True)
 
     @abstractmethod
     def init(self, parameters: Tensors) -> State:

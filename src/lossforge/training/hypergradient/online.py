@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lossforge.errors import unknown_name
+from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses.loss import Loss
 from lossforge.training.hypergradient.clipping import Clipping
 from lossforge.training.hypergradient.fused import FusedStep
@@ -105,7 +105,7 @@ class OnlineEngine:
         self.state = state
         self.ways: tuple[Way, ...] = tuple(s for s in strategies if s != "low_rank") or ("reverse",)
         self.fused: tuple[OnlineStrategy, ...] = _fusible(state, strategies)
-        self.everywhere = False
+        self.everywhere = True  # until a first pass shows that it draws from nowhere else
         self.writes_parameters = False
         self._verified: dict[Pattern, Way] = {}
         self._trusted: set[object] = set()
@@ -210,6 +210,7 @@ class OnlineEngine:
                 fused = FusedStep(
                     state, lambda: state.rerun(batch[0]), low_rank=self.fused[0] == "low_rank"
                 )
+                self.everywhere &= moment.draws_elsewhere()
                 value, slope = slope_of(loss, fused.outputs, batch[1], build=True)
                 number = require_finite(value, "loss", "the network was not updated")
                 found = fused.transposed(slope.detach())
@@ -319,6 +320,7 @@ class Observation:
         Raises:
             DivergedError: M is not finite.
         """
+        self._engine.everywhere &= moment.draws_elsewhere()
         value, slope = slope_of(loss, outputs, targets, build=True)
         require_finite(value, "loss", "the network was not updated")
         one = RecordedPass(rerun, moment, outputs.detach(), slope)
@@ -376,13 +378,21 @@ class Observation:
             None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
         ]
         direction = self.clipping.pull_back(response)
-        terms = []
-        for one in self._passes:
-            tangent, _ = product(way, state, one, self._before, direction)
-            terms.append((one.slope, tangent * one.share))
+        terms = [
+            (one.slope, self._tangent(way, one, direction) * one.share) for one in self._passes
+        ]
         found = by_loss(loss, terms)
         state.average(found)
         return reached, found
+
+    def _tangent(self, way: Way, one: RecordedPass, direction: Gradients) -> Tensor:
+        try:
+            return product(way, self._state, one, self._before, direction)[0]
+        except NotRepeatableError as error:
+            raise ConfigurationError(
+                f"a pass of the model cannot be repeated: {error}; draw random numbers from "
+                "torch alone; the network was updated, the loss was not"
+            ) from None
 
 
 def validation_gradient(
@@ -473,5 +483,7 @@ class _AttentionWatch(TorchFunctionMode):
     seen = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen |= func is F.scaled_dot_product_attention
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        fused = func is F.multi_head_attention_forward and not kwargs.get("need_weights", True)
+        self.seen |= fused or func is F.scaled_dot_product_attention
+        return func(*args, **kwargs)

@@ -48,7 +48,8 @@ class RecordedPass:
         moment: what the pass depended on.
         outputs: of the model, detached.
         slope: dM/df at the outputs, differentiable by M's parameters.
-        share: with which the loss entered the step: a mean's part, and a scaler's scale.
+        share: with which the loss entered the step: a mean's part; during the backward pass with a
+            scaler's scale.
         suspects: operators that are known to lack derivatives, where the pass was in reverse.
     """
 
@@ -188,16 +189,15 @@ def verify(
         None if g is None or not weight else g * weight
         for g, weight in zip(raw, weights, strict=True)
     ]
-    scale = 1.0 if state.scaler is None else float(state.scaler.get_scale())
     reached = torch.zeros((), device=before[0].device, dtype=torch.float64)
     total: Gradients = [None] * len(raw)
     for one in passes:
         tangent, found = product(way, state, one, before, direction)
-        reached += (one.cotangent.double() * tangent.double()).sum() / scale
+        reached += (one.cotangent.double() * tangent.double()).sum()
         total = [_sum(t, f) for t, f in zip(total, found or total, strict=True)]
     state.average([reached, *(g for g in total if g is not None)])
     if way == "reverse":
-        require_equal(total, raw, state, scale)
+        require_equal(total, raw, state)
     if way == "reverse" and is_hooked(state.module):
         _require_slope(state, passes, before, direction, float(reached))
     else:
@@ -238,7 +238,7 @@ def _require_close(reached: float, expected: float, count: int, state: TrainStat
 _UNLIKE = "its gradient is not that of plain training"
 
 
-def require_equal(found: Gradients, raw: Gradients, state: TrainState, scale: float = 1.0) -> None:
+def require_equal(found: Gradients, raw: Gradients, state: TrainState) -> None:
     """Raise `NotRepeatableError` unless two gradients are equal but for rounding."""
     floor = NEGLIGIBLE * max((_rms(g) for g in raw if g is not None), default=0.0)
     for mine, theirs in zip(found, raw, strict=True):
@@ -247,7 +247,7 @@ def require_equal(found: Gradients, raw: Gradients, state: TrainState, scale: fl
             differ = one is not None and _rms(one) > floor
         else:
             allowed = 10 * _tolerance(state) * (_rms(theirs) + floor)
-            differ = not _rms(mine.to_dense() / scale - theirs.to_dense()) <= allowed
+            differ = not _rms(mine.to_dense() - theirs.to_dense()) <= allowed
         if differ:
             raise NotRepeatableError(_UNLIKE)
 

@@ -48,7 +48,7 @@ Step = Callable[[Point, bool], Point]
 
 
 def pull_back_through(
-    steps: Sequence[Step], points: Sequence[Point], adjoint: Tensors, shared: Tensors
+    steps: Sequence[Step], points: Sequence[Point], adjoint: Tensors, shared: Sequence[Tensor]
 ) -> tuple[Tensors, Tensors]:
     """Carry a gradient at the last point back to the first, running each step again.
 
