@@ -1,10 +1,18 @@
-"""lossforge learns the loss function that a network trains on."""
+"""lossforge learns the loss function that a network trains on.
 
-from lossforge import losses, models, tasks
+The names below load on first use, so that `lossforge --help` need not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from lossforge.errors import LossforgeError
-from lossforge.losses import load, save
-from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
-from lossforge.methods.npbml import FewShot
+
+if TYPE_CHECKING:
+    from lossforge import losses, models, tasks
+    from lossforge.losses import load, save
+    from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
+    from lossforge.methods.npbml import FewShot
 
 __version__ = "0.1.0"
 
@@ -23,3 +31,33 @@ __all__ = [
     "save",
     "tasks",
 ]
+
+_PACKAGES = frozenset({"losses", "models", "tasks"})
+
+_MODULE_OF = {
+    "GPLFL": "lossforge.methods",
+    "ML3": "lossforge.methods",
+    "AdaLFL": "lossforge.methods",
+    "EvoMAL": "lossforge.methods",
+    "FewShot": "lossforge.methods.npbml",
+    "RandomSearch": "lossforge.methods",
+    "TaylorGLO": "lossforge.methods",
+    "load": "lossforge.losses",
+    "save": "lossforge.losses",
+}
+"""where each public name is defined; a test holds it against the imports above"""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name in _PACKAGES:
+        return import_module(f"lossforge.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
