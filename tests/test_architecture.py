@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -12,10 +12,9 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossforge"
 
 LAYERS = (
-    *("errors", "validation", "extras", "randomness", "files", "specs"),
-    *("tasks", "models", "losses", "training", "search", "methods"),
-    *("analysis", "explain", "experiments", "report", "zoo", "runs"),
-    *("integrations", "cli", "__main__"),
+    *("errors", "validation", "extras", "randomness", "files", "specs", "progress"),
+    *("tasks", "models", "losses", "training", "searching", "methods", "runs"),
+    *("analysis", "explain", "experiments", "report", "zoo", "integrations", "cli", "__main__"),
 )
 """from the bottom: a layer may import from those before it, whether or not it exists yet"""
 
@@ -32,9 +31,18 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
-    """Yield the modules of lossforge that code imports, at its top or inside functions."""
-    for node in ast.walk(tree):
+def run_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes that run as a module loads: none in functions or for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        is_for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if not (is_for_types or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)):
+            yield child
+            yield from run_on_import(child)
+
+
+def imported(nodes: Iterable[ast.AST], known: set[str]) -> Iterator[str]:
+    """Yield the modules of lossforge that nodes import."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == TOP)
         elif isinstance(node, ast.ImportFrom):
@@ -50,10 +58,10 @@ def layer_of(module: str) -> str:
     return module.split(".")[1] if "." in module else TOP
 
 
-IMPORTS = {
-    name: set(imported(ast.parse(path.read_text(encoding="utf-8")), set(MODULES)))
-    for name, path in MODULES.items()
-}
+def imports_of_all(nodes_of: Callable[[ast.AST], Iterable[ast.AST]]) -> dict[str, set[str]]:
+    """Return what each module imports, looking at some nodes of its tree."""
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+    return {name: set(imported(nodes_of(tree), set(MODULES))) for name, tree in trees.items()}
 
 
 def backward(imports: dict[str, set[str]]) -> list[str]:
@@ -79,11 +87,11 @@ def test_every_package_has_its_layer():
 
 
 def test_imports_go_one_way():
-    assert backward(IMPORTS) == []
+    assert backward(imports_of_all(ast.walk)) == []
 
 
 def test_no_modules_import_one_another():
-    sorter = TopologicalSorter(IMPORTS)
+    sorter = TopologicalSorter(imports_of_all(run_on_import))
     try:
         sorter.prepare()
     except CycleError as error:
@@ -110,7 +118,18 @@ def test_a_backward_import_would_be_seen(module, target, is_backward):
     assert bool(backward({module: {target}})) is is_backward
 
 
-def test_imports_inside_functions_are_seen():
-    code = "def f():\n    from lossforge.losses import load\n    import lossforge.cli.search\n"
-    known = {"lossforge.losses", "lossforge.cli.search"}
-    assert set(imported(ast.parse(code), known)) == known
+@pytest.mark.parametrize(
+    ("code", "runs_on_import"),
+    [
+        ("from lossforge.losses import load", True),
+        ("import lossforge.losses", True),
+        ("class A:\n    import lossforge.losses", True),
+        ("def f():\n    from lossforge.losses import load", False),
+        ("if TYPE_CHECKING:\n    from lossforge.losses import Loss", False),
+    ],
+)
+def test_every_import_is_seen_and_those_that_run_at_once_are_told_apart(code, runs_on_import):
+    tree = ast.parse(code)
+    known = {"lossforge.losses"}
+    assert set(imported(ast.walk(tree), known)) == known
+    assert set(imported(run_on_import(tree), known)) == (known if runs_on_import else set())
