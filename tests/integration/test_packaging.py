@@ -97,7 +97,7 @@ def test_the_wheel_runs_the_first_command_of_the_readme(wheel, tmp_path):
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = next(line for line in readme.splitlines() if line.startswith("lossforge search"))
-    told = run(bin_ / "lossforge", *command.split()[1:], cwd=tmp_path, timeout=1200)
+    told = run(bin_ / "lossforge", *command.split()[1:], cwd=tmp_path, timeout=1800)
     assert "learned loss:" in told
     assert list(tmp_path.glob("runs/*/result.json"))
 
