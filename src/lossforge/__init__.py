@@ -1,10 +1,20 @@
-"""lossforge learns the loss function that a network trains on."""
+"""lossforge learns the loss function that a network trains on.
 
-from lossforge import losses, models, tasks
+The names below load on first use, so that `lossforge --help` need not wait for torch.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from lossforge.errors import LossforgeError
-from lossforge.losses import load, save
-from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
-from lossforge.methods.npbml import FewShot
+
+if TYPE_CHECKING:
+    from lossforge import losses, models, tasks
+    from lossforge.losses import load, save
+    from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
+    from lossforge.methods.npbml import FewShot
 
 __version__ = "0.1.0"
 
@@ -23,3 +33,48 @@ __all__ = [
     "save",
     "tasks",
 ]
+
+_PACKAGES = frozenset({"losses", "models", "tasks"})
+
+_MODULE_OF = {
+    "GPLFL": "lossforge.methods",
+    "ML3": "lossforge.methods",
+    "AdaLFL": "lossforge.methods",
+    "EvoMAL": "lossforge.methods",
+    "FewShot": "lossforge.methods.npbml",
+    "RandomSearch": "lossforge.methods",
+    "TaylorGLO": "lossforge.methods",
+    "load": "lossforge.losses",
+    "save": "lossforge.losses",
+}
+"""where each public name is defined; a test holds it against the imports above"""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name in _PACKAGES:
+        return import_module(f"lossforge.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _PublicNamesFirst(ModuleType):
+    """A module whose public objects are not replaced by packages of the same name.
+
+    When a package `lossforge.NAME` is first imported, Python sets NAME here to that module, and
+    `__getattr__` would no longer be asked for a function of that name.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _PublicNamesFirst

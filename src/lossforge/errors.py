@@ -35,6 +35,10 @@ class FileFormatError(LossforgeError):
     """A saved file is missing, damaged or of another format."""
 
 
+class MissingPackageError(LossforgeError, ImportError):
+    """A feature needs an optional package that is not installed."""
+
+
 class RunError(LossforgeError):
     """A run's folder cannot be used as asked."""
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lossforge.extras import require_extra
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -11,7 +13,12 @@ MARKERS = "osD^v<>P*X"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure, sizes in inches."""
+    """Return an empty figure, sizes in inches.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    require_extra("plots", "a plot")
     # The object interface draws without a display and leaves no global state behind.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
+from lossforge import __version__
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError, unknown_name
 
@@ -27,6 +29,19 @@ three minutes on two cores:
 
   lossforge search evomal --task digits --preset quick
 """
+
+COMMANDS = {
+    "search": ("search", "search"),
+    "train": ("train", "train"),
+    "compare": ("compare", "compare"),
+    "fewshot": ("fewshot", "fewshot"),
+    "explain": ("explain", "explain"),
+    "landscape": ("landscape", "landscape"),
+    "export": ("export", "export_loss"),
+    "resume": ("resume", "resume"),
+    "list": ("listing", "list_names"),
+}
+"""module and function of each command; imported on use, so that help need not wait for torch"""
 
 INTERRUPTED = 130
 
@@ -54,74 +69,13 @@ def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(OVERVIEW, end="")
         return 0
-    if words[0] == "--version":
-        from lossforge import __version__
-
+    command, *rest = words
+    if command == "--version":
         print(f"lossforge {__version__}")
         return 0
+    if command not in COMMANDS:
+        raise unknown_name("command", command, COMMANDS)
     keep_freed_memory()
-    command, *rest = words
-    commands = _commands()
-    if command not in commands:
-        raise unknown_name("command", command, commands)
-    return commands[command](rest)
-
-
-def _commands() -> dict[str, Callable[[list[str]], int]]:
-    # Imported on use: `lossforge --help` should not wait for torch.
-    def search(words: list[str]) -> int:
-        from lossforge.cli.search import search
-
-        return search(words)
-
-    def resume(words: list[str]) -> int:
-        from lossforge.cli.resume import resume
-
-        return resume(words)
-
-    def train(words: list[str]) -> int:
-        from lossforge.cli.train import train
-
-        return train(words)
-
-    def compare(words: list[str]) -> int:
-        from lossforge.cli.compare import compare
-
-        return compare(words)
-
-    def list_names(words: list[str]) -> int:
-        from lossforge.cli.listing import list_names
-
-        return list_names(words)
-
-    def fewshot(words: list[str]) -> int:
-        from lossforge.cli.fewshot import fewshot
-
-        return fewshot(words)
-
-    def landscape(words: list[str]) -> int:
-        from lossforge.cli.landscape import landscape
-
-        return landscape(words)
-
-    def explain(words: list[str]) -> int:
-        from lossforge.cli.explain import explain
-
-        return explain(words)
-
-    def export(words: list[str]) -> int:
-        from lossforge.cli.export import export_loss
-
-        return export_loss(words)
-
-    return {
-        "search": search,
-        "train": train,
-        "compare": compare,
-        "fewshot": fewshot,
-        "landscape": landscape,
-        "explain": explain,
-        "export": export,
-        "resume": resume,
-        "list": list_names,
-    }
+    module, function = COMMANDS[command]
+    run: Callable[[list[str]], int] = getattr(import_module(f"lossforge.cli.{module}"), function)
+    return run(rest)

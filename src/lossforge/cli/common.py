@@ -13,6 +13,8 @@ from lossforge.methods import State
 from lossforge.runs import RunFolder
 from lossforge.tasks import Task, load
 
+HOW_TO_PLOT = "plots need pip install 'lossforge[plots]'"
+
 
 def conclude(
     folder: RunFolder,

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lossforge import __version__
 from lossforge.analysis.curves import plot_curves
 from lossforge.analysis.grid import Cell, Grid, Line, Tune, best_rate, markdown
 from lossforge.cli.common import (
+    HOW_TO_PLOT,
     absolute,
     conclude,
     free_folder,
@@ -27,6 +29,7 @@ from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.train import PRESETS, from_plain, what_came_of_the_warm_up
 from lossforge.errors import DivergedError
+from lossforge.extras import has_extra
 from lossforge.files import write_atomically
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import AdaLFL, State
@@ -138,7 +141,9 @@ def carry_out(folder: RunFolder) -> None:
         title = f"{task.metric} on {name} with {model}, {grid.recipe.steps} steps"
         tables.append(markdown(f"{title}, {grid.seeds} seeds", some))
         summaries += [line.summary(some[0]) for line in some]
-        plot_curves(title, task.metric, some, folder.path / _file_name(f"curves-{name}-{model}"))
+        if has_extra("plots"):
+            stem = folder.path / _file_name(f"curves-{name}-{model}")
+            plot_curves(title, task.metric, some, stem)
     write_atomically(folder.path / "report.md", "\n".join(tables))
     folder.write_result(_result(config, next(iter(tasks.values())), summaries, folder.seconds))
 
@@ -146,13 +151,14 @@ def carry_out(folder: RunFolder) -> None:
 def print_result(result: State, path: Path) -> None:
     """Print a comparison's tables for a person."""
     console = Console(highlight=False)
+    curves = "curves beside it" if has_extra("plots") else f"no curves: {escape(HOW_TO_PLOT)}"
     by_setting = groupby(result["lines"], key=lambda line: (line["task"], line["model"]))
     for (task, model), lines in by_setting:
         console.print(_table(f"{result['metric']} on {task} with {model}", list(lines)))
     console.print(
         f"lower is better; differences are from {result['baseline']['name']}, paired by seed; p is "
         "Wilcoxon's; rates with * are tuned on validation data. "
-        f"Tables are in {path}/report.md, curves beside it; {result['seconds']:.0f} s.",
+        f"Tables are in {path}/report.md; {curves}; {result['seconds']:.0f} s.",
         soft_wrap=True,
     )
 

@@ -14,6 +14,7 @@ from lossforge.analysis.explanation import explain as explain_loss
 from lossforge.analysis.portrait import draw_portrait
 from lossforge.cli.fewshot import explain_run
 from lossforge.cli.parsing import parse_options
+from lossforge.extras import require_extra
 from lossforge.files import read_json
 from lossforge.losses.named import named
 
@@ -35,6 +36,8 @@ class ExplainOptions:
 def explain(words: list[str]) -> int:
     """Run `lossforge explain ...`."""
     options = parse_options(ExplainOptions, words, "lossforge explain")
+    if options.plots is not None:
+        require_extra("plots", "--plots")
     if is_few_shot(Path(options.loss)):
         explain_run(Path(options.loss), options.plots)
         return 0

@@ -19,6 +19,7 @@ from lossforge.cli.common import pick_device
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options
 from lossforge.errors import RunError
+from lossforge.extras import require_extra
 from lossforge.losses import default_loss
 from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import Lesson
@@ -62,6 +63,7 @@ class LandscapeOptions:
 def landscape(words: list[str]) -> int:
     """Run `lossforge landscape ...`."""
     options = parse_options(LandscapeOptions, words, "lossforge landscape")
+    require_extra("plots", "lossforge landscape")
     require(len(options.losses) > 0, "give at least one of --losses")
     require_in_range("rows", options.rows, 10)
     task = load(options.task, device=pick_device(options.device), data_dir=options.data_dir)

@@ -10,6 +10,7 @@ from rich.console import Console
 from lossforge import __version__
 from lossforge.analysis.adaptation import draw_adaptation, trace_of
 from lossforge.cli.common import (
+    HOW_TO_PLOT,
     absolute,
     conclude,
     free_folder,
@@ -20,6 +21,7 @@ from lossforge.cli.common import (
 from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.errors import FileFormatError, RunError
+from lossforge.extras import has_extra
 from lossforge.files import write_json
 from lossforge.losses import default_loss, load
 from lossforge.losses.named import named
@@ -176,7 +178,8 @@ def _keep_adaptation(folder: RunFolder, adapt: AdaptiveTraining, task: Task) -> 
     trace = trace_of(adapt.moments, task.outputs)
     if trace:
         write_json(folder.path / "adaptation.json", {"moments": [asdict(look) for look in trace]})
-        draw_adaptation(trace, task.kind, folder.path / "adaptation")
+        if has_extra("plots"):
+            draw_adaptation(trace, task.kind, folder.path / "adaptation")
 
 
 def lesson_of(config: State) -> Lesson:
@@ -208,6 +211,8 @@ def print_result(result: State, path: Path) -> None:
         f"{result['step']}) in {result['seconds']:.0f} s; the run is {path}",
         soft_wrap=True,
     )
+    if result["loss"] == AdaLFL.name and not has_extra("plots"):
+        print(f"the adaptation is in {path}/adaptation.json; {HOW_TO_PLOT}")
 
 
 def _restore(training: FullTraining, content: bytes, path: Path) -> None:

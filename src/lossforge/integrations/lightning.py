@@ -4,15 +4,21 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, final
 
-import lightning
 import torch
 from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError
+from lossforge.extras import require_extra
 from lossforge.losses import default_loss
 from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.tasks import Kind
+
+try:
+    import lightning
+except ImportError:
+    require_extra("lightning", "AdaptiveModule")
+    raise
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 

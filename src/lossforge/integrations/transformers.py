@@ -6,12 +6,18 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
 from lossforge.errors import ConfigurationError
+from lossforge.extras import require_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.tasks import Kind
+
+try:
+    from transformers import Trainer
+except ImportError:
+    require_extra("transformers", "AdaLFLTrainer")
+    raise
 
 
 @final

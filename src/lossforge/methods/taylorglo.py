@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-from cmaes import CMA
 
 from lossforge.errors import LossforgeError
 from lossforge.losses import SymbolicLoss, SymbolicPopulation, taylor_loss
@@ -76,6 +75,8 @@ class _Strategy:
     def __init__(
         self, settings: TaylorGLO, problems: Sequence[Problem], seed: int, journal: Journal
     ):
+        from cmaes import CMA  # imports SciPy's statistics, which takes half a second
+
         self._settings, self._problems = settings, problems
         self._seed, self._journal = seed, journal
         self._cma = CMA(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lossforge.errors import unknown_name
+from lossforge.extras import require_extra
 from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
 from lossforge.tasks.task import Augment, Kind, Split, Task
@@ -33,12 +34,12 @@ FROM_FILES: dict[str, Callable[[int, str | Path | None], Task]] = {
 """tasks whose files a person must have, under --data-dir or LOSSFORGE_DATA"""
 
 OWN_DATA = {
-    "csv": ("csv_table", "load_csv"),
-    "images": ("image_folder", "load_image_folder"),
-    "text": ("characters", "load_text_folder"),
-    "hub": ("hub", "load_from_hub"),
+    "csv": ("csv_table", "load_csv", "tables"),
+    "images": ("image_folder", "load_image_folder", "images"),
+    "text": ("characters", "load_text_folder", None),
+    "hub": ("hub", "load_from_hub", "hub"),
 }
-"""what loads a user's own data, by the prefix of the name"""
+"""what loads a user's own data, by the prefix of the name: module, function and extra"""
 
 OWN_FORMS = {
     "csv:PATH:TARGET": "your own table: the column TARGET of the file PATH",
@@ -74,6 +75,7 @@ def load(
     Raises:
         UnknownNameError: no task has that name.
         DataError: files are missing, damaged or unfit.
+        MissingPackageError: reading them needs an extra that is not installed.
 
     Examples:
         >>> task = load("digits")
@@ -83,7 +85,9 @@ def load(
     task: Task
     if (prefix := name.partition(":")[0]) in OWN_DATA and ":" in name:
         # Imported on use: pandas and datasets take longer to import than all of lossforge.
-        module, function = OWN_DATA[prefix]
+        module, function, extra = OWN_DATA[prefix]
+        if extra is not None:
+            require_extra(extra, f"a task {prefix}:...")
         task = getattr(import_module(f"lossforge.tasks.{module}"), function)(name, split_seed)
     elif name in LOADERS:
         task = LOADERS[name](split_seed)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lossforge.errors import DataError, unknown_name
+from lossforge.extras import require_extra
 from lossforge.randomness import torch_generator
 from lossforge.tasks.episodes import PARTS, ClassPool, FewShotTask, Part, Pool, Sinusoids
 from lossforge.tasks.folders import find_file
@@ -41,6 +42,7 @@ def omniglot(data_dir: str | Path | None, seed: int, *, rotations: bool = False)
     A character that stands in both sets is one class with its drawings once. Characters are dealt
     out to the purposes at random; all rotations of one stay together.
     """
+    require_extra("images", "omniglot")
     paths = find_file(data_dir, "omniglot", "images_background*.zip", "Omniglot's official zips")
     drawings: dict[str, Tensor] = {}
     for path in paths:
@@ -72,6 +74,7 @@ def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
     A CSV (filename,label) names files of ``ROOT/images``, as mini-ImageNet's splits do. Pixels are
     standardized by those of meta-training.
     """
+    require_extra("images", name)
     rows = {part: _files(name, root, part) for part in PARTS}
     read = {part: {c: _read(f, side) for c, f in classes.items()} for part, classes in rows.items()}
     known = torch.cat(list(read["train"].values()))

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossforge.errors import DataError
+from lossforge.extras import require_extra
 from lossforge.tasks.augmentation import CropAndFlip
 from lossforge.tasks.folders import find_file
 from lossforge.tasks.splits import Rows, split_rows
@@ -48,7 +49,9 @@ class ImageSet:
 
         Raises:
             DataError: files are missing or damaged, or images differ in size.
+            MissingPackageError: the extra `images` is not installed.
         """
+        require_extra("images", self.name)
         images, labels, counts = [], [], []
         for part in ("train", "test"):
             pairs = [self._read(path) for path in self._files(data_dir, part)]

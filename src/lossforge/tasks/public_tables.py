@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossforge.errors import DataError
+from lossforge.extras import require_extra
 from lossforge.tasks.assembly import Values, assemble, standardize
 from lossforge.tasks.characters import read_lines, text_task
 from lossforge.tasks.folders import find_file
@@ -81,6 +82,7 @@ def _regression(name: str, inputs: Values, targets: Values, split_seed: int) -> 
 
 
 def _read_csv(path: Path, *, header: int | None = 0, skip: int = 0) -> "pd.DataFrame":
+    require_extra("tables", f"reading {path.name}")
     import pandas as pd  # takes longer to import than all of lossforge
 
     try:
