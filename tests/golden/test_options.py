@@ -1,0 +1,60 @@
+"""The options of `lossforge search METHOD` and their defaults, as they were stored: none is lost.
+
+    python tests/golden/test_options.py
+
+stores them anew, where a change is meant to change them.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from lossforge.cli import main
+from lossforge.methods import METHODS
+
+STORED = Path(__file__).with_name("options.json")
+PRESETS = ("quick", "paper")
+OPTION = re.compile(r"^(--[a-z-]+)")
+DEFAULT = re.compile(r"\(default: ?([^()]*)\)$|\((required)\)$")
+
+
+def options(method: str, preset: str) -> dict[str, str]:
+    """Return the default of each option, as the help says it."""
+    text = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": "1000"}),
+        contextlib.redirect_stdout(text),
+        contextlib.suppress(SystemExit),
+    ):
+        main(["search", method, "--preset", preset, "--help"])
+    found: dict[str, str] = {}
+    name = ""
+    for line in (line.strip("│| ") for line in text.getvalue().splitlines()):
+        if option := OPTION.match(line):
+            name = option.group(1)
+        if name and (default := DEFAULT.search(line)):
+            found[name] = default.group(1) or default.group(2) or ""
+            name = ""
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("method", METHODS)
+def test_options_and_defaults_are_as_they_were(method, preset):
+    assert options(method, preset) == json.loads(STORED.read_text())[method][preset]
+
+
+def store() -> None:
+    """Write what the options are now."""
+    rows = {method: {preset: options(method, preset) for preset in PRESETS} for method in METHODS}
+    STORED.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    store()
