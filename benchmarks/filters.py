@@ -12,7 +12,7 @@ from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import ramped_half_and_half
 from lossforge.methods import EvoMAL, pose
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
-from lossforge.methods.meta_training import MetaTraining
+from lossforge.search.meta_training import MetaTraining
 from lossforge.tasks import load
 
 PAPER = EvoMAL.preset("paper")

@@ -29,9 +29,9 @@ from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression, ramped_half_and_half
 from lossforge.methods import EvoMAL, State, pose
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
-from lossforge.methods.fitness import Fitness
-from lossforge.methods.meta_training import MetaTraining
 from lossforge.models import initialize, resolve
+from lossforge.search.fitness import Fitness
+from lossforge.search.meta_training import MetaTraining
 from lossforge.tasks import Task, load
 
 PAPER = EvoMAL.preset("paper")

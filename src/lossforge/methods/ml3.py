@@ -11,9 +11,11 @@ from typing import Any, ClassVar, final
 from lossforge.errors import LossforgeError
 from lossforge.losses import ML3_NETWORK, Architecture, NeuralLoss, as_population
 from lossforge.losses.neural import Activation
-from lossforge.methods.fitness import Fitness
-from lossforge.methods.meta_training import Course, MetaTraining
-from lossforge.methods.method import (
+from lossforge.models import Model
+from lossforge.randomness import derive_seed, torch_generator
+from lossforge.search.fitness import Fitness
+from lossforge.search.meta_training import Course, MetaTraining
+from lossforge.search.method import (
     Found,
     Journal,
     Method,
@@ -22,9 +24,7 @@ from lossforge.methods.method import (
     finite_or_none,
     infinite_if_none,
 )
-from lossforge.methods.problem import Problem, kind_of, pose
-from lossforge.models import Model
-from lossforge.randomness import derive_seed, torch_generator
+from lossforge.search.problem import Problem, kind_of, pose
 from lossforge.tasks import Task
 from lossforge.validation import require, require_in_range
 

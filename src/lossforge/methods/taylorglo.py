@@ -14,12 +14,12 @@ from cmaes import CMA
 from lossforge.errors import LossforgeError
 from lossforge.losses import SymbolicLoss, SymbolicPopulation, taylor_loss
 from lossforge.losses.taylor import PARAMETERS
-from lossforge.methods.contest import Contest
-from lossforge.methods.fitness import Trial
-from lossforge.methods.method import Found, Journal, Silent, State
-from lossforge.methods.problem import Problem, kind_of, pose
 from lossforge.models import Model
 from lossforge.randomness import derive_seed
+from lossforge.search.fitness import Trial
+from lossforge.search.method import Found, Journal, Silent, State
+from lossforge.search.population import Contest
+from lossforge.search.problem import Problem, kind_of, pose
 from lossforge.tasks import Task
 from lossforge.validation import require_in_range
 

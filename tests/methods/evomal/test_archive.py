@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lossforge.losses.expression import grow_tree
 from lossforge.methods.evomal.archive import Archive, Record
-from lossforge.methods.fitness import Trial
+from lossforge.search.fitness import Trial
 
 outcomes = st.tuples(
     st.integers(0, 10**6), st.one_of(st.just(math.inf), st.sampled_from([0.1, 0.2, 0.3, 0.4]))

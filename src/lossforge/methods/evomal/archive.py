@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from lossforge.losses.expression import Expression, parse, to_text
-from lossforge.methods.fitness import Trial
-from lossforge.methods.method import State
+from lossforge.search.fitness import Trial
+from lossforge.search.method import State
 
 
 @final

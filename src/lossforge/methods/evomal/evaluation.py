@@ -16,10 +16,10 @@ from lossforge.methods.evomal.filters import (
     improves_predictions,
     spread_predictions,
 )
-from lossforge.methods.fitness import Fitness, Trial
-from lossforge.methods.meta_training import MetaTraining, Progress
-from lossforge.methods.problem import Problem, kind_of
 from lossforge.randomness import derive_seed, torch_generator
+from lossforge.search.fitness import Fitness, Trial
+from lossforge.search.meta_training import MetaTraining, Progress
+from lossforge.search.problem import Problem, kind_of
 from lossforge.validation import require_in_range
 
 Candidates = dict[str, Expression]

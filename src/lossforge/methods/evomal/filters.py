@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression
-from lossforge.methods.problem import Problem
 from lossforge.randomness import derive_seed, torch_generator
+from lossforge.search.problem import Problem
 from lossforge.tasks import Kind
 from lossforge.training import Adam, metric_per_example
 

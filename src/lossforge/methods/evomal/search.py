@@ -14,12 +14,13 @@ from typing import Any, ClassVar, final
 from lossforge.errors import LossforgeError
 from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression import Expression, parse, to_text
-from lossforge.methods.contest import Contest
 from lossforge.methods.evomal.archive import Archive, Record
 from lossforge.methods.evomal.evaluation import Evaluation, Filters
 from lossforge.methods.evomal.genetics import Genetics, Individual
-from lossforge.methods.meta_training import MetaTraining
-from lossforge.methods.method import (
+from lossforge.models import Model
+from lossforge.randomness import python_generator
+from lossforge.search.meta_training import MetaTraining
+from lossforge.search.method import (
     Found,
     FrontMember,
     Journal,
@@ -28,9 +29,8 @@ from lossforge.methods.method import (
     finite_or_none,
     infinite_if_none,
 )
-from lossforge.methods.problem import Problem, kind_of, pose
-from lossforge.models import Model
-from lossforge.randomness import python_generator
+from lossforge.search.population import Contest
+from lossforge.search.problem import Problem, kind_of, pose
 from lossforge.tasks import Task
 from lossforge.validation import require, require_in_range
 

@@ -5,8 +5,8 @@ import pytest
 
 from lossforge.losses import CrossEntropy, SymbolicLoss
 from lossforge.methods import BaseTraining, pose
-from lossforge.methods.final import Final
-from lossforge.methods.fitness import Fitness, Trial
+from lossforge.search.fitness import Fitness, Trial
+from lossforge.search.reevaluation import Final
 from lossforge.tasks import load
 
 

@@ -10,10 +10,10 @@ from statistics import fmean
 from typing import final
 
 from lossforge.losses import Loss, as_population
-from lossforge.methods.fitness import Fitness
-from lossforge.methods.meta_training import Progress
-from lossforge.methods.problem import Problem
 from lossforge.randomness import derive_seed
+from lossforge.search.fitness import Fitness
+from lossforge.search.meta_training import Progress
+from lossforge.search.problem import Problem
 from lossforge.validation import require_in_range
 
 

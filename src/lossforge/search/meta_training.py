@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, default_loss
-from lossforge.methods.method import State
-from lossforge.methods.problem import BaseTraining, Problem, kind_of
 from lossforge.randomness import derive_seed
+from lossforge.search.method import State
+from lossforge.search.problem import BaseTraining, Problem, kind_of
 from lossforge.training import Adam
 from lossforge.training.hypergradient import (
     Batch,

@@ -12,10 +12,10 @@ from statistics import fmean
 from typing import Any, Self, final
 
 from lossforge.losses import LossPopulation
-from lossforge.methods.meta_training import Progress
-from lossforge.methods.method import finite_or_none, infinite_if_none
-from lossforge.methods.problem import BaseTraining, Problem
 from lossforge.randomness import derive_seed
+from lossforge.search.meta_training import Progress
+from lossforge.search.method import finite_or_none, infinite_if_none
+from lossforge.search.problem import BaseTraining, Problem
 from lossforge.training import Cohort, Stacking, form_cohort
 from lossforge.validation import require_in_range
 

@@ -4,7 +4,7 @@ import torch
 from lossforge.errors import ConfigurationError
 from lossforge.losses import SymbolicLoss, as_population
 from lossforge.methods import ML3, pose
-from lossforge.methods.meta_training import MetaTraining
+from lossforge.search.meta_training import MetaTraining
 from lossforge.tasks import load
 
 

@@ -4,9 +4,9 @@ from abc import ABC
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lossforge.methods.final import Final
-from lossforge.methods.fitness import Fitness, Race
-from lossforge.methods.method import Method
+from lossforge.search.fitness import Fitness, Race
+from lossforge.search.method import Method
+from lossforge.search.reevaluation import Final
 from lossforge.training import Stacking
 from lossforge.validation import require_in_range
 

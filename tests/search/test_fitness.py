@@ -12,7 +12,7 @@ from lossforge.losses import (
     as_population,
 )
 from lossforge.methods import BaseTraining, EvoMAL, pose
-from lossforge.methods.fitness import Fitness, Race, Trial
+from lossforge.search.fitness import Fitness, Race, Trial
 from lossforge.tasks import load
 
 LOSSES = ["-y*log(p)", "(y - p)**2", "y*log(p)", "-1*(p - y)**2", "abs(y - p)"]

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, Self, final
 
 from lossforge.errors import FileFormatError, unknown_name
 from lossforge.losses import Loss
-from lossforge.methods.problem import BaseTraining
 from lossforge.models import Model
+from lossforge.search.problem import BaseTraining
 from lossforge.tasks import Task
 
 State = dict[str, Any]
