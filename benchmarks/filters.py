@@ -10,8 +10,9 @@ from random import Random
 from harness import Report, parse_arguments
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import ramped_half_and_half
-from lossforge.methods import EvoMAL, pose
+from lossforge.methods import EvoMAL
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
+from lossforge.search import make_problems
 from lossforge.search.meta_training import MetaTraining
 from lossforge.tasks import load
 
@@ -27,7 +28,7 @@ def main() -> None:
     steps, count = (50, 40) if arguments.quick else (PAPER.meta_steps, 200)
     for name in ("digits", "diabetes"):
         task = load(name)
-        problems = pose(task, "mlp:width=128")
+        problems = make_problems(task, "mlp:width=128")
         trees = ramped_half_and_half(4 * count, PAPER.min_depth, PAPER.max_depth, Random(0))
         kept = [tree for tree in trees if tree.has_both_inputs][:count]
         losses = SymbolicPopulation([SymbolicLoss(tree, kind=task.kind) for tree in kept])

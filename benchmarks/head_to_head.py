@@ -33,7 +33,8 @@ from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
-from lossforge.methods import METHODS, Method, pose
+from lossforge.methods import METHODS
+from lossforge.search import Method, make_problems
 from lossforge.tasks import FROM_FILES, Task, load
 
 PLAIN = "handcrafted"
@@ -88,7 +89,7 @@ def searched_on(task: Task) -> Task:
 
 def tested(task: Task, loss: Any, base: Method, seed: int, steps: int) -> tuple[float, float]:
     """Return validation and test metric of one network trained under a loss."""
-    (problem,) = pose(task, MODEL)
+    (problem,) = make_problems(task, MODEL)
     compare = Comparison(compare_seeds=1, compare_steps=steps)
     (scores,) = compare({"loss": loss}, problem, base, seed, progress=lambda *_: None)
     return scores.valid[0], scores.test[0]

@@ -27,9 +27,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from harness import Report, parse_arguments, seconds
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression, ramped_half_and_half
-from lossforge.methods import EvoMAL, State, pose
+from lossforge.methods import EvoMAL
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
 from lossforge.models import initialize, resolve
+from lossforge.search import State, make_problems
 from lossforge.search.fitness import Fitness
 from lossforge.search.meta_training import MetaTraining
 from lossforge.tasks import Task, load
@@ -178,7 +179,7 @@ def whole_search(quick: bool, report: Report) -> None:
 def candidates(task: Task, count: int) -> list[SymbolicLoss]:
     """Return random losses that the filters accept."""
     source, found = Random(0), list[SymbolicLoss]()
-    sample = fresh_predictions(pose(task, "linear")[0], 100, 0)
+    sample = fresh_predictions(make_problems(task, "linear")[0], 100, 0)
     while len(found) < count:
         trees: list[Expression] = ramped_half_and_half(25, 2, 4, source)
         losses = [SymbolicLoss(tree) for tree in trees if tree.has_both_inputs]
@@ -229,7 +230,7 @@ STAGES: dict[str, Callable[..., object]] = {"meta step": tune, "training step": 
 def stage_cost(task: Task, losses: list[SymbolicLoss], stage: str, sizes: dict) -> float:
     """Return seconds for one step of one candidate."""
     method = replace(PAPER, batch_size=sizes["batch"])
-    problems = pose(task, f"mlp:width={sizes['width']}")
+    problems = make_problems(task, f"mlp:width={sizes['width']}")
     population = SymbolicPopulation(losses[: sizes["population"]])
     steps = 10
     STAGES[stage](population, problems, method, 2)

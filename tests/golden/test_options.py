@@ -20,27 +20,26 @@ from lossforge.methods import METHODS
 
 STORED = Path(__file__).with_name("options.json")
 PRESETS = ("quick", "paper")
-OPTION = re.compile(r"^(--[a-z-]+)")
-DEFAULT = re.compile(r"\(default: ?([^()]*)\)$|\((required)\)$")
+OPTION = re.compile(r"^(--[a-z-]+)", re.MULTILINE)
+DEFAULT = re.compile(r"\(default: ?([^()]*)\)|\((required)\)")
 
 
 def options(method: str, preset: str) -> dict[str, str]:
     """Return the default of each option, as the help says it."""
     text = io.StringIO()
     with (
-        mock.patch.dict(os.environ, {"COLUMNS": "1000"}),
+        # Narrow enough for one column.
+        mock.patch.dict(os.environ, {"COLUMNS": "90"}),
         contextlib.redirect_stdout(text),
         contextlib.suppress(SystemExit),
     ):
         main(["search", method, "--preset", preset, "--help"])
-    found: dict[str, str] = {}
-    name = ""
-    for line in (line.strip("│| ") for line in text.getvalue().splitlines()):
-        if option := OPTION.match(line):
-            name = option.group(1)
-        if name and (default := DEFAULT.search(line)):
-            found[name] = default.group(1) or default.group(2) or ""
-            name = ""
+    lines = [line.strip("│| ") for line in text.getvalue().splitlines()]
+    _, *parts = OPTION.split("\n".join(lines))
+    found = {}
+    for name, about in zip(parts[::2], parts[1::2], strict=True):
+        if defaults := DEFAULT.findall(" ".join(about.split())):
+            found[name] = "".join(defaults[-1])
     return found
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from lossforge.analysis.comparison import Comparison
 from lossforge.losses import default_loss
-from lossforge.methods import METHODS, pose
+from lossforge.methods import METHODS
+from lossforge.search import make_problems
 from lossforge.tasks import load
 
 MODEL, STEPS = "mlp:width=32", 300
@@ -22,7 +23,7 @@ MORE = {
 @pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.parametrize("task", ["planted_student_t", "planted_outliers", "planted_label_noise"])
 def test_a_search_finds_a_better_loss_than_the_default(name, task):
-    (problem,) = pose(load(task), MODEL)
+    (problem,) = make_problems(load(task), MODEL)
     method = replace(METHODS[name].preset("quick"), **MORE.get(name, {}))
     found = method.run(problem.task, MODEL, seed=0)
     losses = {"found": found.loss, "usual": default_loss(problem.task.kind)}

@@ -1,22 +1,14 @@
-"""How losses are found."""
+"""Methods of finding losses, as the papers describe them."""
+
+from typing import Any
 
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.evomal import GPLFL, EvoMAL, RandomSearch
 from lossforge.methods.ml3 import ML3
 from lossforge.methods.taylorglo import TaylorGLO
-from lossforge.search import (
-    BaseTraining,
-    Found,
-    FrontMember,
-    Journal,
-    Method,
-    Problem,
-    Silent,
-    State,
-    pose,
-)
+from lossforge.search import Method
 
-METHODS: dict[str, type[Method]] = {
+METHODS: dict[str, type[Method[Any, Any]]] = {
     method.name: method for method in (EvoMAL, GPLFL, ML3, TaylorGLO, RandomSearch)
 }
 
@@ -26,16 +18,7 @@ __all__ = [
     "ML3",
     "AdaLFL",
     "AdaptiveTraining",
-    "BaseTraining",
     "EvoMAL",
-    "Found",
-    "FrontMember",
-    "Journal",
-    "Method",
-    "Problem",
     "RandomSearch",
-    "Silent",
-    "State",
     "TaylorGLO",
-    "pose",
 ]

@@ -1,37 +1,40 @@
-"""The final among the fittest: one fitness run ranks candidates by luck as well as by worth.
+"""Re-evaluation of the fittest: one fitness run ranks candidates by luck as well as by worth.
 
-Not in the papers, which take the fittest as it stands.
+Not in the papers, which take the fittest as it is.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import final
+from typing import Annotated, final
 
 from lossforge.losses import Loss, as_population
 from lossforge.randomness import derive_seed
 from lossforge.search.fitness import Fitness
-from lossforge.search.meta_training import Progress
-from lossforge.search.problem import Problem
+from lossforge.search.journal import Progress
+from lossforge.search.options import OptionName
+from lossforge.search.problem import BaseTraining, Problem
 from lossforge.validation import require_in_range
 
 
 @final
 @dataclass(frozen=True)
-class Final:
-    """Settings of the final.
+class Reevaluation:
+    """How the loss that a search returns is chosen among the fittest.
 
-    Attributes:
-        finalists: how many of the fittest are trained anew; 1 for no final.
-        runs: initializations from which they are.
-        steps: of training; 0 for as many as in fitness runs. Losses that go wrong later are told
-            only by longer runs.
+    Raises:
+        ConfigurationError: a number is out of its range.
     """
 
-    finalists: int
-    runs: int
-    steps: int = 0
+    finalists: int = 1
+    """fittest losses that are trained under again, from other initializations, before one of them
+    is chosen; 1, as in the papers, takes the fittest as it is"""
+    runs: Annotated[int, OptionName("final_runs")] = 3
+    """initializations from which networks are trained under each finalist"""
+    steps: Annotated[int, OptionName("final_steps")] = 0
+    """training steps under each finalist; 0 for as many as in a fitness run. A longer training
+    finds losses that diverge late"""
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
@@ -43,32 +46,34 @@ class Final:
         ranked: Sequence[tuple[Loss, float]],
         fitness: Fitness,
         problems: Sequence[Problem],
+        base: BaseTraining,
         seed: int,
         progress: Progress,
     ) -> tuple[Loss, float]:
-        """Return the winner and its mean metric on validation data.
+        """Return the best finalist and its mean metric on validation data.
 
-        Where networks diverge under all finalists, as many that come after them play in their turn.
+        If networks diverge under all finalists, the losses ranked next become finalists.
 
         Args:
-            ranked: losses and their fitnesses, the fittest first.
-            fitness: how finalists are trained; without racing.
+            ranked: losses and their fitness, the fittest first.
+            fitness: the fitness runs of the search; racing is turned off.
             problems: to train on.
+            base: how networks are trained.
             seed: of the search.
-            progress: hears of the training.
+            progress: receives the training steps made.
         """
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:
             progress(f"final {stage}", done, total)
 
-        in_full = replace(fitness, race=None, steps=self.steps or fitness.steps)
+        complete = replace(fitness, racing=False, steps=self.steps or fitness.steps)
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
             population = as_population(some, problems[0].task.device)
             runs = [
-                in_full(population, problems, derive_seed(seed, "final", run), tell)
+                complete(population, problems, base, derive_seed(seed, "final", run), report)
                 for run in range(self.runs)
             ]
             means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
