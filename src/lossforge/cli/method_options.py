@@ -29,7 +29,11 @@ def options_class(settings: Any) -> type:
     for item in fields(settings):
         if item.name in own:
             option = own[item.name]
-            note = tyro.conf.arg(name=option.name.replace("_", "-"), help=docs.get(item.name))
+            note = tyro.conf.arg(
+                name=_flag(option.name),
+                aliases=[f"--{_flag(option.alias)}"] if option.alias else None,
+                help=docs.get(item.name),
+            )
             members.append((item.name, Annotated[option.kind, note], field()))
         else:
             kind: Any = type(item.default)
@@ -89,6 +93,10 @@ def field_docs(settings: type) -> dict[str, str]:
                 ):
                     docs[name] = " ".join(text.split())
     return docs
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _summary(settings: type) -> str:

@@ -40,26 +40,26 @@ COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 @dataclass(frozen=True)
 class SearchOptions(Generic[OptionsT]):
-    """Search for a loss on a task, then compare it with the usual one over fresh seeds."""
+    """Search for a loss on a task, then compare it with the default loss over new seeds."""
 
     method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     task: str
-    """what networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
+    """task to train networks on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
-    """which networks train: a name from `lossforge list models`, with options: mlp:width=100"""
+    """network to train: a name from `lossforge list models`, with options: mlp:width=100"""
     seed: int = 0
-    """the same seed finds the same loss on the same machine"""
+    """seed of all randomness; the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
-    """minutes on two cores, or the published settings: sets the defaults of the options below"""
+    """defaults of the options below: quick takes minutes on two cores, paper is as published"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """the run's folder; by default a new one under runs/"""
+    """folder to write the run to; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """discard the run that --out holds"""
+    """replace the run that the folder --out holds"""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
+    """folder of data sets that are read from files; by default LOSSFORGE_DATA"""
     device: str = "auto"
-    """cpu, cuda, or auto: a GPU if there is one"""
+    """device to train on: cpu, cuda, or auto for a GPU if there is one"""
 
 
 def search(words: list[str]) -> int:

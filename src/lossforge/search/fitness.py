@@ -106,7 +106,7 @@ class Fitness:
     """stop fitness runs early that have no chance of winning (not in the papers)"""
     racing_tolerance: float = 0.01
     """how much worse, in units of the metric, the loss may be that a search with racing finds"""
-    best_evaluation: Annotated[bool, OptionName("best_look")] = False
+    best_evaluation: Annotated[bool, OptionName("best_look", alias="best_evaluation")] = False
     """take a candidate's best evaluation on validation data as its fitness, instead of the last;
     for losses that will be used with early stopping (not in the papers)"""
     stacking: Stacking = "auto"

@@ -49,7 +49,7 @@ class Method(AskTell[StateT, CandidateT], ABC):
         return cls().with_options(**cls.presets[name])
 
     def with_options(self, **changes: Any) -> Self:
-        """Return the method with some hyper-parameters changed, by the names of the command line.
+        """Return the method with some hyper-parameters changed, by the names that `settings` lists.
 
         Raises:
             UnknownNameError: there is no such hyper-parameter.

@@ -21,9 +21,11 @@ class OptionName:
 
     Attributes:
         name: as a Python identifier; the command line writes hyphens for underscores.
+        alias: another name on the command line.
     """
 
     name: str
+    alias: str | None = None
 
 
 class Option(NamedTuple):
@@ -33,11 +35,13 @@ class Option(NamedTuple):
         field: its name in the dataclass.
         name: its name among all options.
         kind: its type.
+        alias: another name on the command line.
     """
 
     field: str
     name: str
     kind: Any
+    alias: str | None = None
 
 
 def own_options(settings: type[Any]) -> tuple[Option, ...]:
@@ -54,8 +58,10 @@ def _option(field: str, hint: Any) -> Option:
     if get_origin(hint) is not Annotated:
         return Option(field, field, hint)
     kind, *notes = get_args(hint)
-    names = [note.name for note in notes if isinstance(note, OptionName)]
-    return Option(field, names[0] if names else field, kind)
+    for note in notes:
+        if isinstance(note, OptionName):
+            return Option(field, note.name, kind, note.alias)
+    return Option(field, field, kind)
 
 
 def flatten(settings: object) -> dict[str, Any]:

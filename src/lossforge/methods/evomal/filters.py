@@ -48,7 +48,7 @@ class Filters:
     improve them; 0 turns it off"""
     gradient_equivalence: Annotated[bool, OptionName("gradient_filter")] = True
     """let losses with equal gradients share one fitness run"""
-    resample: Annotated[int, OptionName("redraws")] = 0
+    resample: Annotated[int, OptionName("redraws", alias="resample")] = 0
     """attempts to resample offspring that a filter settled (not in the paper)"""
 
     def __post_init__(self) -> None:
