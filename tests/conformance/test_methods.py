@@ -105,6 +105,14 @@ def test_the_caller_s_random_numbers_are_left_alone(name):
 
 
 @each
+def test_values_of_a_wrong_type_are_refused(name):
+    with pytest.raises(ConfigurationError, match="with_options"):
+        METHODS[name](base=0.1)
+    with pytest.raises(ConfigurationError, match=r"number|type"):
+        METHODS[name]().with_options(fitness_steps="many")
+
+
+@each
 def test_an_unknown_option_is_named_with_the_nearest_known(name):
     with pytest.raises(UnknownNameError, match="did you mean 'fitness_steps'"):
         METHODS[name]().with_options(fitnes_steps=3)

@@ -104,6 +104,7 @@ class ML3(Method[Learning, Loss]):
     taken; 0 never stops early and takes the last loss, as the paper does"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_in_range("meta_steps", self.meta_steps, 1)
         require_in_range("check_every", self.check_every, 1)
         require_in_range("patience", self.patience, 0)

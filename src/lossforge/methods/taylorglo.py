@@ -6,15 +6,17 @@ Parameterization" (GECCO 2021); thesis, ch. 4.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
-from cmaes import CMA
 
 from lossforge.losses import SymbolicLoss, taylor_loss
 from lossforge.losses.taylor import PARAMETERS
 from lossforge.search import Evaluation, PopulationSearch, SearchContext
 from lossforge.validation import require_in_range
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -24,7 +26,7 @@ Vector = np.ndarray[Any, np.dtype[np.float64]]
 class Strategy:
     """CMA-ES, and the ranks that it was told, which are told again on resuming."""
 
-    cma: CMA
+    cma: "CMA"
     ranks: list[list[int]] = field(default_factory=list)
 
 
@@ -64,6 +66,8 @@ class TaylorGLO(PopulationSearch[Strategy, Vector]):
 
     def init(self, context: SearchContext) -> Strategy:
         """Return CMA-ES before its first generation: mean 0, standard deviation sigma."""
+        from cmaes import CMA  # imports SciPy's statistics, which takes half a second
+
         return Strategy(
             CMA(
                 mean=np.zeros(PARAMETERS),
@@ -78,7 +82,7 @@ class TaylorGLO(PopulationSearch[Strategy, Vector]):
         return [state.cma.ask() for _ in range(self.population)]
 
     def decode(self, candidate: Vector, context: SearchContext) -> SymbolicLoss:
-        """Return the polynomial's negative as a loss (the paper's Eq. for k = 3, n = 2)."""
+        """Return the polynomial with parameters theta as a loss; see `taylor_loss`."""
         return taylor_loss(candidate.tolist(), context.kind)
 
     def tell(

@@ -13,7 +13,7 @@ from lossforge.models import Model
 from lossforge.search.ask_tell import AskTell
 from lossforge.search.journal import Journal, NullJournal, State
 from lossforge.search.loop import Loop
-from lossforge.search.options import flatten, with_options
+from lossforge.search.options import flatten, require_parts, with_options
 from lossforge.search.problem import make_problems
 from lossforge.search.result import SearchResult
 from lossforge.tasks import Task
@@ -36,6 +36,9 @@ class Method(AskTell[StateT, CandidateT], ABC):
     """options by preset, where they differ from the defaults"""
     round_name: ClassVar[str] = "generation"
     """what a round, the stretch between two checkpoints, is called in reports"""
+
+    def __post_init__(self) -> None:
+        require_parts(self)
 
     @classmethod
     def preset(cls, name: str) -> Self:

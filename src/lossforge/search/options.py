@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, NamedTuple, TypeVar, final, get_args, get_origin, get_type_hints
 
-from lossforge.errors import unknown_name
+from lossforge.errors import ConfigurationError, unknown_name
 
 Settings = TypeVar("Settings")
 
@@ -92,13 +92,28 @@ def with_options(settings: Settings, changes: Mapping[str, Any], owner: str) -> 
 
     Raises:
         UnknownNameError: there is no such option.
-        ConfigurationError: a value is out of its range.
+        ConfigurationError: a value is out of its range or of a wrong type.
     """
     known = flatten(settings)
     for name in changes:
         if name not in known:
             raise unknown_name(f"option of {owner}", name, known)
-    return _changed(settings, changes)
+    try:
+        return _changed(settings, changes)
+    except TypeError as error:
+        raise ConfigurationError(f"an option of {owner} is of a wrong type: {error}") from None
+
+
+def require_parts(settings: object) -> None:
+    """Raise `ConfigurationError` unless the dataclasses that settings hold are of their classes."""
+    for item in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, item.name)
+        if is_dataclass(item.default) and not isinstance(value, type(item.default)):
+            kind = type(item.default).__name__
+            raise ConfigurationError(
+                f"{item.name} must be of the class {kind}, not {value!r}; to change one "
+                "hyper-parameter of it, use with_options"
+            )
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:

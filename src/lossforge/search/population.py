@@ -34,6 +34,7 @@ class PopulationSearch(Method[StateT, CandidateT], ABC):
     """choice of the result among the fittest"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_in_range("population", self.population, 2)
         require_in_range("generations", self.generations, 1)
 

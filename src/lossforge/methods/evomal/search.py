@@ -100,6 +100,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
         unsettled = CandidateFilter(
             self.filters, softplus=self.softplus, context=context, cache=state.cache
         )
+        # Algorithm 1: the first generation is random; later ones are the elite and offspring.
         generation = self._elite(state) or self._seeds()
         unsettled(generation)
         for attempt in range(1 + self.filters.resample):
@@ -120,6 +121,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
         evaluations: Sequence[Evaluation],
     ) -> None:
         """Give every expression of the generation its fitness: it becomes the parents."""
+        # Algorithm 1: the fitness of a loss is the metric after training under it.
         for expression, evaluation in zip(candidates, evaluations, strict=True):
             state.cache.add(canonical(expression), evaluation.fitness)
         state.parents = [
@@ -189,6 +191,7 @@ class TunedSearch(ExpressionSearch, ABC):
         """Return the losses after local search, and as they were where those are kept too."""
         if self.tuning.steps == 0:
             return [losses]
+        # Algorithm 1: transition to a trainable loss, then optimization of its coefficients.
         noisy = losses.with_coefficients(self._initial(losses, candidates, context))
         tuned = self.tuning(
             noisy, context.problems, self.base, context.seed("tuning"), context.progress
