@@ -13,7 +13,7 @@ from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import ramped_half_and_half
 from lossforge.methods import EvoMAL
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
-from lossforge.search import make_problems
+from lossforge.searching import make_problems
 from lossforge.tasks import load
 
 PAPER = EvoMAL.preset("paper")

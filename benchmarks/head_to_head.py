@@ -34,7 +34,7 @@ from lossforge.errors import LossforgeError
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS
-from lossforge.search import BaseTraining, Method, make_problems
+from lossforge.searching import BaseTraining, Method, make_problems
 from lossforge.tasks import FROM_FILES, Task, load
 
 PLAIN = "handcrafted"

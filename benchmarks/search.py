@@ -30,9 +30,9 @@ from lossforge.losses.expression import Expression, ramped_half_and_half
 from lossforge.methods import EvoMAL
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
 from lossforge.models import initialize, resolve
-from lossforge.search import BaseTraining, State, make_problems
-from lossforge.search.fitness import Fitness
-from lossforge.search.meta_training import MetaTraining
+from lossforge.searching import BaseTraining, State, make_problems
+from lossforge.searching.fitness import Fitness
+from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import Task, load
 
 PAPER = EvoMAL.preset("paper")

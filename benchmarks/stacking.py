@@ -9,7 +9,7 @@ from functools import partial
 
 from harness import Report, interleaved, median_ratio, parse_arguments
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
-from lossforge.search import BaseTraining, make_problems
+from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 from lossforge.training import form_cohort
 

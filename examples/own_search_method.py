@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import lossforge as lf
-from lossforge.search import Evaluation, Fitness, PopulationSearch, SearchContext
+from lossforge.searching import Evaluation, Fitness, PopulationSearch, SearchContext
 
 PARAMETERS = 8
 Vector = list[float]

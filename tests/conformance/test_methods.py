@@ -9,7 +9,7 @@ import torch
 import lossforge as lf
 from lossforge.errors import ConfigurationError, FileFormatError, RunError, UnknownNameError
 from lossforge.methods import METHODS
-from lossforge.search import Method
+from lossforge.searching import Method
 from lossforge.tasks import Task, load
 
 TINY: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ import torch
 
 from lossforge.losses import default_loss
 from lossforge.models import initialize, resolve
-from lossforge.search import make_problems
+from lossforge.searching import make_problems
 from lossforge.tasks import LOADERS, Batches, load
 
 each = pytest.mark.parametrize("name", LOADERS)

@@ -5,7 +5,7 @@ import pytest
 from lossforge.analysis.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS
-from lossforge.search import make_problems
+from lossforge.searching import make_problems
 from lossforge.tasks import load
 
 MODEL, STEPS = "mlp:width=32", 300

@@ -3,7 +3,7 @@ import torch
 
 from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.methods import ML3
-from lossforge.search import BaseTraining
+from lossforge.searching import BaseTraining
 from lossforge.tasks import load
 
 SMALL = {"meta_steps": 6, "check_every": 2, "fitness_steps": 10, "hidden": (8,)}

@@ -4,7 +4,7 @@ from cmaes import CMA
 
 from lossforge.errors import ConfigurationError
 from lossforge.methods import TaylorGLO
-from lossforge.search import Fitness
+from lossforge.searching import Fitness
 from lossforge.tasks import load
 
 SMALL = {"population": 6, "generations": 3, "fitness_steps": 10}

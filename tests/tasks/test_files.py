@@ -111,7 +111,7 @@ def test_the_environment_names_the_folder(root: Path, monkeypatch):
 
 
 def test_only_training_batches_are_augmented(root: Path):
-    from lossforge.search import make_problems
+    from lossforge.searching import make_problems
 
     task = load("cifar10", data_dir=root)
     (problem,) = make_problems(task, "linear")

@@ -6,7 +6,7 @@ import torch
 from lossforge.analysis.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.losses.named import named
-from lossforge.search import BaseTraining, make_problems
+from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 from lossforge.tasks.planted import KNOWN_BEST
 

@@ -10,7 +10,7 @@ from typing import final
 
 from lossforge.losses import Loss, as_population
 from lossforge.randomness import derive_seed
-from lossforge.search import BaseTraining, Problem
+from lossforge.searching import BaseTraining, Problem
 from lossforge.training import Stacking, form_cohort
 from lossforge.validation import require_in_range
 

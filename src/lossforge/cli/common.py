@@ -10,7 +10,7 @@ import torch
 
 from lossforge.errors import ConfigurationError, FileFormatError, RunError
 from lossforge.runs import RunFolder
-from lossforge.search import State
+from lossforge.searching import State
 from lossforge.tasks import Task, load
 
 

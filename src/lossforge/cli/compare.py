@@ -33,7 +33,7 @@ from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import Adapting, AdaptOn
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
-from lossforge.search import State
+from lossforge.searching import State
 from lossforge.specs import parse_spec
 from lossforge.tasks import Task, load
 from lossforge.training.full import Outcome, Recipe

@@ -18,7 +18,7 @@ from lossforge.files import write_atomically
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.runs import RunFolder, check_free
-from lossforge.search import State
+from lossforge.searching import State
 from lossforge.tasks.episodes import FewShotTask, Shape
 from lossforge.tasks.few_shot_sets import load_few_shot
 from lossforge.validation import require_in_range

@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from lossforge.search import Method
-from lossforge.search.options import own_options
+from lossforge.searching import Method
+from lossforge.searching.options import own_options
 
 MethodT = TypeVar("MethodT", bound=Method[Any, Any])
 
@@ -77,7 +77,7 @@ def field_docs(settings: type) -> dict[str, str]:
     """Return the docstring that stands under each field of a dataclass and of its bases.
 
     Examples:
-        >>> from lossforge.search import BaseTraining
+        >>> from lossforge.searching import BaseTraining
         >>> field_docs(BaseTraining)["nesterov"]
         'use Nesterov momentum'
     """

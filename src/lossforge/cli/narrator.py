@@ -8,7 +8,7 @@ from typing import Any, Self, final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lossforge.search import Method, State
+from lossforge.searching import Method, State
 
 SHARES = {"tuning": (0.0, 0.5), "training": (0.5, 0.5)}
 """of a generation: where a stage begins and how long it is, roughly"""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lossforge.analysis.comparison import Scores
 from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
-from lossforge.search import SearchResult, State
+from lossforge.searching import SearchResult, State
 from lossforge.tasks import Task
 
 NOISE = 0.05

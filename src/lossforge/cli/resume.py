@@ -8,7 +8,7 @@ from lossforge.cli.common import conclude, require_fields
 from lossforge.cli.report import print_report
 from lossforge.errors import unknown_name
 from lossforge.runs import RunFolder
-from lossforge.search import State
+from lossforge.searching import State
 from lossforge.validation import require
 
 COMMANDS: dict[str, tuple[Callable[[RunFolder], None], Callable[[State, Path], None]]] = {

@@ -24,7 +24,7 @@ from lossforge.errors import unknown_name
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import METHODS
 from lossforge.runs import RunFolder, RunJournal, check_free
-from lossforge.search import Method, State, make_problems
+from lossforge.searching import Method, State, make_problems
 from lossforge.tasks import load
 from lossforge.validation import require_in_range
 

@@ -28,7 +28,7 @@ from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
-from lossforge.search import State
+from lossforge.searching import State
 from lossforge.tasks import Task
 from lossforge.tasks import load as load_task
 from lossforge.training.full import FullTraining, Outcome, Recipe

@@ -6,7 +6,7 @@ from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.evomal import GPLFL, EvoMAL, RandomSearch
 from lossforge.methods.ml3 import ML3
 from lossforge.methods.taylorglo import TaylorGLO
-from lossforge.search import Method
+from lossforge.searching import Method
 
 METHODS: dict[str, type[Method[Any, Any]]] = {
     method.name: method for method in (EvoMAL, GPLFL, ML3, TaylorGLO, RandomSearch)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 from lossforge.losses import ML3_NETWORK, Architecture, Loss, NeuralLoss, as_population
 from lossforge.losses.neural import Activation
 from lossforge.randomness import torch_generator
-from lossforge.search import (
+from lossforge.searching import (
     Archive,
     BaseTraining,
     Evaluation,
@@ -22,7 +22,7 @@ from lossforge.search import (
     SearchContext,
     State,
 )
-from lossforge.search.journal import finite_or_none, infinite_if_none
+from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require, require_in_range
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lossforge.losses import SymbolicLoss, taylor_loss
 from lossforge.losses.taylor import PARAMETERS
-from lossforge.search import Evaluation, PopulationSearch, SearchContext
+from lossforge.searching import Evaluation, PopulationSearch, SearchContext
 from lossforge.validation import require_in_range
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class TaylorGLO(PopulationSearch[Strategy, Vector]):
     Population and generations are the thesis' for all searches; the paper's own vary by task.
 
     Examples:
-        >>> from lossforge.search import Fitness
+        >>> from lossforge.searching import Fitness
         >>> from lossforge.tasks import load
         >>> method = TaylorGLO(population=4, generations=2, fitness=Fitness(steps=10))
         >>> method.run(load("iris"), model="linear").evaluations

@@ -3,7 +3,7 @@
 from typing import Protocol, final
 
 from lossforge.runs.folder import RunFolder
-from lossforge.search import State
+from lossforge.searching import State
 
 
 class Listener(Protocol):

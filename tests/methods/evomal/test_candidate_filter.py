@@ -6,7 +6,7 @@ from lossforge.losses.expression import canonical, parse
 from lossforge.methods.evomal import Filters
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.fitness_cache import FitnessCache
-from lossforge.search import SearchContext, make_problems
+from lossforge.searching import SearchContext, make_problems
 from lossforge.tasks import load
 
 IRIS = tuple(make_problems(load("iris"), "linear"))

@@ -9,7 +9,7 @@ from lossforge.methods.evomal.filters import (
     improves_predictions,
     spread_predictions,
 )
-from lossforge.search import make_problems
+from lossforge.searching import make_problems
 from lossforge.tasks import load
 
 CLASSIFICATION = make_problems(load("iris"), "linear")[0]

@@ -8,7 +8,7 @@ from lossforge.errors import ConfigurationError
 from lossforge.losses import SymbolicLoss
 from lossforge.methods import EvoMAL
 from lossforge.methods.evomal import Filters
-from lossforge.search import Fitness, MetaTraining
+from lossforge.searching import Fitness, MetaTraining
 from lossforge.tasks import load
 
 TINY = EvoMAL(

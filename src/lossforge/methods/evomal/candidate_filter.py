@@ -14,7 +14,7 @@ from lossforge.methods.evomal.filters import (
     spread_predictions,
 )
 from lossforge.methods.evomal.fitness_cache import FitnessCache
-from lossforge.search import SearchContext
+from lossforge.searching import SearchContext
 
 Candidates = dict[str, Expression]
 """expressions by canonical form"""

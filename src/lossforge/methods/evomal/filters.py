@@ -19,7 +19,7 @@ from torch import Tensor
 from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression
 from lossforge.randomness import derive_seed, torch_generator
-from lossforge.search import OptionName, Problem
+from lossforge.searching import OptionName, Problem
 from lossforge.tasks import Kind
 from lossforge.training import Adam, metric_per_example
 from lossforge.validation import require_in_range

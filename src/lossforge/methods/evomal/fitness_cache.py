@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import final
 
-from lossforge.search.journal import State, finite_or_none, infinite_if_none
+from lossforge.searching.journal import State, finite_or_none, infinite_if_none
 
 
 @final

@@ -20,7 +20,7 @@ from lossforge.methods.evomal.filters import Filters
 from lossforge.methods.evomal.fitness_cache import FitnessCache
 from lossforge.methods.evomal.genetics import Genetics, Individual
 from lossforge.randomness import torch_generator
-from lossforge.search import (
+from lossforge.searching import (
     Archive,
     Evaluation,
     FrontMember,
@@ -29,7 +29,7 @@ from lossforge.search import (
     SearchContext,
     State,
 )
-from lossforge.search.journal import finite_or_none, infinite_if_none
+from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require
 
 INITIAL_DEVIATION = 1e-3
@@ -217,7 +217,7 @@ class EvoMAL(TunedSearch):
     """Evolved model-agnostic loss: expressions evolve, hypergradients tune their coefficients.
 
     Examples:
-        >>> from lossforge.search import Fitness, MetaTraining
+        >>> from lossforge.searching import Fitness, MetaTraining
         >>> from lossforge.tasks import load
         >>> search = EvoMAL(
         ...     population=4,

@@ -8,9 +8,9 @@ import torch
 
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.losses.storage import from_document, to_document
-from lossforge.search.fitness import Trial
-from lossforge.search.journal import State
-from lossforge.search.result import FrontMember
+from lossforge.searching.fitness import Trial
+from lossforge.searching.journal import State
+from lossforge.searching.result import FrontMember
 
 
 @final

@@ -12,8 +12,8 @@ from lossforge.losses import (
     as_population,
 )
 from lossforge.methods import EvoMAL
-from lossforge.search import BaseTraining, make_problems
-from lossforge.search.fitness import Fitness, Race, Trial
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.fitness import Fitness, Race, Trial
 from lossforge.tasks import load
 
 LOSSES = ["-y*log(p)", "(y - p)**2", "y*log(p)", "-1*(p - y)**2", "abs(y - p)"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lossforge.losses import ML3_NETWORK, NeuralLoss, SymbolicLoss
 from lossforge.losses.expression import grow_tree
-from lossforge.search import Archive, Evaluation, Trial
+from lossforge.searching import Archive, Evaluation, Trial
 
 outcomes = st.tuples(
     st.integers(0, 10**6), st.one_of(st.just(math.inf), st.sampled_from([0.1, 0.2, 0.3, 0.4]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lossforge.errors import ConfigurationError, UnknownNameError
 from lossforge.methods import METHODS
-from lossforge.search.options import OptionName, flatten, own_options, with_options
+from lossforge.searching.options import OptionName, flatten, own_options, with_options
 
 
 @dataclass(frozen=True)

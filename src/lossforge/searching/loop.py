@@ -6,12 +6,12 @@ from typing import Any, Generic, TypeVar, final
 from lossforge.errors import LossforgeError, RunError
 from lossforge.losses import LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
-from lossforge.search.archive import Archive, Evaluation
-from lossforge.search.ask_tell import AskTell
-from lossforge.search.context import SearchContext
-from lossforge.search.journal import Journal, State
-from lossforge.search.problem import Problem
-from lossforge.search.result import SearchResult
+from lossforge.searching.archive import Archive, Evaluation
+from lossforge.searching.ask_tell import AskTell
+from lossforge.searching.context import SearchContext
+from lossforge.searching.journal import Journal, State
+from lossforge.searching.problem import Problem
+from lossforge.searching.result import SearchResult
 
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")

@@ -11,10 +11,10 @@ from typing import Annotated, final
 
 from lossforge.losses import Loss, as_population
 from lossforge.randomness import derive_seed
-from lossforge.search.fitness import Fitness
-from lossforge.search.journal import Progress
-from lossforge.search.options import OptionName
-from lossforge.search.problem import BaseTraining, Problem
+from lossforge.searching.fitness import Fitness
+from lossforge.searching.journal import Progress
+from lossforge.searching.options import OptionName
+from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.validation import require_in_range
 
 

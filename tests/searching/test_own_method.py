@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from lossforge.losses import CrossEntropy, as_population
-from lossforge.search import Fitness, make_problems
+from lossforge.searching import Fitness, make_problems
 from lossforge.tasks import load
 
 FILE = Path(__file__).parents[2] / "examples" / "own_search_method.py"

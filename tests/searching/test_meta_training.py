@@ -3,8 +3,8 @@ import torch
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import SymbolicLoss, as_population
-from lossforge.search import BaseTraining, make_problems
-from lossforge.search.meta_training import MetaTraining
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import load
 
 

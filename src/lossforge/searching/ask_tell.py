@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lossforge.losses import Loss, LossPopulation
-from lossforge.search.archive import Archive, Evaluation
-from lossforge.search.context import SearchContext
-from lossforge.search.fitness import Fitness
-from lossforge.search.problem import BaseTraining
-from lossforge.search.reevaluation import Reevaluation
-from lossforge.search.result import FrontMember
+from lossforge.searching.archive import Archive, Evaluation
+from lossforge.searching.context import SearchContext
+from lossforge.searching.fitness import Fitness
+from lossforge.searching.problem import BaseTraining
+from lossforge.searching.reevaluation import Reevaluation
+from lossforge.searching.result import FrontMember
 
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")

@@ -5,9 +5,9 @@ import pytest
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import CrossEntropy, SymbolicLoss
-from lossforge.search import BaseTraining, make_problems
-from lossforge.search.fitness import Fitness, Trial
-from lossforge.search.reevaluation import Reevaluation
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.fitness import Fitness, Trial
+from lossforge.searching.reevaluation import Reevaluation
 from lossforge.tasks import load
 
 IRIS = make_problems(load("iris"), "linear")

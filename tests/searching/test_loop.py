@@ -8,7 +8,7 @@ import torch
 
 from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.losses import ElementwiseLoss, SymbolicLoss
-from lossforge.search import Fitness, PopulationSearch
+from lossforge.searching import Fitness, PopulationSearch
 from lossforge.tasks import load
 
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self, TypeVar, final
 
 from lossforge.errors import FileFormatError, unknown_name
 from lossforge.models import Model
-from lossforge.search.ask_tell import AskTell
-from lossforge.search.journal import Journal, NullJournal, State
-from lossforge.search.loop import Loop
-from lossforge.search.options import flatten, require_parts, with_options
-from lossforge.search.problem import make_problems
-from lossforge.search.result import SearchResult
+from lossforge.searching.ask_tell import AskTell
+from lossforge.searching.journal import Journal, NullJournal, State
+from lossforge.searching.loop import Loop
+from lossforge.searching.options import flatten, require_parts, with_options
+from lossforge.searching.problem import make_problems
+from lossforge.searching.result import SearchResult
 from lossforge.tasks import Task
 
 StateT = TypeVar("StateT")

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Self, final
 
 from lossforge.losses import LossPopulation
 from lossforge.randomness import derive_seed
-from lossforge.search.journal import Progress, finite_or_none, infinite_if_none
-from lossforge.search.options import OptionName
-from lossforge.search.problem import BaseTraining, Problem
+from lossforge.searching.journal import Progress, finite_or_none, infinite_if_none
+from lossforge.searching.options import OptionName
+from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.training import Cohort, Stacking, form_cohort
 from lossforge.validation import require_in_range
 

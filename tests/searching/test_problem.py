@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lossforge.errors import ConfigurationError
-from lossforge.search import BaseTraining, make_problems
+from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 
 

@@ -7,8 +7,8 @@ from typing import final
 import torch
 
 from lossforge.randomness import derive_seed, python_generator
-from lossforge.search.journal import Progress
-from lossforge.search.problem import Problem, kind_of
+from lossforge.searching.journal import Progress
+from lossforge.searching.problem import Problem, kind_of
 from lossforge.tasks import Kind
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from lossforge.search import SearchContext, make_problems
+from lossforge.searching import SearchContext, make_problems
 from lossforge.tasks import load
 
 DIABETES = tuple(make_problems(load("diabetes"), "linear"))

@@ -4,10 +4,10 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lossforge.search.fitness import Fitness
-from lossforge.search.method import Method
-from lossforge.search.problem import BaseTraining
-from lossforge.search.reevaluation import Reevaluation
+from lossforge.searching.fitness import Fitness
+from lossforge.searching.method import Method
+from lossforge.searching.problem import BaseTraining
+from lossforge.searching.reevaluation import Reevaluation
 from lossforge.validation import require_in_range
 
 StateT = TypeVar("StateT")

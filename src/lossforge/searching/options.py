@@ -68,7 +68,7 @@ def flatten(settings: object) -> dict[str, Any]:
     """Return all options of a composed dataclass by name.
 
     Examples:
-        >>> from lossforge.search import Fitness
+        >>> from lossforge.searching import Fitness
         >>> flatten(Fitness(steps=20))["fitness_steps"]
         20
     """

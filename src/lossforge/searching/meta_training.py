@@ -20,9 +20,9 @@ from torch import Tensor
 
 from lossforge.losses import LossPopulation, default_loss
 from lossforge.randomness import derive_seed
-from lossforge.search.journal import Progress, State
-from lossforge.search.options import OptionName
-from lossforge.search.problem import BaseTraining, Problem, kind_of
+from lossforge.searching.journal import Progress, State
+from lossforge.searching.options import OptionName
+from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.training import Adam
 from lossforge.training.hypergradient import (
     Batch,

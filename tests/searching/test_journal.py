@@ -3,8 +3,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossforge.search import NullJournal
-from lossforge.search.journal import finite_or_none, infinite_if_none
+from lossforge.searching import NullJournal
+from lossforge.searching.journal import finite_or_none, infinite_if_none
 
 
 @given(st.floats(allow_nan=False))
