@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import final
 
 from lossforge.losses import Loss, as_population
+from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
-from lossforge.searching import BaseTraining, Problem
 from lossforge.training import Stacking, form_cohort
 from lossforge.validation import require_in_range
 

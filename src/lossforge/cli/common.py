@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from lossforge.errors import ConfigurationError, FileFormatError, RunError
+from lossforge.methods import State
 from lossforge.runs import RunFolder
-from lossforge.searching import State
 from lossforge.tasks import Task, load
 
 

@@ -29,11 +29,10 @@ from lossforge.cli.train import PRESETS, from_plain, what_came_of_the_warm_up
 from lossforge.errors import DivergedError
 from lossforge.files import write_atomically
 from lossforge.losses import HANDCRAFTED
-from lossforge.methods import AdaLFL
+from lossforge.methods import AdaLFL, State
 from lossforge.methods.lesson import Adapting, AdaptOn
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
-from lossforge.searching import State
 from lossforge.specs import parse_spec
 from lossforge.tasks import Task, load
 from lossforge.training.full import Outcome, Recipe

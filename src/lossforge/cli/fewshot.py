@@ -15,10 +15,10 @@ from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
 from lossforge.files import write_atomically
+from lossforge.methods import State
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.runs import RunFolder, check_free
-from lossforge.searching import State
 from lossforge.tasks.episodes import FewShotTask, Shape
 from lossforge.tasks.few_shot_sets import load_few_shot
 from lossforge.validation import require_in_range

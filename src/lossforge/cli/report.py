@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lossforge.analysis.comparison import Scores
 from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
-from lossforge.searching import SearchResult, State
+from lossforge.methods import Found, State
 from lossforge.tasks import Task
 
 NOISE = 0.05
@@ -17,7 +17,7 @@ NOISE = 0.05
 
 
 def result_of(
-    config: State, task: Task, found: SearchResult, scores: Sequence[Scores], seconds: float
+    config: State, task: Task, found: Found, scores: Sequence[Scores], seconds: float
 ) -> State:
     """Return the content of ``result.json``.
 

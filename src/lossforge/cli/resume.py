@@ -7,8 +7,8 @@ from lossforge.cli import compare, fewshot, search, train
 from lossforge.cli.common import conclude, require_fields
 from lossforge.cli.report import print_report
 from lossforge.errors import unknown_name
+from lossforge.methods import State
 from lossforge.runs import RunFolder
-from lossforge.searching import State
 from lossforge.validation import require
 
 COMMANDS: dict[str, tuple[Callable[[RunFolder], None], Callable[[State, Path], None]]] = {

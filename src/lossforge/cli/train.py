@@ -23,12 +23,11 @@ from lossforge.errors import FileFormatError, RunError
 from lossforge.files import write_json
 from lossforge.losses import default_loss, load
 from lossforge.losses.named import named
-from lossforge.methods import AdaLFL
+from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
 from lossforge.models import resolve
 from lossforge.runs import RunFolder, check_free
-from lossforge.searching import State
 from lossforge.tasks import Task
 from lossforge.tasks import load as load_task
 from lossforge.training.full import FullTraining, Outcome, Recipe

@@ -14,7 +14,7 @@ from typing import final
 from lossforge.errors import FileFormatError, RunError
 from lossforge.files import read_json, write_atomically, write_json
 from lossforge.losses import Loss, save
-from lossforge.searching import State
+from lossforge.methods import State
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"

@@ -2,8 +2,8 @@
 
 from typing import Protocol, final
 
+from lossforge.methods import State
 from lossforge.runs.folder import RunFolder
-from lossforge.searching import State
 
 
 class Listener(Protocol):
