@@ -68,6 +68,30 @@ def test_a_generation_without_candidates_is_told_and_counted(memory):
     assert str(found.loss) == "-y·log|p|"
 
 
+class Keeping:
+    """A journal that keeps states as they are given, not as JSON."""
+
+    def __init__(self, restored: dict[str, Any] | None = None):
+        self.restored, self.states = restored, []
+
+    def restore(self):
+        return self.restored
+
+    def checkpoint(self, state, entry):
+        self.states.append(state)
+
+    def progress(self, stage, done, total): ...
+
+
+def test_a_checkpoint_does_not_change_as_the_search_goes_on():
+    whole = Keeping()
+    expected = SCRIPTED.run(load("iris"), "linear", 0, journal=whole)
+    assert [state["method"]["generation"] for state in whole.states] == [1, 2, 3]
+    for _ in range(2):
+        found = SCRIPTED.run(load("iris"), "linear", 0, journal=Keeping(whole.states[0]))
+        assert (found.valid, found.counts) == (expected.valid, expected.counts)
+
+
 def test_a_method_may_stop_before_its_last_round(memory):
     journal = memory()
     SCRIPTED.with_options(last=1).run(load("iris"), "linear", 0, journal=journal)

@@ -96,7 +96,7 @@ class TaylorGLO(PopulationSearch[Strategy, Vector]):
 
     def save(self, state: Strategy) -> list[list[int]]:
         """Return all ranks so far."""
-        return state.ranks
+        return list(state.ranks)
 
     def load(self, saved: list[list[int]], context: SearchContext) -> Strategy:
         """Repeat the generations with the ranks that were saved: CMA-ES has no plain state."""

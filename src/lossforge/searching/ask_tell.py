@@ -8,6 +8,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lossforge.losses import Loss, LossPopulation
@@ -104,9 +105,9 @@ class AskTell(ABC, Generic[StateT, CandidateT]):
 
     def save(self, state: StateT) -> Any:
         """Return the state after a round as plain data; override it where it is not plain."""
-        return state
+        return deepcopy(state)
 
     def load(self, saved: Any, context: SearchContext) -> StateT:
         """Return the state that `save` was given; override it together with `save`."""
-        state: StateT = saved
+        state: StateT = deepcopy(saved)
         return state

@@ -48,8 +48,8 @@ class FitnessCache:
         """Return the cache as plain data."""
         return {
             "fitness": {key: finite_or_none(value) for key, value in self._fitness.items()},
-            "leaders": self._leaders,
-            "by_gradient": self._by_gradient,
+            "leaders": dict(self._leaders),
+            "by_gradient": dict(self._by_gradient),
             "counts": dict(self.counts),
         }
 
