@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self, final
+from typing import Any, Self, final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lossforge.methods import Method, State
+from lossforge.searching import Method, State
 
 SHARES = {"tuning": (0.0, 0.5), "training": (0.5, 0.5)}
 """of a generation: where a stage begins and how long it is, roughly"""
@@ -30,7 +30,7 @@ class Narrator:
         path: of its folder.
     """
 
-    def __init__(self, method: Method, config: State, path: Path):
+    def __init__(self, method: Method[Any, Any], config: State, path: Path):
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self._generations, self._name = method.rounds, method.round_name

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
@@ -16,17 +16,19 @@ from lossforge.cli.common import (
     pick_device,
     require_fields,
 )
+from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.narrator import Narrator
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.report import print_report, result_of
 from lossforge.errors import unknown_name
 from lossforge.losses import Loss, default_loss
-from lossforge.methods import METHODS, Method, State, pose
+from lossforge.methods import METHODS
 from lossforge.runs import RunFolder, RunJournal, check_free
+from lossforge.searching import Method, State, make_problems
 from lossforge.tasks import load
 from lossforge.validation import require_in_range
 
-MethodT = TypeVar("MethodT", bound=Method)
+OptionsT = TypeVar("OptionsT")
 
 Preset = Literal["quick", "paper"]
 
@@ -37,27 +39,27 @@ COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 
 @dataclass(frozen=True)
-class SearchOptions(Generic[MethodT]):
-    """Search for a loss on a task, then compare it with the usual one over fresh seeds."""
+class SearchOptions(Generic[OptionsT]):
+    """Search for a loss on a task, then compare it with the default loss over new seeds."""
 
-    method: tyro.conf.OmitArgPrefixes[MethodT]
+    method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     task: str
-    """what networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
+    """task to train networks on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
-    """which networks train: a name from `lossforge list models`, with options: mlp:width=100"""
+    """network to train: a name from `lossforge list models`, with options: mlp:width=100"""
     seed: int = 0
-    """the same seed finds the same loss on the same machine"""
+    """seed of all randomness; the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
-    """minutes on two cores, or the published settings: sets the defaults of the options below"""
+    """defaults of the options below: quick takes minutes on two cores, paper is as published"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """the run's folder; by default a new one under runs/"""
+    """folder to write the run to; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """discard the run that --out holds"""
+    """replace the run that the folder --out holds"""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
+    """folder of data sets that are read from files; by default LOSSFORGE_DATA"""
     device: str = "auto"
-    """cpu, cuda, or auto: a GPU if there is one"""
+    """device to train on: cpu, cuda, or auto for a GPU if there is one"""
 
 
 def search(words: list[str]) -> int:
@@ -70,12 +72,13 @@ def search(words: list[str]) -> int:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     options = _parse(METHODS[name], rest)
+    method = from_options(METHODS[name](), options.method)
     require_in_range("seed", options.seed, 0)
     device = pick_device(options.device)
     if options.out is not None:
         check_free(options.out, overwrite=options.overwrite)
     task = load(options.task, device=device, data_dir=options.data_dir)
-    pose(task, options.model)
+    make_problems(task, options.model)
     config: State = {
         "version": __version__,
         "command": "search",
@@ -86,7 +89,7 @@ def search(words: list[str]) -> int:
         "seed": options.seed,
         "device": str(device),
         "data_dir": absolute(options.data_dir),
-        "settings": options.method.settings(),
+        "settings": method.settings(),
         "comparison": asdict(options.comparison),
         "data": task.fingerprint(),
     }
@@ -95,18 +98,17 @@ def search(words: list[str]) -> int:
     return conclude(folder, carry_out, print_report)
 
 
-def _parse(method: type[MethodT], words: list[str]) -> SearchOptions[MethodT]:
+def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[Any]:
     preset = word_after("--preset", words) or "quick"
     known = preset if preset in method.presets else "quick"
-    default = SearchOptions(
-        method=method.preset(known), comparison=COMPARISONS[known], task=tyro.MISSING
+    default: SearchOptions[Any] = SearchOptions(
+        method=to_options(method.preset(known)), comparison=COMPARISONS[known], task=tyro.MISSING
     )
-    return parse_options(
-        SearchOptions[method],  # type: ignore[valid-type]
-        words,
-        f"lossforge search {method.name}",
-        default=default,
+    kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]
+    parsed: SearchOptions[Any] = parse_options(
+        kind, words, f"lossforge search {method.name}", default=default
     )
+    return parsed
 
 
 def carry_out(folder: RunFolder) -> None:
@@ -115,13 +117,13 @@ def carry_out(folder: RunFolder) -> None:
     method = METHODS[config["method"]].from_settings(config["settings"])
     comparison = Comparison(**config["comparison"])
     task = load_unchanged(config, config["task"], config["data"], folder.path)
-    seed, (problem,) = config["seed"], pose(task, config["model"])
+    seed, (problem,) = config["seed"], make_problems(task, config["model"])
     with Narrator(method, config, folder.path) as narrator:
         found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))
         folder.write_loss(found.loss)
         usual = default_loss(task.kind)
         losses: dict[str, Loss] = {"learned": found.loss, str(usual): usual}
-        scores = comparison(losses, problem, method, seed, progress=narrator.progress)
+        scores = comparison(losses, problem, method.base, seed, progress=narrator.progress)
     folder.write_result(result_of(config, task, found, scores, folder.seconds))
 
 
