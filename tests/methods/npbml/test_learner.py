@@ -8,6 +8,7 @@ from torch import nn
 
 from lossforge.methods.npbml import VARIANTS, FewShot, Learner, Parts
 from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml.film import FiLM
 from lossforge.tasks.episodes import Episode, FewShotTask, Shape
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
 
@@ -34,7 +35,7 @@ def made(variant: str, network: str = "dense", **settings) -> tuple[Learner, Epi
     episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
     learner = learner.double()
     with torch.no_grad():  # away from where parts begin: zero modulation, equal biases
-        draw = torch.Generator().manual_seed(3)
+        draw = torch.Generator().manual_seed(4)
         for weight in learner.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=draw, dtype=torch.double))
     return learner, replace(episode, support=episode.support.double(), query=episode.query.double())
@@ -85,11 +86,22 @@ def test_meta_gradients_of_convolutional_networks_are_exact(variant, network):
     check_against_central_differences(*made(variant, network), "second", step)
 
 
+@pytest.mark.parametrize("network", ["dense", "conv4", "resnet12"])
+def test_the_meta_gradient_reaches_every_film_generator(network):
+    learner, episode = made("npbml", network)
+    learner.accumulate(episode, "second", 1.0)
+    norms = {name: float(w.grad.norm()) for name, w in learner.encoder.named_parameters()}
+    modulating = [norm for name, norm in norms.items() if "generator" in name]
+    assert len(modulating) == (4 if network == "dense" else 8)
+    # The numbers are held against central differences above; here, that they are of use.
+    assert min(modulating) > 1e-3 * max(norms.values())
+
+
 def test_every_part_has_its_parameters():
     learner, _ = made("npbml")
     names = {name.split(".")[0] for name, _ in learner.named_parameters()}
     assert names == {"encoder", "head", "head_bias", "loss"}
-    assert any("film" in name for name, _ in learner.encoder.named_parameters())
+    assert any(isinstance(module, FiLM) for module in learner.encoder.modules())
     assert any("films" in name for name, _ in learner.loss.named_parameters())
     assert learner.loss.inductive is not None
     assert learner.loss.transductive is not None

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lossforge.errors import ConfigurationError, LossforgeError
+from lossforge.methods.npbml.film import FiLM
 from lossforge.methods.npbml.networks import Convolution, make_encoder
 
 
@@ -48,6 +49,42 @@ def test_warp_layers_change_nothing_at_first():
         theirs.load_state_dict(ours.state_dict())
     x = torch.linspace(-1, 1, 512).view(2, 1, 16, 16)
     torch.testing.assert_close(plain(x), warped(x))
+
+
+def filmed(name, draw):
+    """An encoder with FiLM at the identity, and a function that draws all gammas and betas."""
+    torch.manual_seed(0)
+    encoder = make_encoder(name, (3, 32, 32), 8, warp=True, film=True)
+    films = [module for module in encoder.modules() if isinstance(module, FiLM)]
+    assert len(films) == 4
+    with torch.no_grad():
+        for film in films:
+            draw(film.generator)
+    return encoder
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_modulation_is_not_removed_by_the_norm(name):
+    x = torch.randn(10, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain = filmed(name, lambda generator: None)(x)
+        changed = filmed(name, lambda generator: generator.bias.uniform_(-0.5, 0.5))(x)
+    assert (changed - plain).norm() > 0.1 * plain.norm()
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet12"])
+def test_modulation_depends_on_the_task_s_rows(name):
+    encoder = filmed(name, lambda generator: generator.weight.normal_(std=0.3))
+    found = []
+    for film in (module for module in encoder.modules() if isinstance(module, FiLM)):
+        film.generator.register_forward_hook(lambda _, seen, out: found.append(out))
+    fine = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    coarse = nn.functional.interpolate(fine[..., ::4, ::4], size=32, mode="bilinear")
+    with torch.no_grad():
+        for task in (fine, coarse):
+            encoder(task)
+    for one, other in zip(found[:4], found[4:], strict=True):
+        assert (one - other).norm() > 0.05 * one.norm()
 
 
 def test_unsuitable_networks_are_refused():

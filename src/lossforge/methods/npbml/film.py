@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 @final
 class FiLM(nn.Module):
-    """Scale and shift features by functions of their mean over the batch; at first the identity.
+    """Scale and shift features by functions of a task's mean row; at first the identity.
 
-    Source: thesis, ch. 7: FiLM(x) = (gamma + 1)·x + beta, both computed from the task.
+    Source: thesis, ch. 7: FiLM(x) = (1 + gamma)·x + beta, both linear in the mean row. It belongs
+    after a norm and before the activation: a norm takes scale and shift away again.
 
     Args:
-        features: channels, the second dimension of the inputs.
+        features: channels to modulate, the second dimension of the inputs.
+        seen: width of the rows that gamma and beta are computed from; by default `features`.
 
     Examples:
         >>> import torch
@@ -21,16 +23,27 @@ class FiLM(nn.Module):
         True
     """
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, seen: int | None = None):
         super().__init__()
-        self.generator = nn.Linear(features, 2 * features)
+        self.generator = nn.Linear(features if seen is None else seen, 2 * features)
         nn.init.zeros_(self.generator.weight)
         nn.init.zeros_(self.generator.bias)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return modulated features, shaped like `inputs` [B, features, ...]."""
-        others = [axis for axis in range(inputs.dim()) if axis != 1]
-        gamma, beta = self.generator(inputs.mean(others)).chunk(2)
+    def coefficients(self, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scale 1 + gamma and the shift beta, [features] each, for a mean row [seen]."""
+        gamma, beta = self.generator(mean).chunk(2)
+        return 1 + gamma, beta
+
+    def forward(self, inputs: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return modulated features.
+
+        Args:
+            inputs: features [B, features, ...].
+            rows: what the modulation is computed from, [B, seen, ...]; by default the inputs.
+        """
+        rows = inputs if rows is None else rows
+        others = [axis for axis in range(rows.dim()) if axis != 1]
+        scale, shift = self.coefficients(rows.mean(others))
         shape = (1, -1, *[1] * (inputs.dim() - 2))
-        modulated: Tensor = inputs * (1 + gamma.view(shape)) + beta.view(shape)
+        modulated: Tensor = inputs * scale.view(shape) + shift.view(shape)
         return modulated

@@ -24,33 +24,34 @@ RESNET12_WIDTHS = (1, 2, 4, 8)
 
 @final
 class Warp(nn.Module):
-    """A linear layer, at first the identity, and FiLM after it."""
+    """A linear layer between adapted ones, at first the identity."""
 
-    def __init__(self, layer: nn.Module, film: nn.Module):
+    def __init__(self, layer: nn.Module):
         super().__init__()
-        self.layer, self.film = layer, film
+        self.layer = layer
 
     def forward(self, inputs: Tensor) -> Tensor:
-        modulated: Tensor = self.film(self.layer(inputs))
-        return modulated
+        """Return outputs, shaped like `inputs`."""
+        outputs: Tensor = self.layer(inputs)
+        return outputs
 
 
-def warp_convolution(channels: int, *, warp: bool, film: bool) -> nn.Module:
+def warp_convolution(channels: int, *, warp: bool) -> nn.Module:
     """Return a 3x3 warp layer on channels; the identity where there is none."""
     if not warp:
         return nn.Identity()
     layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
     nn.init.dirac_(layer.weight)
-    return Warp(layer, FiLM(channels) if film else nn.Identity())
+    return Warp(layer)
 
 
-def warp_linear(features: int, *, warp: bool, film: bool) -> nn.Module:
+def warp_linear(features: int, *, warp: bool) -> nn.Module:
     """Return a warp layer on features; the identity where there is none."""
     if not warp:
         return nn.Identity()
     layer = nn.Linear(features, features, bias=False)
     nn.init.eye_(layer.weight)
-    return Warp(layer, FiLM(features) if film else nn.Identity())
+    return Warp(layer)
 
 
 @final
@@ -75,13 +76,13 @@ class Convolution(nn.Conv2d):
 
 @final
 class Conv4(nn.Sequential):
-    """4-CONV: convolution, warp, norm, ReLU and pooling, four times (Vinyals et al. 2016).
+    """4-CONV: convolution, warp, norm, FiLM, ReLU, pooling, four times (Vinyals et al. 2016).
 
     Args:
         input_shape: [channels, height, width] of at least 16x16.
         width: channels of each block.
         warp: whether there are warp layers.
-        film: whether FiLM follows them.
+        film: whether FiLM follows the norms.
     """
 
     def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
@@ -89,8 +90,8 @@ class Conv4(nn.Sequential):
         for before in (input_shape[0], *[width] * (CONV4_BLOCKS - 1)):
             layers += [
                 Convolution(before, width),
-                warp_convolution(width, warp=warp, film=film),
-                PooledNorm(width),
+                warp_convolution(width, warp=warp),
+                PooledNorm(width, film=film),
             ]
         super().__init__(*layers, nn.Flatten())
 
@@ -103,7 +104,7 @@ class ResNet12(nn.Sequential):
         input_shape: [channels, height, width] of at least 16x16.
         width: channels of the first block; the others have 2, 4 and 8 times as many.
         warp: whether a warp layer follows each block's convolutions.
-        film: whether FiLM follows them.
+        film: whether FiLM follows the norm of each block's last convolution.
     """
 
     def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
@@ -119,10 +120,12 @@ class _Block(nn.Module):
         self.convolutions = nn.ModuleList(
             he_convolution(before, outputs, 3) for before in (inputs, outputs, outputs)
         )
-        self.norms = nn.ModuleList(TaskNorm(outputs) for _ in range(3))
+        self.norms = nn.ModuleList(
+            TaskNorm(outputs, film=modulated and film) for modulated in (False, False, True)
+        )
         self.shortcut = he_convolution(inputs, outputs, 1)
         self.shortcut_norm = TaskNorm(outputs)
-        self.warp = warp_convolution(outputs, warp=warp, film=film)
+        self.warp = warp_convolution(outputs, warp=warp)
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -140,16 +143,15 @@ class _Block(nn.Module):
 
 @final
 class Dense(nn.Sequential):
-    """Two hidden layers with warp layers after them: for tables and sinusoids."""
+    """Two hidden layers with warp layers and FiLM after them: for tables and sinusoids."""
 
     def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
         layers: list[nn.Module] = [nn.Flatten()]
         for before in (int(torch.tensor(input_shape).prod()), width):
-            layers += [
-                nn.Linear(before, width),
-                warp_linear(width, warp=warp, film=film),
-                nn.ReLU(),
-            ]
+            layers += [nn.Linear(before, width), warp_linear(width, warp=warp)]
+            if film:
+                layers.append(FiLM(width))
+            layers.append(nn.ReLU())
         super().__init__(*layers)
 
 
@@ -171,7 +173,7 @@ def make_encoder(
         input_shape: of one row.
         width: of the first layer; 0 for the papers'.
         warp: whether there are warp layers.
-        film: whether FiLM follows them.
+        film: whether FiLM stands before the activations.
 
     Raises:
         UnknownNameError: there is no such encoder.

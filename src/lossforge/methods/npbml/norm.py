@@ -4,6 +4,11 @@ An inner loop differentiates through gradients. PyTorch's double backward of bat
 twenty passes over the images; here it is written out by hand, on images with the channels last.
 Where a ReLU and pooling follow, only the moments are taken of whole images: pooling first and
 scaling afterwards gives the same numbers, on a quarter of the pixels.
+
+FiLM stands between the norm and the activation, so it changes nothing but the norm's scale and
+shift of each channel: it costs no pass over the images. After the norm, the mean of a channel is
+the same in every task; FiLM therefore sees the mean before it, in units of the deviation.
+(The released code takes the mean before the convolution, of which this is a linear function.)
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +17,8 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lossforge.methods.npbml.film import FiLM
 
 EPSILON = 1e-5
 
@@ -22,15 +29,34 @@ def is_plain(images: Tensor) -> bool:
 
 
 class _Scaled(nn.Module, ABC):
-    """A norm's scale and shift of each channel."""
+    """A norm's scale and shift of each channel, and the FiLM that follows it."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, *, film: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.film = FiLM(channels) if film else None
+
+    def _coefficients(self, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scale and shift [C] of what has mean 0 and deviation 1, FiLM included.
+
+        Args:
+            mean: of each channel, [C].
+            inverse: 1 over its deviation, [C].
+        """
+        if self.film is None:
+            return self.weight, self.bias
+        scale, shift = self.film.coefficients(mean * inverse)
+        return self.weight * scale, torch.addcmul(shift, self.bias, scale)
 
     def _usual(self, images: Tensor) -> Tensor:
-        return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
+        if self.film is None:
+            return F.batch_norm(images, None, None, self.weight, self.bias, True, eps=EPSILON)
+        variance, mean = torch.var_mean(images, (0, 2, 3), correction=0)
+        scale, shift = self._coefficients(mean, (variance + EPSILON).rsqrt())
+        # Not as batch_norm's weights: with tasks stacked its second derivatives were wrong then.
+        normal = F.batch_norm(images, None, None, None, None, True, eps=EPSILON)
+        return torch.addcmul(_wide(shift), normal, _wide(scale))
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -45,6 +71,7 @@ class TaskNorm(_Scaled):
 
     Args:
         channels: the second dimension of the inputs.
+        film: whether FiLM follows.
 
     Examples:
         >>> x = torch.randn(8, 3, 5, 5)
@@ -57,6 +84,11 @@ class TaskNorm(_Scaled):
         """Return images [B, C, H, W] normalized."""
         if is_plain(images):
             return self._usual(images)
+        if self.film is not None:
+            mean, inverse = _Moments.apply(images)  # type: ignore[no-untyped-call]
+            weight, shift = self._coefficients(mean, inverse)
+            scale = weight * inverse
+            return torch.addcmul(_wide(shift - mean * scale), images, _wide(scale))
         count, channels, height, width = images.shape
         rows = _rows(images)
         normal: Tensor = _Norm.apply(rows, self.weight, self.bias)  # type: ignore[no-untyped-call]
@@ -71,6 +103,7 @@ class PooledNorm(_Scaled):
 
     Args:
         channels: the second dimension of the inputs.
+        film: whether FiLM stands between the norm and the ReLU.
 
     Examples:
         >>> x = torch.randn(8, 3, 6, 6)
@@ -84,9 +117,10 @@ class PooledNorm(_Scaled):
         if is_plain(images):
             return F.max_pool2d(self._usual(images).relu(), 2)
         mean, inverse = _Moments.apply(images)  # type: ignore[no-untyped-call]
-        scale = self.weight * inverse
-        pooled = _extremes(images, self.weight.detach() < 0)
-        return torch.addcmul(_wide(self.bias - mean * scale), pooled, _wide(scale)).relu()
+        weight, shift = self._coefficients(mean, inverse)
+        scale = weight * inverse
+        pooled = _extremes(images, weight.detach() < 0)
+        return torch.addcmul(_wide(shift - mean * scale), pooled, _wide(scale)).relu()
 
 
 def _extremes(images: Tensor, lowest: Tensor) -> Tensor:
