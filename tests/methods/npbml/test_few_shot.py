@@ -123,6 +123,7 @@ def test_a_checkpoint_of_another_network_is_refused():
         ({"inner_rate": 0.0}, "learning_rate must be above 0"),
         ({"meta_steps": 0}, "meta_steps"),
         ({"order": "third"}, "order must be"),
+        ({"similarity": "angle"}, "similarity must be cosine or distance"),
         ({"stacking": "piled"}, "stacking must be"),
         ({"stacking": "stacked", "order": "recompute"}, "one task at a time"),
         ({"test_tasks": 1}, "test_tasks"),

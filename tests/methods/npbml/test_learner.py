@@ -97,6 +97,21 @@ def test_the_meta_gradient_reaches_every_film_generator(network):
     assert min(modulating) > 1e-3 * max(norms.values())
 
 
+@pytest.mark.parametrize("network", ["dense", "conv4"])
+@pytest.mark.parametrize("similarity", ["cosine", "distance"])
+def test_the_meta_gradient_reaches_the_temperature(similarity, network):
+    learner, episode = made("npbml", network, similarity=similarity)
+    learner.accumulate(episode, "second", 1.0)
+    scale, step = learner.loss.prototypes.log_scale, 1e-5
+    values = []
+    for moved in (step, -2 * step):
+        with torch.no_grad():
+            scale.add_(moved)
+        values.append(outer(learner, episode))
+    assert float(scale.grad) != 0
+    assert float(scale.grad) == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5)
+
+
 def test_every_part_has_its_parameters():
     learner, _ = made("npbml")
     names = {name.split(".")[0] for name, _ in learner.named_parameters()}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lossforge.errors import unknown_name
 from lossforge.methods.npbml.learner import Learner, Order, Parts
+from lossforge.methods.npbml.loss import Similarity
 from lossforge.methods.npbml.networks import make_encoder
 from lossforge.methods.npbml.protonet import ProtoNet
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
@@ -96,6 +97,10 @@ class FewShot:
     """their L2 penalty"""
     unlabelled: int = 0
     """query rows that the transductive term sees in the inner loop; 0 for all, as in the paper"""
+    similarity: Similarity = "cosine"
+    """of a query row to a class, for the transductive term: cosine of the angle to the class's mean
+    features, or distance (minus the squared distance, as in the released code); both with a
+    learned temperature"""
     order: Order = "second"
     """exact with all inner steps in memory, exact with one at a time, or first order"""
     stacking: Stacking = "auto"
@@ -136,6 +141,10 @@ class FewShot:
         require(
             self.stacking != "stacked" or self.order != "recompute",
             "recompute takes one task at a time; choose another order or stacking",
+        )
+        require(
+            self.similarity in get_args(Similarity),
+            f"similarity must be cosine or distance, not {self.similarity!r}",
         )
         require(
             self.order in ("second", "recompute", "first"),
@@ -369,6 +378,7 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) 
             optimizer,
             steps,
             settings.unlabelled,
+            settings.similarity,
         )
 
 

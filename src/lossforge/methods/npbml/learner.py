@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from lossforge.methods.npbml.film import FiLM
-from lossforge.methods.npbml.loss import InnerLoss, one_hot, task_loss
+from lossforge.methods.npbml.loss import InnerLoss, Similarity, task_loss
 from lossforge.methods.npbml.networks import Warp
 from lossforge.methods.npbml.norm import is_plain
 from lossforge.tasks.episodes import Episode
@@ -65,6 +65,7 @@ class Learner(nn.Module):
         optimizer: of the inner loop.
         inner_steps: of it.
         unlabelled: query rows that the transductive term sees; 0 for all.
+        similarity: of query rows to prototypes, for the same term: cosine or distance.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Learner(nn.Module):
         optimizer: SGD,
         inner_steps: int,
         unlabelled: int = 0,
+        similarity: Similarity = "cosine",
     ):
         super().__init__()
         self.encoder, self.kind, self.ways = encoder, kind, ways
@@ -94,6 +96,7 @@ class Learner(nn.Module):
             transductive=parts.transductive and kind == "classification",
             penalty=parts.penalty,
             film=parts.film,
+            similarity=similarity,
         )
         rates = [torch.ones_like(self._weight(n)) for n in self.adapted] + [
             torch.ones(ways, features),
@@ -127,10 +130,12 @@ class Learner(nn.Module):
         embedded = self.embed(weights, episode.support)
         support = F.linear(embedded, *weights[-2:])
         query = similarities = None
-        if self.loss.needs_query:
+        if self.loss.prototypes is not None:
             features = self.embed(weights, self._some(episode.query))
             query = F.linear(features, *weights[-2:])
-            similarities = self._similarities(features, embedded, episode.support_targets)
+            similarities = self.loss.prototypes(
+                features, embedded, episode.support_targets, self.ways
+            )
         named = dict(zip((*self.adapted, *HEAD), weights, strict=True))
         value: Tensor = self.loss(support, episode.support_targets, query, similarities, named)
         return value
@@ -141,12 +146,6 @@ class Learner(nn.Module):
             return query
         order = torch.randperm(len(query), generator=torch.Generator().manual_seed(0))
         return query[order[: self._unlabelled].to(query.device)]
-
-    def _similarities(self, query: Tensor, support: Tensor, labels: Tensor) -> Tensor:
-        """Return cosines of query rows and prototypes, [Q, N]."""
-        member = one_hot(labels, self.ways, support.dtype)
-        prototypes = (member.T @ support) / member.sum(0)[:, None]
-        return F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
 
     def step(self, point: Point, episode: Episode, *, build: bool) -> Point:
         """Take one inner step; differentiable with `build`."""

@@ -6,8 +6,9 @@ transductive one sees predictions on the query inputs, without targets; the pena
 of the adapted weights.
 """
 
+import math
 from collections.abc import Mapping
-from typing import final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,12 @@ from torch import Tensor, nn
 
 from lossforge.methods.npbml.film import FiLM
 from lossforge.tasks.task import Kind
+
+Similarity = Literal["cosine", "distance"]
+"""of a query row to a prototype: the cosine of their angle, or minus their squared distance"""
+
+FIRST_SCALES: Mapping[Similarity, float] = {"cosine": 10.0, "distance": 1.0}
+"""1 over the first temperature; for distances that of prototypical networks"""
 
 LEAK, SHARPNESS = 0.25, 5.0
 DEVIATION = 0.01
@@ -59,6 +66,46 @@ class Term(nn.Module):
 
 
 @final
+class Prototypes(nn.Module):
+    """Similarities of query rows to the classes' mean features, as logits over the classes.
+
+    They are divided by a learned temperature: without one, a softmax of cosines over 5 classes is
+    at most e / (e + 4/e) = 0.65. The released code takes minus squared distances, which grow with
+    the number of features; cosines with a temperature do not, and are the default.
+
+    Args:
+        similarity: cosine or distance.
+
+    Examples:
+        >>> support, labels = torch.eye(3), torch.arange(3)
+        >>> Prototypes("cosine")(support, support, labels, 3).softmax(1).max().item() > 0.99
+        True
+    """
+
+    def __init__(self, similarity: Similarity):
+        super().__init__()
+        self.similarity = similarity
+        self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALES[similarity])))
+
+    def forward(self, query: Tensor, support: Tensor, labels: Tensor, ways: int) -> Tensor:
+        """Return logits [Q, ways].
+
+        Args:
+            query: features of the query rows, [Q, F].
+            support: features of the support rows, [B, F].
+            labels: of the support rows, [B]; every class has one.
+            ways: classes.
+        """
+        member = one_hot(labels, ways, support.dtype)
+        prototypes = (member.T @ support) / member.sum(0)[:, None]
+        if self.similarity == "cosine":
+            similar = F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
+        else:
+            similar = -(query[:, None] - prototypes).square().sum(2)
+        return similar * self.log_scale.exp()
+
+
+@final
 class InnerLoss(nn.Module):
     """M of one task: the usual loss on the support set and the learned terms.
 
@@ -70,6 +117,7 @@ class InnerLoss(nn.Module):
         transductive: whether there is the term of predictions without targets.
         penalty: whether there is the term of weights.
         film: whether the terms are modulated by the task.
+        similarity: of query rows to prototypes; for the transductive term.
     """
 
     def __init__(
@@ -82,20 +130,17 @@ class InnerLoss(nn.Module):
         transductive: bool,
         penalty: bool,
         film: bool,
+        similarity: Similarity = "cosine",
     ):
         super().__init__()
         self.kind, self.ways, self.layers = kind, ways, layers
         width = 2 * ways + 1
         self.inductive = Term(width, film=film) if inductive else None
         self.transductive = Term(width, film=film) if transductive else None
+        self.prototypes = Prototypes(similarity) if transductive else None
         # A layer is one row of statistics: FiLM over a single row would see nothing else.
         count = len(layers) if penalty else 0
         self.penalty = nn.ModuleList(Term(STATISTICS, film=False) for _ in range(count))
-
-    @property
-    def needs_query(self) -> bool:
-        """Whether predictions on the query inputs are looked at."""
-        return self.transductive is not None
 
     def forward(
         self,
@@ -111,7 +156,7 @@ class InnerLoss(nn.Module):
             support: outputs on the support set, [B, N].
             targets: its labels [B] or values [B, N].
             query: outputs on the query inputs, [Q, N]; for the transductive term.
-            similarities: of the query rows to the classes' prototypes, [Q, N]; likewise.
+            similarities: what `prototypes` gives, [Q, N]; likewise.
             weights: the adapted weights by name; for the penalty.
         """
         total = task_loss(support, targets, self.kind).mean()
@@ -120,7 +165,7 @@ class InnerLoss(nn.Module):
         if self.transductive is not None:
             assert query is not None
             assert similarities is not None
-            total = total + self.transductive(_unlabeled(query, similarities, self.kind))
+            total = total + self.transductive(_unlabeled(query, similarities))
         for name, term in zip(self.layers, self.penalty, strict=False):
             total = total + term(statistics(weights[name]))
         return total
@@ -156,9 +201,7 @@ def statistics(weight: Tensor) -> Tensor:
     return torch.stack([mean, deviation, weight.abs().mean(), square.add(1e-12).sqrt()])[None]
 
 
-def _unlabeled(query: Tensor, similarities: Tensor, kind: Kind) -> Tensor:
-    if kind == "classification":
-        likely = similarities.softmax(1)
-        apart = -(likely * query.log_softmax(1)).sum(1, keepdim=True)
-        return torch.cat([query, likely, apart], 1)
-    return torch.cat([query, similarities, (query - similarities).square()], 1)
+def _unlabeled(query: Tensor, similarities: Tensor) -> Tensor:
+    likely = similarities.softmax(1)
+    apart = -(likely * query.log_softmax(1)).sum(1, keepdim=True)
+    return torch.cat([query, likely, apart], 1)
