@@ -62,6 +62,16 @@ def test_meta_training_learns_what_to_ignore():
     assert after.score > before.score + 3 * (after.interval + before.interval)
 
 
+def test_meta_sgd_moves_its_rates_by_a_visible_factor():
+    settings = FewShot("metasgd", **(TINY | {"meta_steps": 30, "check_every": 30}))
+    course = MetaCourse(settings, load_few_shot("clusters"), SHAPE, 0)
+    course.advance()
+    factors = torch.cat([rate.detach().flatten() for rate in course.learner.rates])
+    factors = factors / settings.inner_rate
+    assert factors.std() > 0.3
+    assert factors.max() > 2
+
+
 def test_label_permutation_leaves_the_accuracy_distribution_unchanged():
     task = load_few_shot("clusters")
     found = FewShot("npbml", **(TINY | {"meta_steps": 6, "test_tasks": 2})).run(task, SHAPE, 0)

@@ -161,8 +161,42 @@ def test_the_transductive_term_may_see_a_part_of_the_query_rows():
     assert len(learner._some(episode.query)) == len(episode.query)
 
 
-def test_maml_cannot_tell_labels_apart():
-    learner, episode = made("maml")
+@pytest.mark.parametrize("network", ["dense", "conv4"])
+def test_meta_sgd_begins_as_maml(network):
+    rates, episode = made("metasgd", network)
+    maml, _ = made("maml", network)
+    with torch.no_grad():
+        for rate in rates.rates:
+            rate.fill_(0.1)
+    maml.load_state_dict(
+        {name: value for name, value in rates.state_dict().items() if not name.startswith("rates")}
+    )
+    assert rates.optimizer.momentum > 0
+    assert rates.optimizer.weight_decay > 0
+    for found, expected in zip(rates.begin().parameters, maml.begin().parameters, strict=True):
+        assert torch.equal(found, expected)
+    for found, expected in zip(
+        rates.adapt(episode).parameters, maml.adapt(episode).parameters, strict=True
+    ):
+        torch.testing.assert_close(found, expected)
+
+
+def test_rates_of_meta_sgd_are_the_step_sizes_themselves():
+    task = vectors_task()
+    learner = make_learner(FewShot("metasgd", inner_rate=0.03), task, SHAPE, 0)
+    assert all(bool((rate == torch.tensor(0.03)).all()) for rate in learner.rates)
+    assert [rate.shape for rate in learner.rates[-2:]] == [learner.head.shape, ()]
+    episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        learner.rates[0].zero_()
+    begun, moved = learner.begin().parameters, learner.adapt(episode).parameters
+    assert torch.equal(begun[0], moved[0])
+    assert not torch.equal(begun[1], moved[1])
+
+
+@pytest.mark.parametrize("variant", ["maml", "metasgd"])
+def test_no_task_can_depend_on_which_class_has_which_label(variant):
+    learner, episode = made(variant)
     order = torch.tensor([2, 0, 1])
     renamed = replace(
         episode,

@@ -4,7 +4,7 @@ Source: thesis, ch. 7: θ ← θ - rate·P∇M(task, θ), with everything but th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Literal, final
 
@@ -38,7 +38,7 @@ class Parts:
     Attributes:
         warp: warp layers as preconditioner.
         film: modulation of warp layers and of the loss's terms by the task.
-        rates: a step size for each weight (Meta-SGD).
+        rates: a step size for each weight, itself learned (Meta-SGD, Li et al. 2017).
         inductive: the loss's term of predictions with targets.
         transductive: the loss's term of predictions without targets.
         penalty: the loss's term of weights.
@@ -98,14 +98,15 @@ class Learner(nn.Module):
             film=parts.film,
             similarity=similarity,
         )
-        rates = [torch.ones_like(self._weight(n)) for n in self.adapted] + [
-            torch.ones(ways, features),
-            torch.ones(ways),
-        ]
-        self.rates = nn.ParameterList(rates if parts.rates else [])
+        self.rates = nn.ParameterList(self._first_rates() if parts.rates else [])
 
     def _weight(self, name: str) -> Tensor:
         return self.head if name in HEAD else self.encoder.get_parameter(name)
+
+    def _first_rates(self) -> list[Tensor]:
+        """Return the step size of each weight; all ways share those of the head, as its weights."""
+        weights = [*(self._weight(name) for name in self.adapted), self.head, self.head_bias]
+        return [torch.full_like(theta, self.optimizer.learning_rate) for theta in weights]
 
     def begin(self) -> Point:
         """Return the weights that a task begins from, connected to what is meta-learned."""
@@ -154,10 +155,17 @@ class Learner(nn.Module):
         return self._moved(point, gradients)
 
     def _moved(self, point: Point, gradients: Sequence[Tensor]) -> Point:
-        rated = list(gradients)
-        if len(self.rates):
-            rated = [g * rate for g, rate in zip(gradients, self.rates, strict=True)]
-        return Point(*self.optimizer.step(point.parameters, rated, point.state))
+        if not len(self.rates):
+            return Point(*self.optimizer.step(point.parameters, list(gradients), point.state))
+        # A step is linear in gradient and decay, and rates do not change within a task: a rate on
+        # both before the momentum is the same as a rate on the step.
+        decay = self.optimizer.weight_decay
+        rated = [
+            rate * g.add(theta, alpha=decay)
+            for rate, g, theta in zip(self.rates, gradients, point.parameters, strict=True)
+        ]
+        unit = replace(self.optimizer, learning_rate=1.0, weight_decay=0.0)
+        return Point(*unit.step(point.parameters, rated, point.state))
 
     def adapt(self, episode: Episode, order: Order = "first") -> Point:
         """Return where a task's inner loop ends, connected to where it began."""
