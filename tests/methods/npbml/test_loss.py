@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lossforge.methods.npbml.loss import FIRST_SCALES, Prototypes
+from lossforge.methods.npbml.loss import FIRST_SCALES, Prototypes, Term, smooth_leaky_relu
 
 WAYS = 5
 
@@ -49,3 +49,53 @@ def test_a_higher_temperature_is_less_confident(similarity):
     with torch.no_grad():
         prototypes.log_scale.sub_(math.log(2))
     torch.testing.assert_close(prototypes(query, support, labels, WAYS), before / 2)
+
+
+def modulated_term() -> Term:
+    torch.manual_seed(0)
+    term = Term(7, film=True).double()
+    with torch.no_grad():
+        for weight in term.parameters():
+            weight.normal_(std=0.3)
+    return term
+
+
+def test_a_fresh_term_is_not_modulated():
+    torch.manual_seed(0)
+    term, plain = Term(7, film=True), Term(7, film=False)
+    plain.load_state_dict(term.state_dict(), strict=False)
+    seen = torch.randn(6, 7)
+    assert torch.equal(term.by_row(seen), plain.by_row(seen))
+
+
+def test_modulation_stands_before_every_activation():
+    term, seen = modulated_term(), torch.randn(6, 7, dtype=torch.double)
+    expected = seen
+    for layer, film in zip([*term.hidden, term.last], term.films, strict=True):
+        gamma, beta = film.generator(expected.mean(0)).chunk(2)
+        before = (1 + gamma) * layer(expected) + beta
+        expected = smooth_leaky_relu(before) if layer is term.last else before.relu()
+    torch.testing.assert_close(term.by_row(seen), expected[:, 0])
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_modulation_of_every_layer_changes_the_term(index):
+    term, seen = modulated_term(), torch.randn(6, 7, dtype=torch.double)
+    before = term(seen)
+    with torch.no_grad():
+        term.films[index].generator.bias.add_(0.5)
+    assert abs(term(seen) - before) > 1e-3
+
+
+def test_a_row_s_value_depends_on_the_task_s_other_rows():
+    term, seen = modulated_term(), torch.randn(6, 7, dtype=torch.double)
+    other = seen.clone()
+    other[1:] += 1
+    assert abs(term.by_row(seen)[0] - term.by_row(other)[0]) > 1e-3
+
+
+def test_derivatives_of_a_term_are_exact():
+    term = modulated_term()
+    seen = torch.randn(4, 7, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(term, (seen,))
+    assert torch.autograd.gradgradcheck(term, (seen,))

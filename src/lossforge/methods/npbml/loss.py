@@ -38,18 +38,22 @@ def smooth_leaky_relu(x: Tensor) -> Tensor:
 class Term(nn.Module):
     """A network from what a term sees to one number, averaged over the rows.
 
+    FiLM stands as in the released code: in every layer, the last included, before the activation,
+    and computed from the mean row that the layer sees. (The last released version has it written
+    and switched off; what is written there is what is meant here. Its generators begin near 0, ours
+    at 0.)
+
     Args:
         inputs: width of what it sees, and of its two hidden layers.
-        film: whether its hidden layers are modulated by the task.
+        film: whether its layers are modulated by the task.
     """
 
     def __init__(self, inputs: int, *, film: bool):
         super().__init__()
         self.hidden = nn.ModuleList(nn.Linear(inputs, inputs) for _ in range(HIDDEN_LAYERS))
-        self.films = nn.ModuleList(
-            FiLM(inputs) if film else nn.Identity() for _ in range(HIDDEN_LAYERS)
-        )
         self.last = nn.Linear(inputs, 1)
+        widths = [inputs] * HIDDEN_LAYERS + [1]
+        self.films = nn.ModuleList(FiLM(width, inputs) for width in widths if film)
         for layer in (*self.hidden, self.last):
             nn.init.normal_(layer.weight, std=DEVIATION)
             nn.init.zeros_(layer.bias)
@@ -60,9 +64,13 @@ class Term(nn.Module):
 
     def by_row(self, seen: Tensor) -> Tensor:
         """Return its value for each row, [B]."""
-        for layer, film in zip(self.hidden, self.films, strict=True):
-            seen = film(F.relu(layer(seen)))
-        return smooth_leaky_relu(self.last(seen)).squeeze(1)
+        for index, layer in enumerate(self.hidden):
+            seen = F.relu(self._layer(index, layer, seen))
+        return smooth_leaky_relu(self._layer(HIDDEN_LAYERS, self.last, seen)).squeeze(1)
+
+    def _layer(self, index: int, layer: nn.Module, seen: Tensor) -> Tensor:
+        outputs: Tensor = layer(seen)
+        return self.films[index](outputs, seen) if len(self.films) else outputs
 
 
 @final
@@ -138,9 +146,8 @@ class InnerLoss(nn.Module):
         self.inductive = Term(width, film=film) if inductive else None
         self.transductive = Term(width, film=film) if transductive else None
         self.prototypes = Prototypes(similarity) if transductive else None
-        # A layer is one row of statistics: FiLM over a single row would see nothing else.
         count = len(layers) if penalty else 0
-        self.penalty = nn.ModuleList(Term(STATISTICS, film=False) for _ in range(count))
+        self.penalty = nn.ModuleList(Term(STATISTICS, film=film) for _ in range(count))
 
     def forward(
         self,
