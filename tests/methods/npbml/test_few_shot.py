@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from lossforge.errors import ConfigurationError, DataError, UnknownNameError
+from lossforge.errors import ConfigurationError, DataError, DivergedError, UnknownNameError
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
-from lossforge.tasks.episodes import Shape
-from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.tasks.episodes import FewShotTask, Shape
+from lossforge.tasks.few_shot_sets import characters_task, load_few_shot
 
 SHAPE = Shape(ways=3, shots=1, queries=3)
 TINY = {
@@ -22,6 +22,12 @@ TINY = {
     "valid_tasks": 3,
     "test_tasks": 5,
 }
+
+
+def images_task() -> FewShotTask:
+    draw = torch.Generator().manual_seed(0)
+    rows = {f"class {i:02d}": torch.randn(6, 1, 16, 16, generator=draw) for i in range(20)}
+    return characters_task("toy", rows, 0, rotations=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -131,6 +137,8 @@ def test_a_checkpoint_of_another_network_is_refused():
     [
         ({"variant": "npbml", "order": "first"}, "learns a loss, which first order"),
         ({"inner_rate": 0.0}, "learning_rate must be above 0"),
+        ({"inner_rate": 1e39}, "inner_rate"),
+        ({"meta_rate": 1e39}, "meta_rate"),
         ({"meta_steps": 0}, "meta_steps"),
         ({"order": "third"}, "order must be"),
         ({"similarity": "angle"}, "similarity must be cosine or distance"),
@@ -167,6 +175,60 @@ def test_unknown_names_are_told():
 def test_episodes_that_cannot_be_drawn_are_told_before_training(name, shape, says):
     with pytest.raises(DataError, match=says):
         MetaCourse(FewShot("maml", **TINY), load_few_shot(name), shape, 0)
+
+
+DIVERGING = {"inner_rate": 1e30, "pretrain_steps": 0}
+
+
+@pytest.mark.parametrize("stacking", ["stacked", "separate"])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("clusters", SHAPE), ("sinusoids", Shape(1, 5, 5)), ("images", SHAPE)]
+)
+@pytest.mark.parametrize("variant", ["maml", "npbml"])
+def test_divergence_is_not_a_result(variant, name, shape, stacking):
+    task = images_task() if name == "images" else load_few_shot(name)
+    chosen = TINY | DIVERGING | {"network": "auto", "stacking": stacking}
+    with pytest.raises(DivergedError) as caught:
+        FewShot(variant, **chosen).run(task, shape)
+    told = str(caught.value)
+    assert told.startswith(f"{variant} diverged at meta-step 1: the outer loss is ")
+    assert "lower --inner-rate (1e+30)" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+@pytest.mark.parametrize("name", ["clusters", "sinusoids"])
+def test_a_network_that_diverges_in_adaptation_has_no_score(part, name, monkeypatch):
+    task = load_few_shot(name)
+    shape = SHAPE if name == "clusters" else Shape(1, 5, 5)
+    course = MetaCourse(FewShot("maml", **TINY), task, shape, 0)
+    if part == "test":
+        while not course.is_over:
+            course.advance()
+    nothing = torch.full((9, 3) if name == "clusters" else (5, 1), torch.nan)
+    monkeypatch.setattr(Learner, "predict", lambda *_: nothing)
+    with pytest.raises(DivergedError, match=f"adapted to meta-{part} task 1"):
+        course.conclude() if part == "test" else course.advance()
+
+
+def test_nothing_is_learned_from_a_step_that_diverged():
+    course = MetaCourse(FewShot("maml", **TINY), load_few_shot("clusters"), SHAPE, 0)
+    course.advance()
+    before = {name: value.clone() for name, value in course.learner.state_dict().items()}
+    course.learner.optimizer = dataclasses.replace(course.learner.optimizer, learning_rate=1e30)
+    with pytest.raises(DivergedError):
+        course.advance()
+    assert all(torch.equal(before[n], value) for n, value in course.learner.state_dict().items())
+
+
+def test_protonet_too_can_diverge():
+    chosen = TINY | {"meta_rate": 1e30, "meta_clip_norm": 0.0}
+    with pytest.raises(DivergedError, match="protonet diverged"):
+        FewShot("protonet", **chosen).run(load_few_shot("clusters"), SHAPE)
+    with pytest.raises(DivergedError, match="protonet diverged"):
+        FewShot("protonet", **(chosen | {"pretrain_steps": 0})).run(
+            load_few_shot("clusters"), SHAPE
+        )
 
 
 def test_protonet_does_not_do_regression():

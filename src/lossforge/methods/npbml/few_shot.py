@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossforge.errors import unknown_name
+from lossforge.errors import DivergedError, unknown_name
 from lossforge.methods.npbml.learner import Learner, Order, Parts
 from lossforge.methods.npbml.loss import Similarity
 from lossforge.methods.npbml.networks import make_encoder
@@ -28,6 +28,9 @@ from lossforge.training.optimizers import SGD
 from lossforge.validation import require, require_in_range
 
 Progress = Callable[[str, int, int], None]
+
+GREATEST_RATE = 1e30
+"""a step size that no weight survives, and that float32 still holds"""
 
 NOTHING = Parts(
     warp=False, film=False, rates=False, inductive=False, transductive=False, penalty=False
@@ -134,6 +137,8 @@ class FewShot:
         for name in ("width", "unlabelled", "pretrain_steps", "final_meta_rate", "meta_clip_norm"):
             require_in_range(name, getattr(self, name), 0)
         require_in_range("meta_rate", self.meta_rate, 0, exclude_low=True)
+        for name in ("inner_rate", "meta_rate", "final_meta_rate"):
+            require_in_range(name, getattr(self, name), 0, GREATEST_RATE)
         require(
             self.stacking in get_args(Stacking),
             f"stacking must be auto, stacked or separate, not {self.stacking!r}",
@@ -252,7 +257,11 @@ class MetaCourse:
         return self.done >= self.settings.meta_steps
 
     def advance(self, progress: Progress | None = None) -> None:
-        """Take the meta-steps up to the next look at meta-validation tasks, and look."""
+        """Take the meta-steps up to the next look at meta-validation tasks, and look.
+
+        Raises:
+            DivergedError: the outer loss, its gradient or an adapted network is not finite.
+        """
         if not self._pretrained:
             pretrain(self.learner, self.settings, self.task, self._seed, progress)
             self._pretrained = True
@@ -279,12 +288,22 @@ class MetaCourse:
         draw = self.task.pools["train"].draw
         episodes = [draw(self.shape, self._episodes) for _ in range(settings.meta_batch)]
         if isinstance(self.learner, Learner) and self._is_stacked(self.learner):
-            self.learner.accumulate_stacked(episodes, order)
+            value = self.learner.accumulate_stacked(episodes, order)
         else:
-            for episode in episodes:
-                self.learner.accumulate(episode, order, 1 / len(episodes))  # type: ignore[operator]
-        if settings.meta_clip_norm:
-            nn.utils.clip_grad_norm_(self.learner.parameters(), settings.meta_clip_norm)
+            share = 1 / len(episodes)
+            value = fmean(
+                self.learner.accumulate(episode, order, share)  # type: ignore[operator]
+                for episode in episodes
+            )
+        limit = settings.meta_clip_norm or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.learner.parameters(), limit))
+        for name, number in (("outer loss", value), ("meta-gradient", norm)):
+            if not math.isfinite(number):
+                raise DivergedError(
+                    f"{settings.variant} diverged at meta-step {self.done + 1}: the {name} is "
+                    f"{number}; lower --inner-rate ({settings.inner_rate:g}) or --meta-rate "
+                    f"({settings.meta_rate:g})"
+                )
         self._adam.step()
 
     def _is_stacked(self, learner: Learner) -> bool:
@@ -300,7 +319,11 @@ class MetaCourse:
         return settings.encoder_for(self.task) == "dense"
 
     def conclude(self, progress: Progress | None = None) -> FewShotResult:
-        """Test the learner that did best on meta-validation tasks, once."""
+        """Test the learner that did best on meta-validation tasks, once.
+
+        Raises:
+            DivergedError: adapted to some meta-test task, it is not finite.
+        """
         self.learner.load_state_dict(self._best)
         scores = self._scores("test", self.settings.test_tasks, progress)
         better = max if self.task.kind == "classification" else min
@@ -318,7 +341,14 @@ class MetaCourse:
         scores = []
         for index in range(count):
             episode = self.task.pools[part].draw(self.shape, generator)
-            scores.append(score_of(self.learner, episode, self.task))
+            score = score_of(self.learner, episode, self.task)
+            if not math.isfinite(score):
+                raise DivergedError(
+                    f"{self.settings.variant} diverged while it adapted to meta-{part} task "
+                    f"{index + 1}: outputs are not finite; lower --inner-rate "
+                    f"({self.settings.inner_rate:g}) or --meta-rate ({self.settings.meta_rate:g})"
+                )
+            scores.append(score)
             if progress is not None:
                 progress("meta-testing", index + 1, count)
         return scores
@@ -383,9 +413,14 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) 
 
 
 def score_of(learner: nn.Module, episode: Episode, task: FewShotTask) -> float:
-    """Return the accuracy in percent, or the squared error, on an episode's query set."""
+    """Return the accuracy in percent, or the squared error, on an episode's query set.
+
+    It is NaN where an output is not finite: the largest of NaNs would count as the first class.
+    """
     with torch.no_grad():
         outputs: Tensor = learner.predict(episode)  # type: ignore[operator]
+    if not bool(outputs.isfinite().all()):
+        return math.nan
     if task.kind == "classification":
         return float((outputs.argmax(1) == episode.query_targets).double().mean()) * 100
     return float((outputs - episode.query_targets).square().mean())
@@ -398,7 +433,11 @@ def pretrain(
     seed: int,
     progress: Progress | None,
 ) -> None:
-    """Train the encoder to tell all meta-training classes apart; the head is thrown away."""
+    """Train the encoder to tell all meta-training classes apart; the head is thrown away.
+
+    Raises:
+        DivergedError: the encoder's weights are no longer finite.
+    """
     pool = task.pools["train"]
     if settings.pretrain_steps == 0 or not isinstance(pool, ClassPool):
         return
@@ -416,3 +455,8 @@ def pretrain(
         adam.step()
         if progress is not None:
             progress("pre-training", step + 1, settings.pretrain_steps)
+    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+        raise DivergedError(
+            f"{settings.variant} diverged in pre-training; lower --meta-rate "
+            f"({settings.meta_rate:g}) or pass --pretrain-steps 0"
+        )
