@@ -394,8 +394,9 @@ class ObservedStep:
         `GradScaler` where there is one, as ever.
         """
         inputs, targets = as_pair(batch)
-        state, moment = self._engine.state, self._watched.moment()
-        return self.loss_of(state.run(inputs), targets, moment, lambda: state.rerun(inputs))
+        engine, moment = self._engine, self._watched.moment()
+        outputs = engine.state.run(inputs)
+        return self.loss_of(outputs, targets, moment, lambda: engine.rerun(inputs))
 
     def loss_of(
         self,
@@ -464,7 +465,7 @@ class ObservedStep:
             if valid_batch is None:
                 raise DataError("a validation batch is needed to adapt the loss; pass one to learn")
             inputs, targets = as_pair(valid_batch)
-            rerun = lambda: (state.rerun(inputs), targets)  # noqa: E731
+            rerun = lambda: (self._engine.rerun(inputs), targets)  # noqa: E731
         reached, found = self._watched.differentiate(adapt.loss, *_split(rerun, adapt._task_loss))
         adapt._learn(adapt.meta_optimizer, found)
         return OnlineStep(loss, reached, found)

@@ -19,7 +19,7 @@ from typing import Any, Literal, final, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lossforge.errors import ConfigurationError, unknown_name
@@ -48,11 +48,13 @@ from lossforge.training.hypergradient.state import (
     unscale,
 )
 from lossforge.training.module import (
+    Inputs,
     Moment,
     replaced,
     without_hooks,
     without_reentrant_checkpoints,
 )
+from lossforge.training.network import channels_last
 from lossforge.training.optimizers import Tensors
 
 OnlineStrategy = Literal["low_rank", "forward", "reverse"]
@@ -108,6 +110,7 @@ class OnlineEngine:
         self.everywhere = True  # until a first pass shows that it draws from nowhere else
         self.writes_parameters = False
         self._verified: dict[Pattern, Way] = {}
+        self._arranges = any(isinstance(p, nn.Conv2d) for p in state.module.modules())
         self._trusted: set[object] = set()
         self._spare: frozenset[int] = frozenset()
         self._attends: bool | None = None
@@ -155,7 +158,7 @@ class OnlineEngine:
             if watched.is_skipped:
                 return OnlineStep(total, None, None)
             reached, hypergradient = watched.differentiate(
-                loss, lambda: state.rerun(valid[0]), outcome
+                loss, lambda: self.rerun(valid[0]), outcome
             )
         return OnlineStep(total, reached, hypergradient)
 
@@ -165,7 +168,7 @@ class OnlineEngine:
         moment = watched.moment()
         with self.state.synchronized(last=last):
             outputs = self._run_watching(inputs)
-        return watched.record(loss, outputs, targets, moment, lambda: self.state.rerun(inputs))
+        return watched.record(loss, outputs, targets, moment, lambda: self.rerun(inputs))
 
     def _run_watching(self, inputs: Any) -> Tensor:
         """Run the model; say once where a slower attention will be needed for derivatives."""
@@ -176,7 +179,7 @@ class OnlineEngine:
         self._attends = watch.seen
         if watch.seen:
             # One pass in forward mode costs less than a second graph.
-            self.ways = tuple(sorted(self.ways))
+            self.ways = tuple(sorted(self.ways))  # forward, reverse
             warnings.warn(
                 "the model uses scaled_dot_product_attention: the passes of AdaLFL that need "
                 "derivatives run it on PyTorch's math backend, slower than flash attention",
@@ -196,9 +199,21 @@ class OnlineEngine:
 
     def find_way(self, passes: Sequence[RecordedPass], before: Tensors, raw: Gradients) -> Way:
         """Return the first way of computing J w that gives the gradient of a step."""
-        found = first_that_holds(self.ways, self.state, passes, before, raw)
+        try:
+            found = first_that_holds(self.ways, self.state, passes, before, raw)
+        except ConfigurationError:
+            if not self._arranges:
+                raise
+            self._arranges = False
+            found = first_that_holds(self.ways, self.state, passes, before, raw)
         self._verified[_pattern(raw)] = found
         return found
+
+    def rerun(self, inputs: Inputs) -> Tensor:
+        """Run the model for its derivatives, in the memory layout in which it is fastest."""
+        if self._arranges and isinstance(inputs, Tensor):
+            inputs = channels_last(inputs)
+        return self.state.rerun(inputs)
 
     def _fused_step(
         self, loss: Loss, batch: Batch, valid: Batch, outcome: Outcome
@@ -376,10 +391,11 @@ class Observation:
             ConfigurationError: the model cannot be differentiated.
         """
         engine, state = self._engine, self._state
-        reached, arrived = validation_gradient(engine, rerun, outcome)
         for one in self._passes:
             one.share = one.share / self._scale
+        # Before all else: it also finds out in which layout the model can be run.
         way = self._way or engine.find_way(self._passes, self._before, self._raw)
+        reached, arrived = validation_gradient(engine, rerun, outcome)
         response: Gradients = [
             None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
         ]
