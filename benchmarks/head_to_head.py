@@ -27,10 +27,10 @@ import torch
 from harness import Report, first_rows, machine
 from lossforge.analysis.behaviour import is_bounded
 from lossforge.analysis.behaviour import path as path_of
-from lossforge.analysis.comparison import Comparison
-from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError
+from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS, Method, pose

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lossforge.analysis.comparison import Comparison
+from lossforge.experiments.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS, pose
 from lossforge.tasks import load

@@ -14,8 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from lossforge import __version__
-from lossforge.analysis.curves import plot_curves
-from lossforge.analysis.grid import Cell, Grid, Line, Tune, best_rate, markdown
 from lossforge.cli.common import (
     HOW_TO_PLOT,
     absolute,
@@ -29,6 +27,8 @@ from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.train import PRESETS, from_plain, what_came_of_the_warm_up
 from lossforge.errors import DivergedError
+from lossforge.experiments.curves import plot_curves
+from lossforge.experiments.grid import Cell, Grid, Line, Tune, best_rate, markdown
 from lossforge.extras import has_extra
 from lossforge.files import write_atomically
 from lossforge.losses import HANDCRAFTED

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lossforge.analysis.comparison import Scores
-from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
+from lossforge.experiments.comparison import Scores
+from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.methods import Found, State
 from lossforge.tasks import Task
 

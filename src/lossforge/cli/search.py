@@ -7,7 +7,6 @@ from typing import Annotated, Generic, Literal, TypeVar
 import tyro
 
 from lossforge import __version__
-from lossforge.analysis.comparison import Comparison
 from lossforge.cli.common import (
     absolute,
     conclude,
@@ -20,6 +19,7 @@ from lossforge.cli.narrator import Narrator
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.report import print_report, result_of
 from lossforge.errors import unknown_name
+from lossforge.experiments.comparison import Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import METHODS, Method, State, pose
 from lossforge.runs import RunFolder, RunJournal, check_free

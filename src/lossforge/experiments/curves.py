@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from lossforge.analysis.drawing import MARKERS, STYLES, new_figure, save_figure
-from lossforge.analysis.grid import Line
+from lossforge.experiments.grid import Line
 
 
 def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> None:

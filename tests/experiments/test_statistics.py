@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy.stats import ttest_rel, wilcoxon
 
-from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
+from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 
 A = [0.10, 0.12, 0.115, 0.09, 0.105, 0.13]
 B = [0.14, 0.11, 0.16, 0.13, 0.125, 0.15]

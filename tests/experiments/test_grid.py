@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from lossforge.analysis.grid import Cell, Grid, Line, best_rate, markdown
 from lossforge.errors import ConfigurationError
+from lossforge.experiments.grid import Cell, Grid, Line, best_rate, markdown
 from lossforge.methods import AdaLFL
 from lossforge.training.full import Outcome, Recipe
 

@@ -7,7 +7,7 @@ from itertools import product
 from statistics import fmean
 from typing import Any, Literal, final
 
-from lossforge.analysis.statistics import Paired, mean_and_deviation, paired_comparison
+from lossforge.experiments.statistics import Paired, mean_and_deviation, paired_comparison
 from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import AdaptOn, Lesson
 from lossforge.training.full import Outcome, Recipe

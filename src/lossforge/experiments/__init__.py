@@ -1,0 +1,1 @@
+"""Experiments: searches, trainings and comparisons from first to last."""
