@@ -72,7 +72,7 @@ def test_tuning_chooses_on_validation_data_alone():
 def test_an_interrupted_grid_goes_on(monkeypatch):
     words = ["compare", "--task", "iris", *SMALL, "--losses", "cross_entropy", "focal"]
     assert main([*words, "--out", "whole"]) == 0
-    from lossforge.cli.compare import _Work
+    from lossforge.experiments.compare_run import _Work
 
     real, cells = _Work._outcome_of, []
 

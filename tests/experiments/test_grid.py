@@ -1,11 +1,9 @@
 """Grids of losses, rates and seeds."""
 
-import math
-
 import pytest
 
 from lossforge.errors import ConfigurationError
-from lossforge.experiments.grid import Cell, Grid, Line, best_rate, markdown
+from lossforge.experiments.grid import Cell, Grid, best_rate
 from lossforge.methods import AdaLFL
 from lossforge.training.full import Outcome, Recipe
 
@@ -41,16 +39,6 @@ def test_the_best_rate_is_chosen_by_validation_data_alone():
     assert best_rate(cells, outcomes) == 1.0
 
 
-def test_a_table_tells_what_diverged():
-    good = tuple(Outcome(0.1, value, 1, ()) for value in (0.1, 0.2))
-    bad = tuple(Outcome(math.inf, math.inf, 1, (), "diverged") for _ in range(2))
-    lines = [Line("t", "m", "mse", 0.1, False, good), Line("t", "m", "mae", 0.1, True, bad)]
-    table = markdown("t", lines)
-    assert "0.1500" in table
-    assert "mae, tuned rate 0.1 | diverged" in table
-    assert lines[1].summary(lines[0])["test"] is None
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -59,6 +47,8 @@ def test_a_table_tells_what_diverged():
         {"seeds": 0},
         {"factors": (0.0,)},
         {"tuning_seeds": 0},
+        {"seeds": 2.5},
+        {"first_seed": "0"},
     ],
 )
 def test_grids_that_make_no_sense_are_refused(changes):

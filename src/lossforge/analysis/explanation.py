@@ -1,11 +1,8 @@
 """What a loss is and does, for a person to decide whether to trust it."""
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, final
-
-import torch
 
 from lossforge.analysis.behaviour import (
     Calibration,
@@ -18,6 +15,7 @@ from lossforge.analysis.behaviour import (
     rest_point,
 )
 from lossforge.analysis.nearest import Match, nearest
+from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -67,8 +65,8 @@ class Explanation:
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
-        plain = asdict(self)
-        return {key: _plain(value) for key, value in plain.items()}
+        document: dict[str, Any] = plain(asdict(self))
+        return document
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
@@ -221,13 +219,3 @@ def _likeness(match: Match) -> str:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, torch.Tensor) else value

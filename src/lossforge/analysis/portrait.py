@@ -10,11 +10,13 @@ from lossforge.analysis.behaviour import path
 from lossforge.analysis.drawing import STYLES, new_figure, save_figure
 from lossforge.analysis.forms import FORMS, Form
 from lossforge.analysis.nearest import Match, nearest
+from lossforge.errors import ConfigurationError
 from lossforge.losses import CrossEntropy, ElementwiseLoss, Handcrafted, Loss, NeuralLoss, Squared
 from lossforge.specs import parse_spec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POINTS = 400
 COLORS = ("#00429d", "#c23b22")
@@ -53,7 +55,10 @@ class _Curves:
         if isinstance(self.loss, ElementwiseLoss | NeuralLoss):
             column = self.p[:, None]
             return self.loss.elementwise(torch.full_like(column, target), column)[:, 0].detach()
-        assert isinstance(self.loss, Handcrafted)
+        if not isinstance(self.loss, Handcrafted):
+            raise ConfigurationError(
+                f"{self.loss} is no sum over outputs of a function of (y, p), so it has no curve"
+            )
         form = next(form for form in FORMS if form.name == self.loss.name)
         return self.of_form(form, next(iter(self.loss.options().values()), 0.0), target)
 
@@ -99,6 +104,17 @@ def _draw_curves(loss: Loss, match: Match, classes: int, stem: Path) -> None:
 
 
 def _draw_force(loss: Loss, classes: int, stem: Path) -> None:
+    save_figure(force_figure(loss, classes), stem)
+
+
+def force_figure(loss: Loss, classes: int) -> "Figure":
+    """Return the pull on the target's output beside the default loss's.
+
+    Args:
+        loss: any; it is changed to float64.
+        classes: of the outputs (classification).
+    """
+    loss = loss.double().requires_grad_(False)
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
     usual: Loss = CrossEntropy() if loss.kind == "classification" else Squared()
@@ -118,7 +134,7 @@ def _draw_force(loss: Loss, classes: int, stem: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     axes.set_title(_title(loss), fontsize="medium")
-    save_figure(figure, stem)
+    return figure
 
 
 def _beside(ours: Tensor, known: Tensor) -> Tensor:

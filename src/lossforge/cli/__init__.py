@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LossforgeError as error:
         print(f"lossforge: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            print(f"lossforge: {stop}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; there is no one to tell.

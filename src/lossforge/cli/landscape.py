@@ -15,15 +15,15 @@ from lossforge.analysis.landscape import (
     random_direction,
     surroundings,
 )
-from lossforge.cli.common import pick_device
-from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options
 from lossforge.errors import RunError
+from lossforge.experiments.arguments import pick_device
 from lossforge.extras import require_extra
 from lossforge.losses import default_loss
 from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import Lesson
 from lossforge.models import resolve
+from lossforge.progress import ProgressReporter
 from lossforge.randomness import torch_generator
 from lossforge.tasks import Split, load
 from lossforge.training.full import Recipe
@@ -76,15 +76,15 @@ def landscape(words: list[str]) -> int:
     known, unknown = (_some(split, options.rows) for split in (task.train, task.test))
     found, projected = [], []
     console = Console(highlight=False)
-    with Meter(f"landscapes of {options.task} with {options.model}") as meter:
+    with ProgressReporter(f"landscapes of {options.task} with {options.model}") as reporter:
         for lesson in lessons:
             training = lesson.begin(task, options.model, options.seed, lambda *_: None)
-            outcome = training.run(lambda: None, meter.progress)
+            outcome = training.run(lambda: None, reporter.progress)
             if outcome.failure is not None:
                 raise RunError(f"training under {lesson.loss} broke off: {outcome.failure}")
             draws = (torch_generator(options.seed, "direction", axis) for axis in (0, 1))
             first, second = (random_direction(training.model, draw) for draw in draws)
-            name = Path(lesson.loss).name
+            name = Path(str(lesson.loss)).name
             around = surroundings(
                 name,
                 training.model,

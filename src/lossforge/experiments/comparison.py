@@ -11,8 +11,8 @@ from typing import final
 from lossforge.losses import Loss, as_population
 from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
-from lossforge.training import Stacking, form_cohort
-from lossforge.validation import require_in_range
+from lossforge.training import form_cohort
+from lossforge.validation import require_whole
 
 REPORT_EVERY = 25
 """steps between reports of progress"""
@@ -21,7 +21,7 @@ REPORT_EVERY = 25
 @final
 @dataclass(frozen=True)
 class Scores:
-    """How one loss fared over the seeds.
+    """The metrics of one loss over the seeds.
 
     Attributes:
         name: of the loss.
@@ -45,8 +45,8 @@ class Comparison:
     """steps of that training"""
 
     def __post_init__(self) -> None:
-        require_in_range("compare_seeds", self.compare_seeds, 1)
-        require_in_range("compare_steps", self.compare_steps, 1)
+        require_whole("compare_seeds", self.compare_seeds, 1)
+        require_whole("compare_steps", self.compare_steps, 1)
 
     def __call__(
         self,
@@ -55,16 +55,23 @@ class Comparison:
         base: BaseTraining,
         seed: int,
         *,
-        stacking: Stacking = "auto",
         progress: Callable[[str, int, int], None],
     ) -> list[Scores]:
-        """Train networks under each loss and return their scores, in the order of `losses`."""
+        """Train networks under each loss and return their scores, in the order of `losses`.
+
+        Args:
+            losses: by name.
+            problem: the task and its networks.
+            base: how they are trained.
+            seed: of the search; the comparison's own are derived from it.
+            progress: receives a stage's name, the steps done and their total.
+        """
         population = as_population(list(losses.values()), problem.task.device)
         rounds: list[Sequence[tuple[float, float]]] = []
         total = self.compare_seeds * self.compare_steps
         for run in range(self.compare_seeds):
             setup = base.setup(problem, derive_seed(seed, "comparison", run))
-            cohort = form_cohort(setup, population, stacking)
+            cohort = form_cohort(setup, population, "auto")
             for done in range(0, self.compare_steps, REPORT_EVERY):
                 cohort.advance(min(REPORT_EVERY, self.compare_steps - done))
                 progress("comparing", run * self.compare_steps + done, total)

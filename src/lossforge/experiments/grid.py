@@ -1,17 +1,15 @@
-"""Many losses on many tasks and networks over seeds: one cell a training, then tables."""
+"""Many losses on many tasks and networks over seeds: one cell for each training."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
-from typing import Any, Literal, final
+from typing import Literal, final
 
-from lossforge.experiments.statistics import Paired, mean_and_deviation, paired_comparison
 from lossforge.methods import AdaLFL
 from lossforge.methods.lesson import AdaptOn, Lesson
 from lossforge.training.full import Outcome, Recipe
-from lossforge.validation import require, require_in_range
+from lossforge.validation import require, require_in_range, require_whole
 
 Tune = Literal["none", "handcrafted", "all"]
 
@@ -80,9 +78,9 @@ class Grid:
             values = getattr(self, name)
             require(len(values) > 0, f"give at least one of --{name}")
             require(len(set(values)) == len(values), f"--{name} names one twice")
-        require_in_range("seeds", self.seeds, 1)
-        require_in_range("seed", self.first_seed, 0)
-        require_in_range("tuning_seeds", self.tuning_seeds, 1)
+        require_whole("seeds", self.seeds, 1)
+        require_whole("seed", self.first_seed, 0)
+        require_whole("tuning_seeds", self.tuning_seeds, 1)
         for factor in self.factors:
             require_in_range("factors", factor, 0, exclude_low=True)
 
@@ -141,6 +139,7 @@ class Line:
         learning_rate: of the network's optimizer.
         is_tuned: whether that was chosen on validation data.
         outcomes: one a seed.
+        is_handcrafted: whether a person wrote the loss; tuned ones are rivals.
     """
 
     task: str
@@ -149,6 +148,7 @@ class Line:
     learning_rate: float
     is_tuned: bool
     outcomes: tuple[Outcome, ...]
+    is_handcrafted: bool = False
 
     @property
     def name(self) -> str:
@@ -164,63 +164,3 @@ class Line:
     def valids(self) -> list[float]:
         """The metric on validation data, one number a seed."""
         return [outcome.valid for outcome in self.outcomes]
-
-    def against(self, reference: "Line") -> Paired | None:
-        """Compare with another entry over the same seeds."""
-        return paired_comparison(self.tests, reference.tests)
-
-    def summary(self, reference: "Line") -> dict[str, Any]:
-        """Return the entry as plain data, compared with the reference."""
-        mean, deviation = mean_and_deviation(self.tests)
-        paired = None if self is reference else self.against(reference)
-        return {
-            "task": self.task,
-            "model": self.model,
-            "loss": self.loss,
-            "learning_rate": self.learning_rate,
-            "tuned": self.is_tuned,
-            "valid": _plain(fmean(self.valids)),
-            "test": _plain(mean),
-            "deviation": _plain(deviation),
-            "tests": [_plain(value) for value in self.tests],
-            "failures": [o.failure for o in self.outcomes if o.failure is not None],
-            "against": None
-            if paired is None
-            else {key: _plain(value) for key, value in asdict(paired).items()},
-        }
-
-
-def markdown(title: str, lines: Sequence[Line]) -> str:
-    """Return a table of the entries of one task and network; the first is the reference."""
-    rows = [
-        f"### {title}",
-        "",
-        "| loss | test | deviation | validation | difference | p (Wilcoxon) | p (t) | effect |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for line in lines:
-        mean, deviation = mean_and_deviation(line.tests)
-        paired = None if line is lines[0] else line.against(lines[0])
-        compared = (
-            ["", "", "", ""]
-            if paired is None
-            else [
-                f"{paired.mean:+.4f}",
-                f"{paired.p_wilcoxon:.3f}",
-                f"{paired.p_t:.3f}",
-                f"{paired.effect:+.2f}",
-            ]
-        )
-        cells = [line.name, *map(_shown, (mean, deviation, fmean(line.valids))), *compared]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _shown(value: float) -> str:
-    if math.isinf(value):
-        return "diverged"
-    return "-" if math.isnan(value) else f"{value:.4f}"
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
