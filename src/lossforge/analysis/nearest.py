@@ -11,7 +11,6 @@ from typing import final
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from lossforge.analysis.forms import FORMS, Form
@@ -125,6 +124,8 @@ def _fit(form: Form, wanted: Tensor, outputs: Tensor, y: Tensor) -> Match:
     residuals = [measured(scale[1](at))[0] for at in grid]
     best = int(np.argmin(residuals))
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)])
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
         lambda at: measured(scale[1](at))[0],
         bounds=bounds,

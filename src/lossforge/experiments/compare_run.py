@@ -130,8 +130,7 @@ def compare(
     destination = Destination(out, overwrite, resume, progress)
     given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
     tasks = _by_name("task", [as_task(each, device, data_dir) for each in given_tasks])
-    kind = next(iter(tasks.values())).task.kind if tasks else "classification"
-    named_losses = _as_losses(losses, kind)
+    named_losses = _as_losses(losses, _kind_of(tasks))
     names = {model_name(each, one.task): each for each, one in product(models, tasks.values())}
     try:
         shares = tuple(float(factor) for factor in factors)
@@ -430,6 +429,18 @@ def _by_name(what: str, given: Sequence[GivenTask]) -> dict[str, GivenTask]:
     if len(tasks) < len(given):
         raise ConfigurationError(f"--tasks names one twice; give each {what} once")
     return tasks
+
+
+def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
+    """Return the kind that all tasks share."""
+    kinds = {each.task.kind for each in tasks.values()}
+    if not kinds:
+        raise ConfigurationError("give at least one of --tasks")
+    if len(kinds) > 1:
+        raise ConfigurationError(
+            "losses are for classification or for regression; give tasks of one kind"
+        )
+    return kinds.pop()
 
 
 def _as_losses(losses: Losses, kind: Kind) -> list[GivenLoss]:
