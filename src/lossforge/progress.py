@@ -55,6 +55,7 @@ class ProgressReporter:
             transient=True,
             disable=not self._live,
             speed_estimate_period=SECONDS_OF_PACE,
+            get_time=time.monotonic,
         )
         self._bar = self._bars.add_task("starting", total=1, count="")
         self.tell(title)
