@@ -23,7 +23,7 @@ from lossforge.files import read_json
 class ExplainOptions:
     """Say what a loss does, which known loss it is nearest to, and what to beware of."""
 
-    loss: tyro.conf.Positional[str]
+    loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, a run that found one, or a few-shot run"""
     classes: int = 10
     """outputs on which a classification loss is evaluated"""

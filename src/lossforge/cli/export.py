@@ -15,7 +15,7 @@ from lossforge.experiments.explain_run import ExportForm
 class ExportOptions:
     """Write a loss as a file that gives the same numbers without lossforge."""
 
-    loss: tyro.conf.Positional[str]
+    loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, or the run that found one"""
     to: ExportForm
     """what the file is for"""
