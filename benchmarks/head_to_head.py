@@ -172,7 +172,7 @@ def table(cells: Cells, tasks: list[str], searches: list[str], seeds: int) -> st
             ranks[method].append(1 + order.index(method))
             mean, deviation = mean_and_deviation(tests[method])
             paired = paired_comparison(tests[method], tests[TUNED])
-            differs = paired is not None and paired.p_t < 0.05
+            differs = paired is not None and paired.p_t is not None and paired.p_t < 0.05
             mark = ("-" if paired.mean < 0 else "+") if paired and differs else ""
             text = f"{mean:.4f} ± {deviation:.4f}{mark}" if math.isfinite(mean) else "diverged"
             shown.append(f"**{text}**" if method == order[0] else text)

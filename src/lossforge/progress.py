@@ -22,6 +22,9 @@ OUTCOMES = ("equal in form", "equal in gradient", "rejected", "stopped", "diverg
 class ProgressReporter:
     """Shows progress; use it as a context manager.
 
+    It is also a `Journal` for a search that keeps nothing:
+    ``with ProgressReporter(...) as journal: method.run(task, journal=journal)``.
+
     Args:
         title: printed at the start.
         shown: False shows nothing at all.
@@ -73,6 +76,13 @@ class ProgressReporter:
     ) -> None:
         if self._shown:
             self._bars.stop()
+
+    def restore(self) -> None:
+        """Return None: as a journal of a search, it keeps no checkpoints."""
+
+    def checkpoint(self, state: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Show a line of history, as a journal of a search that keeps no checkpoints."""
+        self.generation(entry)
 
     def tell(self, line: str) -> None:
         """Print a line."""

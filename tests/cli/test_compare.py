@@ -108,3 +108,12 @@ def test_mistakes_are_one_line_and_nothing_is_written(words, says, capsys, tmp_p
     assert error.startswith("lossforge: ")
     assert says in error
     assert not list(tmp_path.iterdir())
+
+
+def test_other_formats(capsys):
+    words = ["compare", "--task", "iris", *SMALL, "--losses", "cross_entropy", "focal", "--out"]
+    assert main([*words, "a", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result("a")
+    assert main([*words, "b", "--format", "markdown"]) == 0
+    with open("b/report.md") as stream:
+        assert capsys.readouterr().out == stream.read()
