@@ -3,7 +3,7 @@
 import pytest
 
 import lossforge as lf
-from lossforge.errors import RunError
+from lossforge.errors import ConfigurationError, RunError
 from lossforge.experiments import SearchReport, TrainingReport
 from lossforge.experiments.tables import Table
 from lossforge.runs import MemoryRun
@@ -81,6 +81,17 @@ def test_three_tasks_have_mean_ranks(reports):
     *_, last = reports["compare"].tables()
     assert last.title == "mean ranks over all tasks and networks"
     assert set(reports["compare"].result["overall"]["names"]) == {"cross_entropy", "focal"}
+
+
+def test_mean_ranks_are_drawn_and_named(reports):
+    figure = reports["compare"].plot_ranks()
+    shown = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert "cross_entropy" in shown
+    assert "critical difference" in shown
+    with pytest.raises(ConfigurationError, match="three tasks"):
+        lf.compare(
+            ["cross_entropy"], "iris", "linear", seeds=1, progress=False, **TRAIN
+        ).plot_ranks()
 
 
 RESULT = {"loss": "y", "compare_steps": 5, "metric": "error_rate", "front": []}

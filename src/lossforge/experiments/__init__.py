@@ -9,6 +9,7 @@ from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.experiment import NewFolder, Report
 from lossforge.experiments.explain_run import ExplanationReport, explain, export
 from lossforge.experiments.fewshot_run import FewShotReport, fewshot
+from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
@@ -26,6 +27,7 @@ __all__ = [
     "explain",
     "export",
     "fewshot",
+    "landscape",
     "resume",
     "search",
     "train",

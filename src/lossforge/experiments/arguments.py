@@ -155,6 +155,11 @@ class GivenLoss:
     loss: Loss | None = None
 
     @property
+    def source(self) -> str | Loss:
+        """What the loss is made from: the object, or else the name."""
+        return self.name if self.loss is None else self.loss
+
+    @property
     def is_handcrafted(self) -> bool:
         """Whether a person wrote the loss."""
         if self.loss is None and (self.name == AdaLFL.name or Path(self.name).exists()):

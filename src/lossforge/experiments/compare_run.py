@@ -3,12 +3,13 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
+from lossforge.analysis.drawing import new_figure, save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
@@ -218,11 +219,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
 
     def lesson(self, cell: Cell) -> Lesson:
         """Return how a cell's network is trained."""
-        lesson = self.grid.lesson(cell)
-        loss = self.losses[cell.loss].loss
-        if loss is None:
-            return lesson
-        return Lesson(loss, lesson.recipe, lesson.adalfl, lesson.adapt_on)
+        return replace(self.grid.lesson(cell), loss=self.losses[cell.loss].source)
 
     def objects(self) -> dict[str, Loss]:
         """Return the losses that were given as objects, by name."""
@@ -274,6 +271,8 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             title = f"{result['metric']} on {task} with {model}, {self.grid.recipe.steps} steps"
             stem = path / re.sub(r"[^\w.-]+", "_", f"curves-{task}-{model}")
             plot_curves(title, result["metric"], list(some), stem)
+        if "overall" in result:
+            save_figure(_ranks_figure(result), path / "ranks")
 
     def _result(self, metric: str, summaries: list[State], seconds: float) -> State:
         grid, first = self.grid, summaries[0]
@@ -392,6 +391,16 @@ class ComparisonReport(Report):
             axes.set_title(f"{task} with {model}", fontsize="medium")
         return figure
 
+    def plot_ranks(self) -> "Figure":
+        """Return the critical-difference diagram over all tasks and networks.
+
+        Raises:
+            ConfigurationError: there are too few tasks or losses to rank.
+        """
+        if "overall" not in self.result:
+            raise ConfigurationError("mean ranks need three tasks or networks, and two losses")
+        return _ranks_figure(self.result)
+
     def __repr__(self) -> str:
         result = self.result
         lines = [f"{line['loss']} {number(line['test'])}" for line in result["lines"]]
@@ -410,6 +419,15 @@ def comparison_tables(result: State) -> list[Table]:
         for (task, model), lines in _by_setting(result)
     ]
     return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]
+
+
+def _ranks_figure(result: State) -> "Figure":
+    from lossforge.experiments.plots import draw_ranks
+
+    names = result["overall"]["names"]
+    figure = new_figure(8, 1.5 + 0.3 * len(names))
+    draw_ranks(figure.add_subplot(), result["overall"])
+    return figure
 
 
 def _by_setting(result: State) -> list[tuple[tuple[str, str], list[State]]]:

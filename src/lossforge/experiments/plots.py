@@ -44,6 +44,41 @@ def draw_runs(
     axes.grid(alpha=0.3)
 
 
+def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
+    """Draw a critical-difference diagram: mean ranks on a line, bars over those that do not differ.
+
+    Source: Demšar, "Statistical comparisons of classifiers over multiple data sets" (JMLR 2006).
+
+    Args:
+        axes: to draw on.
+        overall: names, ranks, groups and critical difference, as a comparison's result holds them.
+    """
+    names, ranks = overall["names"], dict(zip(overall["names"], overall["ranks"], strict=True))
+    order = sorted(names, key=ranks.__getitem__)
+    low, high = 1, len(names)
+    margin = 0.25 * (high - low)
+    for place, name in enumerate(order):
+        is_left = place < (len(order) + 1) // 2
+        row = -1.0 - (place if is_left else len(order) - 1 - place)
+        edge = low - margin if is_left else high + margin
+        axes.plot([ranks[name], ranks[name], edge], [0, row, row], color="black", linewidth=0.8)
+        side = "right" if is_left else "left"
+        axes.text(edge, row, f" {name[:30]} ({ranks[name]:.2f}) ", ha=side, va="center")
+    for index, group in enumerate(overall["groups"]):
+        height = -0.25 - 0.2 * index
+        ends = [ranks[group[0]] - 0.05, ranks[group[-1]] + 0.05]
+        axes.plot(ends, [height, height], color=COLOR, linewidth=4, solid_capstyle="butt")
+    width = overall["critical_difference"]
+    axes.plot([low, low + width], [0.8, 0.8], "|-", color="black")
+    axes.text(low + width / 2, 0.95, f"critical difference {width:.2f}", ha="center", va="bottom")
+    axes.plot([low, high], [0, 0], color="black")
+    for rank in range(low, high + 1):
+        axes.plot([rank, rank], [0, 0.12], color="black")
+        axes.text(rank, 0.2, str(rank), ha="center", va="bottom")
+    axes.set(xlim=(low - 2.5 * margin - 0.5, high + 2.5 * margin + 0.5), ylim=(None, 1.6))
+    axes.set_axis_off()
+
+
 def draw_front(axes: "Axes", front: Sequence[dict[str, Any]], metric: str) -> None:
     """Draw a search's Pareto front of validation metric against size."""
     sizes = [member["size"] for member in front]

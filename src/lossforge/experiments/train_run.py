@@ -192,9 +192,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
 
     def lesson(self) -> Lesson:
         """Return how the network is trained."""
-        loss = self.loss.name if self.loss.loss is None else self.loss.loss
-        task_loss = self.task_loss.name if self.task_loss.loss is None else self.task_loss.loss
-        return Lesson(loss, self.recipe, self.adalfl, self.adapt_on, task_loss)
+        return Lesson(
+            self.loss.source, self.recipe, self.adalfl, self.adapt_on, self.task_loss.source
+        )
 
     def objects(self) -> dict[str, Loss]:
         """Return the losses that were given as objects, by name."""
