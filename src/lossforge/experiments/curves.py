@@ -44,5 +44,5 @@ def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> N
 
 
 def _all_positive(lines: Sequence[Line]) -> bool:
-    looks = (look for line in lines for outcome in line.outcomes for look in outcome.curve)
-    return all(score > 0 for _, score in looks)
+    checks = (check for line in lines for outcome in line.outcomes for check in outcome.curve)
+    return all(score > 0 for _, score in checks)

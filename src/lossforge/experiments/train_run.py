@@ -258,7 +258,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
         task = self.task.task
         trace = trace_of(adapt.moments, task.outputs)
         if trace and run.path is not None:
-            write_json(run.path / "adaptation.json", {"moments": [asdict(look) for look in trace]})
+            write_json(
+                run.path / "adaptation.json", {"moments": [asdict(snapshot) for snapshot in trace]}
+            )
             if has_extra("plots"):
                 draw_adaptation(trace, task.kind, run.path / "adaptation")
 
