@@ -58,8 +58,8 @@ class Lesson:
             task: to learn.
             model: the network.
             seed: the same seed begins from the same weights under every loss.
-            warmed: receives progress of an adaptive loss's warm-up; None for a training to be restored, which
-                needs none.
+            warmed: receives progress of an adaptive loss's warm-up; None for a training to be
+                restored, which needs none.
         """
         module = initialize(resolve(model, task), derive_seed(seed, "initialization"))
         trainee = self.recipe.make_trainee(module.to(task.device))
