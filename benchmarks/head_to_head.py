@@ -33,7 +33,8 @@ from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
-from lossforge.methods import METHODS, Method, pose
+from lossforge.methods import METHODS
+from lossforge.searching import BaseTraining, Method, make_problems
 from lossforge.tasks import FROM_FILES, Task, load
 
 PLAIN = "handcrafted"
@@ -48,18 +49,18 @@ TWO: dict[str, Any] = {"horizons": (1, 50), "patience": 10}
 
 IMPROVED: dict[str, Any] = {"redraws": 4, "finalists": 4, "final_runs": 3}
 
-SEARCHES: dict[str, Callable[[], Method]] = {
-    "ML3": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | FRESH),
-    "ML3, two horizons": lambda: replace(METHODS["ml3"].preset("quick"), **TUNING | TWO),
-    "TaylorGLO": lambda: replace(METHODS["taylorglo"].preset("paper"), **BUDGET),
-    "TaylorGLO, longer final": lambda: replace(
-        METHODS["taylorglo"].preset("paper"), **BUDGET, finalists=4, final_steps=STEPS
+SEARCHES: dict[str, Callable[[], Method[Any, Any]]] = {
+    "ML3": lambda: METHODS["ml3"].preset("quick").with_options(**TUNING | FRESH),
+    "ML3, two horizons": lambda: METHODS["ml3"].preset("quick").with_options(**TUNING | TWO),
+    "TaylorGLO": lambda: METHODS["taylorglo"].preset("paper").with_options(**BUDGET),
+    "TaylorGLO, longer final": lambda: (
+        METHODS["taylorglo"].preset("paper").with_options(**BUDGET, finalists=4, final_steps=STEPS)
     ),
-    "random search": lambda: replace(METHODS["random"].preset("paper"), **FILTERED, **TUNING),
-    "GP-LFL": lambda: replace(METHODS["gp-lfl"].preset("paper"), **FILTERED),
-    "EvoMAL": lambda: replace(METHODS["evomal"].preset("paper"), **FILTERED, **TUNING),
-    "EvoMAL, redraws and final": lambda: replace(
-        METHODS["evomal"].preset("paper"), **FILTERED, **TUNING, **IMPROVED
+    "random search": lambda: METHODS["random"].preset("paper").with_options(**FILTERED, **TUNING),
+    "GP-LFL": lambda: METHODS["gp-lfl"].preset("paper").with_options(**FILTERED),
+    "EvoMAL": lambda: METHODS["evomal"].preset("paper").with_options(**FILTERED, **TUNING),
+    "EvoMAL, redraws and final": lambda: (
+        METHODS["evomal"].preset("paper").with_options(**FILTERED, **TUNING, **IMPROVED)
     ),
 }
 """in the papers' form, except that all have one budget; what stands after a comma is ours"""
@@ -86,15 +87,15 @@ def searched_on(task: Task) -> Task:
     )
 
 
-def tested(task: Task, loss: Any, base: Method, seed: int, steps: int) -> tuple[float, float]:
+def tested(task: Task, loss: Any, base: BaseTraining, seed: int, steps: int) -> tuple[float, float]:
     """Return validation and test metric of one network trained under a loss."""
-    (problem,) = pose(task, MODEL)
+    (problem,) = make_problems(task, MODEL)
     compare = Comparison(compare_seeds=1, compare_steps=steps)
     (scores,) = compare({"loss": loss}, problem, base, seed, progress=lambda *_: None)
     return scores.valid[0], scores.test[0]
 
 
-def tuned_rate(task: Task, base: Method, steps: int) -> float:
+def tuned_rate(task: Task, base: BaseTraining, steps: int) -> float:
     rates = [factor * base.learning_rate for factor in FACTORS]
 
     def mean(rate: float) -> float:
@@ -108,7 +109,7 @@ def tuned_rate(task: Task, base: Method, steps: int) -> float:
 def cell(task: Task, name: str, seed: int, steps: int, rate: float) -> dict[str, Any]:
     """Search, train, test."""
     if name in (PLAIN, TUNED):
-        base = METHODS["evomal"].preset("paper")
+        base = METHODS["evomal"].preset("paper").base
         base = replace(base, learning_rate=rate) if name == TUNED else base
         loss: Any = default_loss(task.kind)
         valid, test = tested(task, loss, base, 1000 + seed, steps)
@@ -119,7 +120,7 @@ def cell(task: Task, name: str, seed: int, steps: int, rate: float) -> dict[str,
     except LossforgeError as error:  # a search that found nothing is a result
         return {"valid": math.inf, "test": math.inf, "loss": f"none: {error}"}
     seconds = time.monotonic() - began
-    valid, test = tested(task, found.loss, method, 1000 + seed, steps)
+    valid, test = tested(task, found.loss, method.base, 1000 + seed, steps)
     return {
         "valid": valid,
         "test": test,
@@ -139,7 +140,7 @@ def fill(cells: Cells, path: Path, arguments: argparse.Namespace) -> None:
             continue
         task = load(name, data_dir=arguments.data_dir)
         if f"{name} | rate" not in cells:
-            rate = tuned_rate(task, METHODS["evomal"].preset("paper"), arguments.steps)
+            rate = tuned_rate(task, METHODS["evomal"].preset("paper").base, arguments.steps)
             cells[f"{name} | rate"] = {"rate": rate}
         rate = cells[f"{name} | rate"]["rate"]
         for seed in range(arguments.seeds):

@@ -27,11 +27,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from harness import Report, parse_arguments, seconds
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression, ramped_half_and_half
-from lossforge.methods import EvoMAL, State, pose
+from lossforge.methods import EvoMAL
 from lossforge.methods.evomal.filters import fresh_predictions, improves_predictions
-from lossforge.methods.fitness import Fitness
-from lossforge.methods.meta_training import MetaTraining
 from lossforge.models import initialize, resolve
+from lossforge.searching import BaseTraining, State, make_problems
+from lossforge.searching.fitness import Fitness
+from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import Task, load
 
 PAPER = EvoMAL.preset("paper")
@@ -47,7 +48,7 @@ class PublishedRecipe:
 
     def local_search(self, loss: SymbolicLoss, steps: int) -> None:
         loss.requires_grad_()
-        adam = torch.optim.Adam([loss.coefficients], PAPER.meta_learning_rate)
+        adam = torch.optim.Adam([loss.coefficients], PAPER.tuning.learning_rate)
         for step in range(steps):
             module = initialize(self.factory, step)
             inputs, targets = next(iter(loader(self.train)))
@@ -60,7 +61,7 @@ class PublishedRecipe:
         loss.requires_grad_(False)
 
     def rejection(self, loss: SymbolicLoss, steps: int) -> None:
-        inputs, targets = next(iter(loader(self.train, PAPER.filter_rows)))
+        inputs, targets = next(iter(loader(self.train, PAPER.filters.rows)))
         with torch.no_grad():
             predictions = initialize(self.factory, 0)(inputs)
         predictions.requires_grad_()
@@ -82,24 +83,24 @@ class PublishedRecipe:
 
     def error(self, module: nn.Module) -> float:
         wrong = 0
-        for inputs, targets in DataLoader(self.valid, PAPER.batch_size):
+        for inputs, targets in DataLoader(self.valid, PAPER.base.batch_size):
             outputs = module(inputs)
             for output, target in zip(outputs, targets, strict=True):
                 wrong += int(output.argmax() != target)
         return wrong / len(self.valid)
 
 
-def loader(data: TensorDataset, size: int = PAPER.batch_size) -> "DataLoader[Tensor]":
+def loader(data: TensorDataset, size: int = PAPER.base.batch_size) -> "DataLoader[Tensor]":
     return DataLoader(data, size, shuffle=True)
 
 
 def descent(module: nn.Module) -> torch.optim.SGD:
     return torch.optim.SGD(
         module.parameters(),
-        PAPER.learning_rate,
-        PAPER.momentum,
-        nesterov=PAPER.nesterov,
-        weight_decay=PAPER.weight_decay,
+        PAPER.base.learning_rate,
+        PAPER.base.momentum,
+        nesterov=PAPER.base.nesterov,
+        weight_decay=PAPER.base.weight_decay,
     )
 
 
@@ -115,9 +116,9 @@ class Costs:
 def published_costs(task: Task, model: str, losses: Sequence[SymbolicLoss], steps: int) -> Costs:
     recipe = PublishedRecipe(task, model)
     settings = {
-        "local_search": (recipe.local_search, PAPER.meta_steps),
-        "rejection": (recipe.rejection, PAPER.filter_steps),
-        "fitness": (recipe.fitness, PAPER.fitness_steps),
+        "local_search": (recipe.local_search, PAPER.tuning.steps),
+        "rejection": (recipe.rejection, PAPER.filters.rejection_steps),
+        "fitness": (recipe.fitness, PAPER.fitness.steps),
     }
     found = {}
     for name, (stage, published) in settings.items():
@@ -156,7 +157,7 @@ def whole_search(quick: bool, report: Report) -> None:
     report.note("published recipe: fitness", costs.fitness, "s a candidate")
     generations = 2 if quick else 4
     for name, racing in (("paper preset", True), ("paper preset, no racing", False)):
-        method = replace(PAPER, generations=generations, racing=racing)
+        method = PAPER.with_options(generations=generations, racing=racing)
         spent, counts = our_search(method, task, model)
         fresh = counts["candidates"] - counts["equal in form"]
         peer = fresh * (costs.local_search + costs.rejection) + counts["trained"] * costs.fitness
@@ -178,7 +179,7 @@ def whole_search(quick: bool, report: Report) -> None:
 def candidates(task: Task, count: int) -> list[SymbolicLoss]:
     """Return random losses that the filters accept."""
     source, found = Random(0), list[SymbolicLoss]()
-    sample = fresh_predictions(pose(task, "linear")[0], 100, 0)
+    sample = fresh_predictions(make_problems(task, "linear")[0], 100, 0)
     while len(found) < count:
         trees: list[Expression] = ramped_half_and_half(25, 2, 4, source)
         losses = [SymbolicLoss(tree) for tree in trees if tree.has_both_inputs]
@@ -215,12 +216,12 @@ def scaling(quick: bool, report: Report) -> None:
 def _silent(stage: str, done: int, total: int) -> None: ...
 
 
-def tune(losses: SymbolicPopulation, problems: list, method: EvoMAL, steps: int) -> object:
-    return MetaTraining(steps, 1e-3, 1, method)(losses, problems, 0, _silent)
+def tune(losses: SymbolicPopulation, problems: list, base: BaseTraining, steps: int) -> object:
+    return MetaTraining(steps)(losses, problems, base, 0, _silent)
 
 
-def train(losses: SymbolicPopulation, problems: list, method: EvoMAL, steps: int) -> object:
-    return Fitness(steps, method)(losses, problems, 0, _silent)
+def train(losses: SymbolicPopulation, problems: list, base: BaseTraining, steps: int) -> object:
+    return Fitness(steps, racing=False)(losses, problems, base, 0, _silent)
 
 
 STAGES: dict[str, Callable[..., object]] = {"meta step": tune, "training step": train}
@@ -228,12 +229,12 @@ STAGES: dict[str, Callable[..., object]] = {"meta step": tune, "training step": 
 
 def stage_cost(task: Task, losses: list[SymbolicLoss], stage: str, sizes: dict) -> float:
     """Return seconds for one step of one candidate."""
-    method = replace(PAPER, batch_size=sizes["batch"])
-    problems = pose(task, f"mlp:width={sizes['width']}")
+    base = replace(PAPER.base, batch_size=sizes["batch"])
+    problems = make_problems(task, f"mlp:width={sizes['width']}")
     population = SymbolicPopulation(losses[: sizes["population"]])
     steps = 10
-    STAGES[stage](population, problems, method, 2)
-    times = [seconds(lambda: STAGES[stage](population, problems, method, steps)) for _ in range(3)]
+    STAGES[stage](population, problems, base, 2)
+    times = [seconds(lambda: STAGES[stage](population, problems, base, steps)) for _ in range(3)]
     return statistics.median(times) / steps / len(population)
 
 

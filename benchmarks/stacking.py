@@ -9,7 +9,7 @@ from functools import partial
 
 from harness import Report, interleaved, median_ratio, parse_arguments
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
-from lossforge.methods import BaseTraining, pose
+from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 from lossforge.training import form_cohort
 
@@ -24,7 +24,7 @@ def main() -> None:
     widths = [32, 128] if arguments.quick else [32, 64, 128, 256, 384, 512, 1000]
     models = ["linear", *(f"mlp:width={width}" for width in widths)]
     for model in models:
-        (problem,) = pose(task, model)
+        (problem,) = make_problems(task, model)
         setup = BaseTraining().setup(problem, 0)
         cohorts = {name: form_cohort(setup, losses, name) for name in ("stacked", "separate")}
         actions = {name: partial(cohort.advance, 5) for name, cohort in cohorts.items()}

@@ -9,7 +9,8 @@ from torch import nn
 import lossforge as lf
 
 task = lf.tasks.load("wine")
-search = lf.EvoMAL(population=8, generations=3, meta_steps=20, fitness_steps=60, filter_steps=100)
+search = lf.EvoMAL(population=8, generations=3)
+search = search.with_options(meta_steps=20, fitness_steps=60, filter_steps=100)
 found = search.run(task, model="mlp:width=32", seed=0)
 print(f"{found.loss}\nvalidation {task.metric} {found.valid:.3f}")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from lossforge.methods import State
+from lossforge.searching import State
 
 settings.register_profile(
     "lossforge", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import lossforge as lf
-from lossforge.errors import ConfigurationError, FileFormatError
-from lossforge.methods import METHODS, Method
+from lossforge.errors import ConfigurationError, FileFormatError, RunError, UnknownNameError
+from lossforge.methods import METHODS
+from lossforge.searching import Method
 from lossforge.tasks import Task, load
 
 TINY: dict[str, dict[str, Any]] = {
@@ -21,8 +22,8 @@ TINY: dict[str, dict[str, Any]] = {
 each = pytest.mark.parametrize("name", METHODS)
 
 
-def tiny(name: str) -> Method:
-    return replace(METHODS[name](), fitness_steps=15, **TINY[name])
+def tiny(name: str) -> Method[Any, Any]:
+    return METHODS[name]().with_options(fitness_steps=15, **TINY[name])
 
 
 def alike(a: lf.losses.Loss, b: lf.losses.Loss) -> bool:
@@ -92,7 +93,7 @@ def test_history_tells_generation_best_and_counts(name, memory):
 def test_settings_out_of_range_are_refused(name):
     for wrong in ({"learning_rate": 0.0}, {"batch_size": 0}, {"fitness_steps": 0}, {"momentum": 2}):
         with pytest.raises(ConfigurationError):
-            replace(METHODS[name](), **wrong)
+            METHODS[name]().with_options(**wrong)
 
 
 @each
@@ -101,3 +102,35 @@ def test_the_caller_s_random_numbers_are_left_alone(name):
     before = torch.get_rng_state()
     tiny(name).run(load("iris"), "linear", 0)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@each
+def test_values_of_a_wrong_type_are_refused(name):
+    with pytest.raises(ConfigurationError, match="with_options"):
+        METHODS[name](base=0.1)
+    with pytest.raises(ConfigurationError, match=r"number|type"):
+        METHODS[name]().with_options(fitness_steps="many")
+
+
+@each
+def test_an_unknown_option_is_named_with_the_nearest_known(name):
+    with pytest.raises(UnknownNameError, match="did you mean 'fitness_steps'"):
+        METHODS[name]().with_options(fitnes_steps=3)
+    with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
+        METHODS[name].preset("quik")
+
+
+@each
+def test_a_checkpoint_of_another_version_is_refused(name, memory):
+    with pytest.raises(RunError, match="another version"):
+        tiny(name).run(load("iris"), "linear", 0, journal=memory('{"generation": 1}'))
+
+
+@each
+def test_training_steps_and_fitness_runs_are_counted(name):
+    found = tiny(name).run(load("iris"), "linear", 0)
+    if "training steps" in found.counts:
+        assert 0 < found.counts["training steps"] <= 15 * found.counts["trained"]
+        assert found.counts["trained"] == found.evaluations
+    outcomes = [found.counts.get(outcome, 0) for outcome in ("in full", "stopped", "diverged")]
+    assert name == "ml3" or sum(outcomes) == found.evaluations

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lossforge.losses import default_loss
-from lossforge.methods import pose
 from lossforge.models import initialize, resolve
+from lossforge.searching import make_problems
 from lossforge.tasks import LOADERS, Batches, load
 
 each = pytest.mark.parametrize("name", LOADERS)
@@ -41,7 +41,7 @@ def test_a_network_trains_on_it(name):
 @each
 def test_validation_batches_are_rows_as_they_are(name):
     task = load(name)
-    (problem,) = pose(task, "linear")
+    (problem,) = make_problems(task, "linear")
     drawn = problem.batches(task.valid, 8, 0).draw()[0]
     plain = Batches(task.valid, 8, torch.Generator().manual_seed(0))
     known = {tuple(row.flatten().tolist()) for row in task.valid.inputs}

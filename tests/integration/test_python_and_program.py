@@ -60,9 +60,8 @@ def test_search_is_the_program_s():
 
 
 def test_search_by_objects_is_the_search_by_names():
-    method = replace(
-        lf.EvoMAL.preset("quick"), **{k: v for k, v in SEARCH.items() if "compare" not in k}
-    )
+    own = {name: value for name, value in SEARCH.items() if "compare" not in name}
+    method = lf.EvoMAL.preset("quick").with_options(**own)
     by_name = lf.search("evomal", "iris", "linear", progress=False, **SEARCH)
     by_object = lf.search(
         method,
@@ -76,14 +75,12 @@ def test_search_by_objects_is_the_search_by_names():
 
 
 def test_a_name_takes_the_quick_preset_and_the_class_the_paper_s():
-    assert lf.EvoMAL().generations == 50
+    assert lf.EvoMAL().settings()["generations"] == 50
     report = lf.search("random", "iris", "linear", out="run", progress=False, **SEARCH)
     with open("run/config.json") as stream:
         config = json.load(stream)
-    expected = replace(
-        lf.RandomSearch.preset("quick"),
-        **{key: SEARCH[key] for key in SEARCH if key in config["settings"]},
-    )
+    own = {key: SEARCH[key] for key in SEARCH if key in config["settings"]}
+    expected = lf.RandomSearch.preset("quick").with_options(**own)
     assert config["settings"] == json.loads(json.dumps(expected.settings()))
     assert report.result["preset"] == "quick"
 
@@ -210,3 +207,15 @@ def test_progress_is_shown_unless_told_not_to(progress, capsys):
     shown = capsys.readouterr()
     assert ("step 40: error_rate" in shown.err) == progress
     assert not shown.out
+
+
+def test_a_method_shows_its_progress_unless_told_not_to(capsys):
+    own = {name: value for name, value in SEARCH.items() if "compare" not in name}
+    method = lf.EvoMAL.preset("quick").with_options(**own)
+    task = lf.tasks.load("iris")
+    method.run(task, "linear", progress=False)
+    assert capsys.readouterr().err == ""
+    method.run(task, "linear")
+    shown = capsys.readouterr().err
+    assert shown.startswith("evomal on iris with linear, seed 0\n")
+    assert "generation 2/2: best" in shown

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from lossforge.errors import ConfigurationError
+from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.methods import ML3
+from lossforge.searching import BaseTraining
 from lossforge.tasks import load
 
 SMALL = {"meta_steps": 6, "check_every": 2, "fitness_steps": 10, "hidden": (8,)}
@@ -36,6 +37,12 @@ def test_without_patience_the_last_loss_is_taken(memory):
     assert len(journal.checkpoints) == 3
     restored = ML3(**SMALL).run(load("iris"), "linear", 0, journal=memory(journal.checkpoints[-1]))
     assert torch.equal(found.loss.layers[0], restored.loss.layers[0])
+
+
+def test_a_loss_under_which_networks_diverge_is_an_error_with_a_remedy():
+    method = ML3(**SMALL, base=BaseTraining(learning_rate=1e30))
+    with pytest.raises(LossforgeError, match="lower learning_rate or meta_learning_rate"):
+        method.run(load("diabetes"), "linear", 0)
 
 
 def test_patience_stops_and_takes_the_best_check(memory):

@@ -4,6 +4,7 @@ from cmaes import CMA
 
 from lossforge.errors import ConfigurationError
 from lossforge.methods import TaylorGLO
+from lossforge.searching import Fitness
 from lossforge.tasks import load
 
 SMALL = {"population": 6, "generations": 3, "fitness_steps": 10}
@@ -11,9 +12,9 @@ SMALL = {"population": 6, "generations": 3, "fitness_steps": 10}
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(memory):
     task, whole = load("iris"), memory()
-    expected = TaylorGLO(**SMALL).run(task, "linear", 3, journal=whole)
+    expected = TaylorGLO().with_options(**SMALL).run(task, "linear", 3, journal=whole)
     for checkpoint in whole.checkpoints:
-        found = TaylorGLO(**SMALL).run(task, "linear", 3, journal=memory(checkpoint))
+        found = TaylorGLO().with_options(**SMALL).run(task, "linear", 3, journal=memory(checkpoint))
         assert found.loss.definition() == expected.loss.definition()
         assert found.counts == expected.counts
     assert expected.evaluations == 18
@@ -21,7 +22,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(memory):
 
 def test_the_search_improves(memory):
     journal = memory()
-    TaylorGLO(population=10, generations=6, fitness_steps=40).run(
+    TaylorGLO(population=10, generations=6, fitness=Fitness(steps=40)).run(
         load("iris"), "linear", 0, journal=journal
     )
     best = [entry["best"] for entry in journal.entries]

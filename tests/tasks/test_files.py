@@ -111,10 +111,10 @@ def test_the_environment_names_the_folder(root: Path, monkeypatch):
 
 
 def test_only_training_batches_are_augmented(root: Path):
-    from lossforge.methods import pose
+    from lossforge.searching import make_problems
 
     task = load("cifar10", data_dir=root)
-    (problem,) = pose(task, "linear")
+    (problem,) = make_problems(task, "linear")
     train = problem.batches(task.train, 60, 0).draw()[0]
     plain = Batches(task.train, 60, torch.Generator().manual_seed(0)).draw()[0]
     assert not any((train[:, None] == plain[None]).flatten(2).all(2).any(0))

@@ -6,7 +6,7 @@ import torch
 from lossforge.experiments.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.losses.named import named
-from lossforge.methods import BaseTraining, pose
+from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 from lossforge.tasks.planted import KNOWN_BEST
 
@@ -20,7 +20,7 @@ def test_the_known_best_loss_beats_the_default(name):
         "best": named(KNOWN_BEST[name], task.kind),
         "usual": default_loss(task.kind),
     }
-    (problem,) = pose(task, "mlp:width=128")
+    (problem,) = make_problems(task, "mlp:width=128")
     scores = Comparison(compare_seeds=1, compare_steps=1000)(
         losses, problem, BaseTraining(), 0, progress=lambda *_: None
     )

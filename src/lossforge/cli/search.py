@@ -2,27 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import print_tables
 from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.search_run import COMPARISONS
-from lossforge.methods import METHODS, Method
+from lossforge.methods import METHODS
+from lossforge.searching import Method
 
-MethodT = TypeVar("MethodT", bound=Method)
+OptionsT = TypeVar("OptionsT")
 
 
 @dataclass(frozen=True)
-class SearchOptions(Generic[MethodT]):
+class SearchOptions(Generic[OptionsT]):
     """Search for a loss on a task, then compare it with the default loss over fresh seeds."""
 
-    method: tyro.conf.OmitArgPrefixes[MethodT]
+    method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
@@ -54,7 +56,7 @@ def search(words: list[str]) -> int:
         raise unknown_name("method", name, METHODS)
     options = _parse(METHODS[name], rest)
     report = experiments.search(
-        options.method,
+        from_options(METHODS[name](), options.method),
         options.task,
         options.model,
         seed=options.seed,
@@ -69,18 +71,17 @@ def search(words: list[str]) -> int:
     return 0
 
 
-def _parse(method: type[MethodT], words: list[str]) -> SearchOptions[MethodT]:
+def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[Any]:
     preset = word_after("--preset", words) or "quick"
     known = preset if preset in method.presets else "quick"
-    default = SearchOptions(
-        method=method.preset(known), comparison=COMPARISONS[known], task=tyro.MISSING
+    default: SearchOptions[Any] = SearchOptions(
+        method=to_options(method.preset(known)), comparison=COMPARISONS[known], task=tyro.MISSING
     )
-    return parse_options(
-        SearchOptions[method],  # type: ignore[valid-type]
-        words,
-        f"lossforge search {method.name}",
-        default=default,
+    kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]
+    parsed: SearchOptions[Any] = parse_options(
+        kind, words, f"lossforge search {method.name}", default=default
     )
+    return parsed
 
 
 def print_search(report: SearchReport) -> None:

@@ -35,10 +35,11 @@ from lossforge.experiments.statistics import mean_and_deviation, paired_comparis
 from lossforge.experiments.tables import Table, number
 from lossforge.files import plain
 from lossforge.losses import Loss, default_loss
-from lossforge.methods import METHODS, Found, Method, State, pose
+from lossforge.methods import METHODS
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter
 from lossforge.runs import Run, RunFolder, RunJournal
+from lossforge.searching import Method, SearchResult, State, make_problems
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ NOISE = 0.05
 
 
 def search(
-    method: str | Method,
+    method: str | Method[Any, Any],
     task: TaskLike,
     model: Model = "mlp",
     *,
@@ -135,7 +136,7 @@ class SearchExperiment(Experiment["SearchReport"]):
 
     command: ClassVar[str] = "search"
 
-    method: Method
+    method: Method[Any, Any]
     task: GivenTask
     model: Model
     model_name: str
@@ -147,7 +148,7 @@ class SearchExperiment(Experiment["SearchReport"]):
     @classmethod
     def of(
         cls,
-        method: str | Method,
+        method: str | Method[Any, Any],
         task: GivenTask,
         model: Model,
         *,
@@ -166,11 +167,10 @@ class SearchExperiment(Experiment["SearchReport"]):
             raise ConfigurationError(f"comparison must be a Comparison, not {comparison!r}")
         comparison = with_settings(comparison, {k: settings[k] for k in own}, "the comparison")
         rest = {key: value for key, value in settings.items() if key not in own}
-        made = as_method(method, preset)
-        method = with_settings(made, rest, made.name)
-        pose(task.task, model)
+        made = as_method(method, preset).with_options(**rest)
+        make_problems(task.task, model)
         name = model_name(model, task.task)
-        return cls(method, task, model, name, seed, preset, comparison, given)
+        return cls(made, task, model, name, seed, preset, comparison, given)
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "SearchExperiment":
@@ -213,7 +213,7 @@ class SearchExperiment(Experiment["SearchReport"]):
 
     def carry_out(self, run: Run, *, progress: bool) -> "SearchReport":
         """Search and compare, from where the run stands."""
-        (problem,) = pose(self.task.task, self.model)
+        (problem,) = make_problems(self.task.task, self.model)
         title = (
             f"{self.method.name} on {self.task.name} with {self.model_name}, seed {self.seed}, "
             f"preset {self.preset}"
@@ -230,12 +230,12 @@ class SearchExperiment(Experiment["SearchReport"]):
             default = default_loss(self.task.task.kind)
             losses: dict[str, Loss] = {"learned": found.loss, str(default): default}
             scores = self.comparison(
-                losses, problem, self.method, self.seed, progress=reporter.progress
+                losses, problem, self.method.base, self.seed, progress=reporter.progress
             )
         run.write_result(self._result(found, scores, run.seconds))
         return SearchReport(run)
 
-    def _result(self, found: Found, scores: Sequence[Scores], seconds: float) -> State:
+    def _result(self, found: SearchResult, scores: Sequence[Scores], seconds: float) -> State:
         learned, default = scores
         result: State = plain(
             {
@@ -360,7 +360,7 @@ class SearchReport(Report):
         return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
 
 
-def as_method(method: object, preset: Preset) -> Method:
+def as_method(method: object, preset: Preset) -> Method[Any, Any]:
     """Return a search method by name, with a preset's hyper-parameters, or one that is given.
 
     Raises:
@@ -368,8 +368,8 @@ def as_method(method: object, preset: Preset) -> Method:
         ConfigurationError: it is no search method.
 
     Examples:
-        >>> as_method("evomal", "quick").population
-        12
+        >>> as_method("evomal", "quick").rounds
+        6
     """
     if isinstance(method, Method):
         return method

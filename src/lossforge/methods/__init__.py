@@ -1,15 +1,20 @@
-"""How losses are found."""
+"""Methods of finding losses, as the papers describe them."""
+
+from typing import Any
 
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.evomal import GPLFL, EvoMAL, RandomSearch
-from lossforge.methods.method import Found, FrontMember, Journal, Method, Silent, State
 from lossforge.methods.ml3 import ML3
-from lossforge.methods.problem import BaseTraining, Problem, pose
 from lossforge.methods.taylorglo import TaylorGLO
+from lossforge.searching import BaseTraining, Method, Problem, SearchResult, State, make_problems
 
-METHODS: dict[str, type[Method]] = {
+METHODS: dict[str, type[Method[Any, Any]]] = {
     method.name: method for method in (EvoMAL, GPLFL, ML3, TaylorGLO, RandomSearch)
 }
+
+# The names of these before they moved to `lossforge.searching`.
+Found = SearchResult
+pose = make_problems
 
 __all__ = [
     "GPLFL",
@@ -20,12 +25,9 @@ __all__ = [
     "BaseTraining",
     "EvoMAL",
     "Found",
-    "FrontMember",
-    "Journal",
     "Method",
     "Problem",
     "RandomSearch",
-    "Silent",
     "State",
     "TaylorGLO",
     "pose",

@@ -1,6 +1,6 @@
 """ML3: a loss that is a network, learned offline by hypergradients.
 
-Source: Bechtle et al., "Meta-Learning via Learned Loss" (ICPR 2021); thesis, ch. 4.
+Source: Bechtle et al., "Meta-Learning via Learned Loss" (ICPR 2021), Algorithm 1; thesis, ch. 4.
 """
 
 import math
@@ -8,31 +8,54 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
-from lossforge.errors import LossforgeError
-from lossforge.losses import ML3_NETWORK, Architecture, NeuralLoss, as_population
+from lossforge.losses import ML3_NETWORK, Architecture, Loss, NeuralLoss, as_population
 from lossforge.losses.neural import Activation
-from lossforge.methods.fitness import Fitness
-from lossforge.methods.meta_training import Course, MetaTraining
-from lossforge.methods.method import (
-    Found,
-    Journal,
+from lossforge.randomness import torch_generator
+from lossforge.searching import (
+    Archive,
+    BaseTraining,
+    Evaluation,
+    Fitness,
+    MetaTrainer,
+    MetaTraining,
     Method,
-    Silent,
+    SearchContext,
     State,
-    finite_or_none,
-    infinite_if_none,
 )
-from lossforge.methods.problem import Problem, kind_of, pose
-from lossforge.models import Model
-from lossforge.randomness import derive_seed, torch_generator
-from lossforge.tasks import Task
+from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require, require_in_range
 
 
 @final
+@dataclass
+class Attempt:
+    """The checks of one horizon.
+
+    Attributes:
+        checks: the metric on validation data at each check.
+        is_over: whether its meta-training has ended.
+    """
+
+    checks: list[float] = field(default_factory=list)
+    is_over: bool = False
+
+
+@final
+@dataclass
+class Learning:
+    """The state between checks: attempts so far, and the meta-training of the last one."""
+
+    attempts: list[Attempt]
+    trainer: MetaTrainer
+
+
+@final
 @dataclass(frozen=True)
-class ML3(Method):
+class ML3(Method[Learning, Loss]):
     """Meta-learning via learned loss: a network of (target, prediction), learned offline.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
 
     Examples:
         >>> from lossforge.tasks import load
@@ -53,28 +76,32 @@ class ML3(Method):
         },
     }
     round_name: ClassVar[str] = "check"
+    remedy: ClassVar[str] = "lower learning_rate or meta_learning_rate, or set patience"
 
+    base: BaseTraining = BaseTraining()
+    """training of networks under the loss"""
     meta_steps: int = 2500
-    """meta steps"""
+    """meta steps, updates of the loss network's weights"""
     meta_learning_rate: float = 1e-3
-    """step size of Adam on the loss network's weights"""
+    """learning rate of Adam on the loss network's weights"""
     inner_steps: int = 1
-    """steps of the base network in a meta step, K"""
+    """training steps of the base network in a meta step, K"""
     horizons: tuple[int, ...] = (1,)
-    """meta steps that one network is trained through under the loss before a fresh one is taken; 1
-    in the paper, where the loss never sees a trained network. With several, a loss is learned for
-    each, and the one with the best check is kept"""
+    """meta steps for which one network is trained on under the loss before a new one is
+    initialized; 1 in the paper, where the loss never sees a trained network. With several values, a
+    loss is learned for each, and the one with the best check is kept"""
     hidden: tuple[int, ...] = ML3_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ML3_NETWORK.activation
-    """of the loss network's hidden layers"""
+    """activation of the loss network's hidden layers"""
     check_every: int = 250
-    """meta steps between checks of the loss on validation data"""
+    """meta steps between checks of the loss: trainings whose metric is measured on validation
+    data"""
     fitness_steps: int = 500
-    """steps of training before a check's metric is measured"""
+    """training steps of a check"""
     patience: int = 0
-    """checks without improvement after which meta-training stops, and the best check's loss is
-    taken; 0 never stops early and takes the last, as the paper does"""
+    """checks without improvement after which meta-training stops, and the loss of the best check is
+    taken; 0 never stops early and takes the last loss, as the paper does"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,9 +110,9 @@ class ML3(Method):
         require_in_range("patience", self.patience, 0)
         require(len(self.horizons) > 0, "horizons must name one or more")
         self._architecture()
-        self._fitness()
+        self.fitness  # noqa: B018  # checks its own settings
         for horizon in self.horizons:
-            self._training(horizon)
+            self._tuning(horizon)
             require(
                 self.check_every % horizon == 0,
                 f"check_every must be a multiple of every horizon, and {self.check_every} is none "
@@ -94,136 +121,104 @@ class ML3(Method):
 
     @property
     def rounds(self) -> int:
-        """One a check."""
+        """One for each check."""
         return len(self.horizons) * math.ceil(self.meta_steps / self.check_every)
 
-    def run(
-        self,
-        task: Task | Sequence[Task],
-        model: Model = "mlp",
-        seed: int = 0,
-        *,
-        journal: Journal | None = None,
-    ) -> Found:
-        """Learn a loss; see `Method.run`."""
-        return _Learning(self, pose(task, model), seed, journal or Silent()).run()
+    @property
+    def fitness(self) -> Fitness:
+        """A check's training."""
+        return Fitness(self.fitness_steps, racing=False)
+
+    def init(self, context: SearchContext) -> Learning:
+        """Return the state before the first meta step of the first horizon."""
+        return Learning([Attempt()], self._begin(0, context))
+
+    def ask(self, state: Learning, context: SearchContext) -> list[Loss]:
+        """Make the meta steps up to the next check, and return the loss as it is then."""
+        if state.attempts[-1].is_over:
+            state.attempts.append(Attempt())
+            state.trainer = self._begin(len(state.attempts) - 1, context)
+        # Algorithm 1: phi <- phi - eta dT/dphi, where theta took K steps under the loss.
+        left = self.meta_steps - state.trainer.step
+        state.trainer.advance(min(self.check_every, left), context.progress)
+        return [state.trainer.losses.loss(0)]
+
+    def decode(self, candidate: Loss, context: SearchContext) -> Loss:
+        """Return the candidate, which is a loss already."""
+        return candidate
+
+    def tell(
+        self, state: Learning, candidates: Sequence[Loss], evaluations: Sequence[Evaluation]
+    ) -> None:
+        """Note the check, and whether it was the horizon's last."""
+        attempt = state.attempts[-1]
+        attempt.checks += [evaluation.fitness for evaluation in evaluations]
+        best = attempt.checks.index(min(attempt.checks))
+        is_idle = 0 < self.patience <= len(attempt.checks) - 1 - best
+        attempt.is_over = is_idle or state.trainer.step == self.meta_steps
+
+    def is_done(self, state: Learning) -> bool:
+        """Return whether the last horizon is over."""
+        return state.attempts[-1].is_over and len(state.attempts) == len(self.horizons)
+
+    def rank(self, state: Learning, archive: Archive) -> list[Evaluation]:
+        """Return the loss that each horizon learned, the best first."""
+        taken = [evaluations[-1] for evaluations in self._by_horizon(state, archive)]
+        if self.patience:
+            # Of equal checks the latest.
+            taken = [
+                min(reversed(evaluations), key=lambda each: each.fitness)
+                for evaluations in self._by_horizon(state, archive)
+            ]
+        complete = [evaluation for evaluation in taken if evaluation.is_complete]
+        return sorted(complete, key=lambda each: each.fitness)
+
+    def counts(self, state: Learning, archive: Archive) -> dict[str, int]:
+        """Return the meta steps of the last horizon, and the best horizon if there are several."""
+        counts = {"meta steps": state.trainer.step}
+        if len(state.attempts) > 1 and (ranked := self.rank(state, archive)):
+            by_horizon = self._by_horizon(state, archive)
+            index = next(i for i, some in enumerate(by_horizon) if ranked[0] in some)
+            counts["horizon"] = self.horizons[index]
+        return counts
+
+    def save(self, state: Learning) -> State:
+        """Return the state as plain data."""
+        attempts = [
+            [[finite_or_none(value) for value in attempt.checks], attempt.is_over]
+            for attempt in state.attempts
+        ]
+        return {"attempts": attempts, "trainer": state.trainer.state()}
+
+    def load(self, saved: State, context: SearchContext) -> Learning:
+        """Return the state that was saved."""
+        attempts = [
+            Attempt([infinite_if_none(value) for value in checks], is_over)
+            for checks, is_over in saved["attempts"]
+        ]
+        state = Learning(attempts, self._begin(len(attempts) - 1, context))
+        state.trainer.restore(saved["trainer"])
+        return state
+
+    def _begin(self, index: int, context: SearchContext) -> MetaTrainer:
+        """Return meta-training of a new loss network, with the horizon of that index."""
+        loss = NeuralLoss(
+            self._architecture(), torch_generator(context.root_seed, "loss"), kind=context.kind
+        )
+        return self._tuning(self.horizons[index]).begin(
+            as_population([loss], context.device),
+            context.problems,
+            self.base,
+            context.seed("tuning"),
+        )
+
+    def _by_horizon(self, state: Learning, archive: Archive) -> list[list[Evaluation]]:
+        """Return the evaluations of each attempt."""
+        left = iter(archive.evaluations)
+        return [[next(left) for _ in attempt.checks] for attempt in state.attempts]
 
     def _architecture(self) -> Architecture:
         return Architecture(self.hidden, self.activation)
 
-    def _training(self, horizon: int) -> MetaTraining:
-        return MetaTraining(
-            self.meta_steps, self.meta_learning_rate, self.inner_steps, self, horizon=horizon
-        )
-
-    def _fitness(self) -> Fitness:
-        return Fitness(self.fitness_steps, self)
-
-
-@final
-@dataclass
-class _Attempt:
-    """What became of one horizon: its checks, and the loss that would be taken."""
-
-    checks: list[float] = field(default_factory=list)
-    taken: list[list[float]] = field(default_factory=list)
-    valid: float = math.inf
-    is_over: bool = False
-
-
-@final
-class _Learning:
-    """Meta-training with its checks, for one horizon after the other."""
-
-    def __init__(self, settings: ML3, problems: Sequence[Problem], seed: int, journal: Journal):
-        self._settings, self._problems = settings, problems
-        self._seed, self._journal = seed, journal
-        state = journal.restore()
-        self._attempts = [_Attempt()]
-        if state is not None:
-            self._attempts = [_attempt(kept) for kept in state["attempts"]]
-        self._course = self._begin()
-        if state is not None:
-            self._course.restore(state["course"])
-
-    def run(self) -> Found:
-        """Make the meta steps that are left, with a check after each stretch."""
-        settings = self._settings
-        while not self._attempts[-1].is_over or len(self._attempts) < len(settings.horizons):
-            if self._attempts[-1].is_over:
-                self._attempts.append(_Attempt())
-                self._course = self._begin()
-            steps = min(settings.check_every, settings.meta_steps - self._course.step)
-            self._course.advance(steps, self._journal.progress)
-            self._check(self._attempts[-1])
-            self._journal.checkpoint(self._state(), self._entry())
-        return self._found()
-
-    def _begin(self) -> Course:
-        loss = NeuralLoss(
-            self._settings._architecture(),
-            torch_generator(self._seed, "loss"),
-            kind=kind_of(self._problems),
-        )
-        population = as_population([loss], self._problems[0].task.device)
-        horizon = self._settings.horizons[len(self._attempts) - 1]
-        seed = derive_seed(self._seed, "tuning")
-        return self._settings._training(horizon).begin(population, self._problems, seed)
-
-    def _check(self, attempt: _Attempt) -> None:
-        seed = derive_seed(self._seed, "fitness")
-        (trial,) = self._settings._fitness()(
-            self._course.losses, self._problems, seed, self._journal.progress
-        )
-        attempt.checks.append(trial.fitness)
-        if not self._settings.patience or trial.fitness <= min(attempt.checks):
-            attempt.taken, attempt.valid = self._course.losses.coefficients.tolist(), trial.fitness
-        attempt.is_over = self._course.step == self._settings.meta_steps or self._is_idle(attempt)
-
-    def _is_idle(self, attempt: _Attempt) -> bool:
-        patience = self._settings.patience
-        if not patience:
-            return False
-        best = attempt.checks.index(min(attempt.checks))
-        return len(attempt.checks) - 1 - best >= patience
-
-    def _found(self) -> Found:
-        best = min(self._attempts, key=lambda attempt: attempt.valid)
-        if not math.isfinite(best.valid):
-            raise LossforgeError(
-                "networks diverged under the learned loss; lower learning_rate or "
-                "meta_learning_rate, or set patience"
-            )
-        losses = self._course.losses
-        taken = losses.with_coefficients(losses.coefficients.new_tensor(best.taken))
-        horizon = self._settings.horizons[self._attempts.index(best)]
-        counts = {"horizon": horizon} if len(self._attempts) > 1 else {}
-        evaluations = sum(len(attempt.checks) for attempt in self._attempts)
-        return Found(taken.loss(0).cpu(), best.valid, evaluations, counts=counts)
-
-    def _entry(self) -> State:
-        checks = [value for attempt in self._attempts for value in attempt.checks]
-        return {
-            "generation": len(checks),
-            "best": finite_or_none(min(checks)),
-            "counts": {"meta steps": self._course.step},
-        }
-
-    def _state(self) -> State:
-        return {
-            "course": self._course.state(),
-            "attempts": [
-                {
-                    "checks": [finite_or_none(value) for value in attempt.checks],
-                    "taken": attempt.taken,
-                    "valid": finite_or_none(attempt.valid),
-                    "is_over": attempt.is_over,
-                }
-                for attempt in self._attempts
-            ],
-        }
-
-
-def _attempt(state: State) -> _Attempt:
-    checks = [infinite_if_none(value) for value in state["checks"]]
-    return _Attempt(checks, state["taken"], infinite_if_none(state["valid"]), state["is_over"])
+    def _tuning(self, horizon: int) -> MetaTraining:
+        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, horizon)

@@ -3,17 +3,17 @@ import torch
 
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import parse
-from lossforge.methods import pose
 from lossforge.methods.evomal.filters import (
     fresh_predictions,
     gradient_keys,
     improves_predictions,
     spread_predictions,
 )
+from lossforge.searching import make_problems
 from lossforge.tasks import load
 
-CLASSIFICATION = pose(load("iris"), "linear")[0]
-REGRESSION = pose(load("diabetes"), "linear")[0]
+CLASSIFICATION = make_problems(load("iris"), "linear")[0]
+REGRESSION = make_problems(load("diabetes"), "linear")[0]
 
 
 def keys(*texts: str, problem=CLASSIFICATION) -> list[str | None]:

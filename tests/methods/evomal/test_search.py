@@ -5,16 +5,25 @@ from dataclasses import replace
 import pytest
 
 from lossforge.errors import ConfigurationError
+from lossforge.losses import SymbolicLoss
 from lossforge.methods import EvoMAL
+from lossforge.methods.evomal import Filters
+from lossforge.searching import Fitness, MetaTraining
 from lossforge.tasks import load
 
-TINY = EvoMAL(population=6, generations=2, meta_steps=20, fitness_steps=30, filter_steps=20)
+TINY = EvoMAL(
+    population=6,
+    generations=2,
+    fitness=Fitness(steps=30),
+    filters=Filters(rejection_steps=20),
+    tuning=MetaTraining(steps=20),
+)
 
 
 def test_keeping_untuned_coefficients_cannot_make_the_fittest_worse():
     task = load("iris")
     # Tuned by steps this large, coefficients end up anywhere.
-    wild = replace(TINY, meta_learning_rate=1.0, racing=False, generations=1)
+    wild = TINY.with_options(meta_learning_rate=1.0, racing=False, generations=1)
     tuned = wild.run(task, "linear", 1)
     best = replace(wild, keep_untuned=True).run(task, "linear", 1)
     assert best.valid <= tuned.valid
@@ -22,7 +31,7 @@ def test_keeping_untuned_coefficients_cannot_make_the_fittest_worse():
 
 
 def test_expressions_to_begin_with_are_evaluated():
-    seeded = replace(TINY, seed_expressions=("abs(y - p)",), generations=1, racing=False)
+    seeded = TINY.with_options(seed_expressions=("abs(y - p)",), generations=1, racing=False)
     found = seeded.run(load("diabetes"), "linear", 0)
     assert found.counts["candidates"] >= 6
     with pytest.raises(ConfigurationError, match="do not fit a population"):
@@ -49,8 +58,13 @@ def test_counts_add_up():
 )
 def test_tuning_out_of_range_is_refused_before_the_search_begins(wrong: dict[str, float]):
     with pytest.raises(ConfigurationError):
-        EvoMAL(**wrong)
+        EvoMAL().with_options(**wrong)
 
 
 def test_without_meta_steps_nothing_is_tuned():
-    assert EvoMAL(meta_steps=0)._tuning() is None
+    untuned = TINY.with_options(meta_steps=0)
+    found = untuned.run(load("iris"), "linear", 2)
+    same = untuned.with_options(keep_untuned=True).run(load("iris"), "linear", 2)
+    assert isinstance(found.loss, SymbolicLoss)
+    assert set(found.loss.coefficients.tolist()) == {1.0}
+    assert found.counts == same.counts

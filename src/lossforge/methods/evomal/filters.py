@@ -1,8 +1,9 @@
-"""Filters that settle a candidate's fate for a thousandth of what training under it costs.
+"""Filters that judge a candidate for a thousandth of what training under it costs.
 
 Gradient equivalence: losses with equal slopes on a fixed sample train networks alike and share a
-fitness. Rejection protocol: a loss that cannot improve free predictions cannot train a network.
-Both look at coefficients of one, before local search, which moves them little.
+fitness. Rejection protocol: a loss that does not improve predictions which are optimized directly
+under it cannot train a network. Both judge a loss with all coefficients 1, before local search,
+which moves them little.
 
 Source: thesis, ch. 4 (loss function filters); Gonzalez & Miikkulainen 2020; Liu et al. 2021.
 """
@@ -10,30 +11,56 @@ Source: thesis, ch. 4 (loss function filters); Gonzalez & Miikkulainen 2020; Liu
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
 from lossforge.losses.expression import Expression
-from lossforge.methods.problem import Problem
 from lossforge.randomness import derive_seed, torch_generator
+from lossforge.searching import OptionName, Problem
 from lossforge.tasks import Kind
 from lossforge.training import Adam, metric_per_example
+from lossforge.validation import require_in_range
 
 SIGNIFICANT_FIGURES = 2
 SPREAD = 2.0
-"""deviation of the predictions on which slopes are compared: from near ties to near certainty"""
+"""standard deviation of the outputs on which slopes are compared: from ties to certainty"""
 
 PREDICTION_RATE = 0.01
-"""Adam's step size on free predictions; the published code takes the base network's"""
+"""learning rate of Adam on predictions; the published code takes the base network's"""
+
+
+@final
+@dataclass(frozen=True)
+class Filters:
+    """The filters that candidates pass before anything is trained.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
+    """
+
+    rows: Annotated[int, OptionName("filter_rows")] = 100
+    """predictions in the samples on which the filters judge a loss"""
+    rejection_steps: Annotated[int, OptionName("filter_steps")] = 1000
+    """steps of Adam on predictions in the rejection protocol, which rejects losses that do not
+    improve them; 0 turns it off"""
+    gradient_equivalence: Annotated[bool, OptionName("gradient_filter")] = True
+    """let losses with equal gradients share one fitness run"""
+    resample: Annotated[int, OptionName("redraws", alias="resample")] = 0
+    """attempts to resample offspring that a filter settled (not in the paper)"""
+
+    def __post_init__(self) -> None:
+        require_in_range("filter_rows", self.rows, 1)
+        require_in_range("filter_steps", self.rejection_steps, 0)
+        require_in_range("redraws", self.resample, 0)
 
 
 @final
 @dataclass(frozen=True)
 class Sample:
-    """Predictions and targets to try losses on.
+    """Predictions and targets on which losses are judged.
 
     Attributes:
         outputs: [B, C].
@@ -45,7 +72,7 @@ class Sample:
 
 
 def fresh_predictions(problem: Problem, rows: int, seed: int) -> Sample:
-    """Return what a freshly initialized network gives for some training rows."""
+    """Return the outputs of a newly initialized network for some training rows."""
     task = problem.task
     inputs, targets = problem.batches(task.train, rows, derive_seed(seed, "sample")).draw()
     network = problem.network(derive_seed(seed, "sample"))
@@ -54,7 +81,7 @@ def fresh_predictions(problem: Problem, rows: int, seed: int) -> Sample:
 
 
 def spread_predictions(problem: Problem, rows: int, seed: int) -> Sample:
-    """Return random predictions of every degree of certainty for some training rows, float64."""
+    """Return random outputs, from ties to certainty, for some training rows, in float64."""
     fresh = fresh_predictions(problem, rows, seed)
     generator = torch_generator(seed, "spread")
     outputs = SPREAD * torch.randn(fresh.outputs.shape, generator=generator, dtype=torch.float64)
@@ -83,11 +110,11 @@ def gradient_keys(
 def improves_predictions(
     losses: LossPopulation, sample: Sample, kind: Kind, steps: int
 ) -> list[bool]:
-    """Tell which losses improve the metric when predictions themselves are optimized under them.
+    """Return which losses improve the metric when predictions are optimized directly under them.
 
     Args:
         losses: P candidates.
-        sample: predictions of a fresh network.
+        sample: outputs of a newly initialized network.
         kind: of the task.
         steps: of Adam.
     """

@@ -1,4 +1,4 @@
-"""Genetic operators on loss expressions: births, crossover, mutation, constraint and selection.
+"""Genetic operators on loss expressions: creation, crossover, mutation, constraint, selection.
 
 Source: thesis, ch. 4; Koza 1992; Luke & Panait 2002 (double tournament). Depth limit: an offspring
 that is too deep is discarded and its parent survives.
@@ -28,20 +28,29 @@ class Individual:
 @final
 @dataclass(frozen=True)
 class Genetics:
-    """How generations of expressions are born.
+    """Genetic programming: the first expressions, selection and variation.
 
     Raises:
         ConfigurationError: a rate or depth is out of its range.
     """
 
     min_depth: int = 2
+    """minimum depth of the first expressions"""
     max_depth: int = 4
+    """maximum depth of the first expressions"""
     depth_limit: int = 10
+    """maximum depth of offspring; a deeper one is discarded and its parent survives"""
     tournament: int = 4
+    """contestants in a selection"""
     parsimony: float = 1.4
+    """from 1 to 2: half of it is the probability that the smaller of two expressions enters a
+    tournament"""
     crossover: float = 0.7
+    """probability of crossover"""
     mutation: float = 0.25
+    """probability of mutation"""
     elitism: float = 0.05
+    """share of the fittest that survive unchanged"""
 
     def __post_init__(self) -> None:
         require_in_range("min_depth", self.min_depth, 0)

@@ -11,21 +11,28 @@ from lossforge.losses import (
     SymbolicPopulation,
     as_population,
 )
-from lossforge.methods import BaseTraining, EvoMAL, pose
-from lossforge.methods.fitness import Fitness, Race, Trial
+from lossforge.methods import EvoMAL
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.fitness import Fitness, Race, Trial
 from lossforge.tasks import load
 
 LOSSES = ["-y*log(p)", "(y - p)**2", "y*log(p)", "-1*(p - y)**2", "abs(y - p)"]
 
 
-def trials(race: Race | None, stacking: str = "stacked") -> list[Trial]:
+BASE = BaseTraining(learning_rate=0.1)
+
+
+def quiet(*_: object) -> None: ...
+
+
+def trials(racing: bool, stacking: str = "stacked", curves: tuple = ()) -> list[Trial]:
     losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES])
-    fitness = Fitness(80, BaseTraining(learning_rate=0.1), stacking, race)
-    return fitness(losses, pose(load("iris"), "linear"), 0, lambda *_: None)
+    fitness = Fitness(80, racing=racing, stacking=stacking)
+    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet, curves)
 
 
 def test_good_losses_are_fit_and_bad_ones_are_not():
-    found = trials(None)
+    found = trials(False)
     assert max(found[0].fitness, found[1].fitness) < 0.3
     assert min(found[2].fitness, found[3].fitness) > 0.3
     assert all(trial.steps == 80 and trial.reason is None for trial in found)
@@ -44,25 +51,25 @@ class Broken(ElementwiseLoss):
 
 def test_a_candidate_that_diverges_is_a_result():
     losses = as_population([Broken("classification"), CrossEntropy()])
-    fitness = Fitness(40, BaseTraining(learning_rate=0.1))
-    trial, other = fitness(losses, pose(load("iris"), "linear"), 0, lambda *_: None)
+    problems = make_problems(load("iris"), "linear")
+    trial, other = Fitness(40)(losses, problems, BASE, 0, quiet)
     assert math.isfinite(other.fitness)
     assert math.isinf(trial.fitness)
     assert trial.reason.startswith("diverged")
 
 
 def test_stacked_and_separate_training_agree():
-    stacked, separate = (trials(None, how) for how in ("stacked", "separate"))
+    stacked, separate = (trials(False, how) for how in ("stacked", "separate"))
     for a, b in zip(stacked, separate, strict=True):
         assert a.fitness == pytest.approx(b.fitness, abs=0.04)
         assert (a.reason is None) == (b.reason is None)
 
 
 def test_racing_stops_the_hopeless_and_spares_the_winner():
-    full = trials(None)
+    full = trials(False)
     # A race without earlier runs stops nothing; what the good ones looked like teaches the next.
-    curves = tuple(t.curve for t in trials(Race(0.01))[:2])
-    raced = trials(Race(0.01, curves))
+    curves = tuple(t.curve for t in trials(True)[:2])
+    raced = trials(True, curves=curves)
     assert [t.reason is None for t in raced[:2]] == [True, True]
     assert raced[2].reason.startswith("stopped: hopeless")
     assert raced[2].steps < 80
@@ -78,35 +85,35 @@ def test_the_first_run_of_a_search_is_never_stopped():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_racing_changes_the_winner_by_no_more_than_its_tolerance(seed):
     small = {"population": 8, "generations": 3, "meta_steps": 5, "fitness_steps": 60}
+    small |= {"filter_steps": 50}
     raced, full = (
-        EvoMAL(**small, filter_steps=50, racing=racing).run(load("iris"), "linear", seed)
+        EvoMAL().with_options(**small, racing=racing).run(load("iris"), "linear", seed)
         for racing in (True, False)
     )
-    assert raced.valid <= full.valid + EvoMAL().racing_tolerance
+    assert raced.valid <= full.valid + Fitness().racing_tolerance
 
 
 def test_trials_are_plain_data_and_back():
-    for trial in trials(None):
+    for trial in trials(False):
         assert Trial.from_state(trial.state()) == trial
 
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ConfigurationError):
-        Fitness(0, BaseTraining())
+        Fitness(0)
     with pytest.raises(ConfigurationError):
-        Race(-0.1)
+        Fitness(racing_tolerance=-0.1)
 
 
-@pytest.mark.parametrize("race", [None, Race(0.01)])
-def test_the_best_look_counts_where_asked(race):
+@pytest.mark.parametrize("racing", [False, True])
+def test_the_best_evaluation_counts_where_asked(racing):
     losses = SymbolicPopulation([SymbolicLoss("square(y - p)", kind="regression")])
-    problems = pose(load("diabetes"), "mlp:width=64")
+    problems = make_problems(load("diabetes"), "mlp:width=64")
     # A rate at which the network overfits its 265 rows long before the end.
+    base = BaseTraining(learning_rate=0.05)
     last, best = (
-        Fitness(300, BaseTraining(learning_rate=0.05), race=race, best_look=look)(
-            losses, problems, 0, lambda *_: None
-        )[0]
-        for look in (False, True)
+        Fitness(300, racing=racing, best_evaluation=best)(losses, problems, base, 0, quiet)[0]
+        for best in (False, True)
     )
     assert best.fitness == min(best.curve) < last.fitness
     assert best.reason is None

@@ -1,4 +1,4 @@
-"""A task with the networks that train on it, and how they are trained while losses are compared."""
+"""A task with the networks that train on it, and how those are trained in a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +30,12 @@ class Problem:
         return Batches(split, size, torch_generator(seed, "batches"), augment)
 
 
-def pose(tasks: Task | Sequence[Task], model: Model) -> list[Problem]:
-    """Return the problems of a search, each network tried on its task.
+def make_problems(tasks: Task | Sequence[Task], model: Model) -> list[Problem]:
+    """Return one problem for each task, after trying the network on its task.
+
+    Args:
+        tasks: one or several, of one kind.
+        model: a name with options such as ``"mlp:width=100"``, or a factory of modules.
 
     Raises:
         ConfigurationError: there is no task, the tasks are of two kinds, or a network does not fit.
@@ -51,31 +55,40 @@ def kind_of(problems: Sequence[Problem]) -> Kind:
     return problems[0].task.kind
 
 
+@final
 @dataclass(frozen=True)
 class BaseTraining:
-    """How base networks are trained; methods inherit these hyper-parameters."""
+    """How base networks, those that are trained under a loss, are trained: by SGD.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
+
+    Examples:
+        >>> BaseTraining(learning_rate=0.1).optimizer().momentum
+        0.9
+    """
 
     learning_rate: float = 0.01
-    """step size of the base network's SGD"""
+    """SGD learning rate of the networks that are trained in the search"""
     momentum: float = 0.9
-    """momentum of the base network's SGD"""
+    """SGD momentum of the networks that are trained in the search"""
     nesterov: bool = True
-    """Nesterov's form of momentum"""
+    """use Nesterov momentum"""
     weight_decay: float = 5e-4
-    """L2 penalty on the base network's weights"""
+    """L2 penalty on the weights of the networks that are trained in the search"""
     batch_size: int = 128
-    """rows of a batch; a smaller task gives all its rows"""
+    """rows in a batch; a task with fewer rows gives all of them"""
 
     def __post_init__(self) -> None:
         require_in_range("batch_size", self.batch_size, 1)
         self.optimizer()
 
     def optimizer(self) -> SGD:
-        """Return the base networks' optimizer."""
+        """Return the optimizer of the base networks."""
         return SGD(self.learning_rate, self.momentum, self.nesterov, self.weight_decay)
 
     def setup(self, problem: Problem, seed: int) -> Setup:
-        """Return how networks for `problem` start and which batches they see."""
+        """Return initialization and batches of networks for `problem`, given by the seed."""
         network = problem.network(derive_seed(seed, "initialization"))
 
         def batches() -> Batches:

@@ -3,8 +3,8 @@ import torch
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import SymbolicLoss, as_population
-from lossforge.methods import ML3, pose
-from lossforge.methods.meta_training import MetaTraining
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import load
 
 
@@ -14,9 +14,9 @@ def quiet(*_):
 
 def tuned(expressions, task="diabetes", **changes):
     losses = [SymbolicLoss(e, kind=load(task).kind) for e in expressions]
-    settings = {"steps": 6, "learning_rate": 1e-2, "inner_steps": 1, "base": ML3()} | changes
+    settings = {"steps": 6, "learning_rate": 1e-2, "inner_steps": 1} | changes
     return MetaTraining(**settings)(
-        as_population(losses), pose(load(task), "linear"), 0, quiet
+        as_population(losses), make_problems(load(task), "linear"), BaseTraining(), 0, quiet
     ).coefficients
 
 

@@ -3,19 +3,24 @@ from math import inf
 
 import pytest
 
+from lossforge.errors import ConfigurationError
 from lossforge.losses import CrossEntropy, SymbolicLoss
-from lossforge.methods import BaseTraining, pose
-from lossforge.methods.final import Final
-from lossforge.methods.fitness import Fitness, Trial
+from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.fitness import Fitness, Trial
+from lossforge.searching.reevaluation import Reevaluation
 from lossforge.tasks import load
+
+IRIS = make_problems(load("iris"), "linear")
+BASE = BaseTraining(learning_rate=0.1)
 
 
 def play(finalists: int, ranked):
     stages = []
-    fitness = Fitness(60, BaseTraining(learning_rate=0.1))
-    winner = Final(finalists, 2)(
-        ranked, fitness, pose(load("iris"), "linear"), 0, lambda *told: stages.append(told[0])
-    )
+
+    def progress(stage: str, done: int, total: int) -> None:
+        stages.append(stage)
+
+    winner = Reevaluation(finalists, runs=2)(ranked, Fitness(60), IRIS, BASE, 0, progress)
     return winner, set(stages)
 
 
@@ -40,9 +45,10 @@ class Scripted:
 
     wild: tuple[str, ...]
     steps: int = 1
-    race: None = None
+    racing: bool = True
 
-    def __call__(self, losses, problems, seed, progress):
+    def __call__(self, losses, problems, base, seed, progress):
+        assert not self.racing
         names = [str(losses.loss(i)) for i in range(len(losses))]
         return [Trial(inf if name in self.wild else 0.5, 1, None, ()) for name in names]
 
@@ -52,13 +58,21 @@ def test_where_networks_diverge_under_all_finalists_the_next_play(wild, winner):
     losses = [SymbolicLoss(text) for text in ("p*y", "p - y", "abs(p - y)", "square(p - y)")]
     ranked = [(loss, 0.1) for loss in losses]
     fitness = Scripted(tuple(map(str, losses[:wild])))
-    found, _ = Final(2, 1)(ranked, fitness, pose(load("iris"), "linear"), 0, lambda *_: None)
+    found, _ = Reevaluation(2, runs=1)(ranked, fitness, IRIS, BASE, 0, lambda *_: None)
     assert str(found) == str(losses[winner])
 
 
 def test_a_longer_final_trains_for_as_many_steps():
-    ranked, told = [(CrossEntropy(), 0.0), (CrossEntropy(), 0.0)], []
-    problems = pose(load("iris"), "linear")
-    final = Final(2, 1, steps=30)
-    final(ranked, Fitness(10, BaseTraining()), problems, 0, lambda *heard: told.append(heard[2]))
-    assert set(told) == {30}
+    ranked, totals = [(CrossEntropy(), 0.0), (CrossEntropy(), 0.0)], set()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        totals.add(total)
+
+    Reevaluation(2, runs=1, steps=30)(ranked, Fitness(10), IRIS, BASE, 0, progress)
+    assert totals == {30}
+
+
+@pytest.mark.parametrize("wrong", [{"finalists": 0}, {"runs": 0}, {"steps": -1}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigurationError):
+        Reevaluation(**wrong)

@@ -6,21 +6,24 @@ reason.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Self, final
+from typing import Annotated, Any, Self, final
 
 from lossforge.losses import LossPopulation
-from lossforge.methods.meta_training import Progress
-from lossforge.methods.method import finite_or_none, infinite_if_none
-from lossforge.methods.problem import BaseTraining, Problem
 from lossforge.randomness import derive_seed
+from lossforge.searching.journal import Progress, finite_or_none, infinite_if_none
+from lossforge.searching.options import OptionName
+from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.training import Cohort, Stacking, form_cohort
 from lossforge.validation import require_in_range
 
 RUNGS = (0.1, 0.2, 0.4)
 """shares of the fitness steps after which hopeless candidates are stopped"""
+
+MARGIN = 0.25
+"""share of the metric by which a candidate may be worse at a rung than those that ended well"""
 
 REPORT_EVERY = 25
 """steps between reports of progress"""
@@ -29,19 +32,24 @@ REPORT_EVERY = 25
 @final
 @dataclass(frozen=True)
 class Trial:
-    """How a candidate fared.
+    """The outcome of a fitness run.
 
     Attributes:
         fitness: the metric on validation data, mean over the tasks; infinity where it failed.
-        steps: for how many steps it was trained.
-        reason: why it was stopped or failed; None for a full run.
-        curve: the metric at each rung that was reached, and at the end of a full run.
+        steps: training steps made, summed over the tasks.
+        reason: why it was stopped or failed; None for a complete run.
+        curve: the metric at each rung that was reached, and at the end of a complete run.
     """
 
     fitness: float
     steps: int
     reason: str | None
     curve: tuple[float, ...]
+
+    @property
+    def outcome(self) -> str:
+        """One of "in full", "stopped" and "diverged"."""
+        return "in full" if self.reason is None else self.reason.partition(":")[0]
 
     def state(self) -> list[Any]:
         """Return the trial as plain data."""
@@ -57,82 +65,104 @@ class Trial:
 @final
 @dataclass(frozen=True)
 class Race:
-    """Stops candidates that no longer have a chance, learning from full runs what a chance is.
+    """Stops candidates that no longer have a chance, judged by complete runs.
 
     At a rung, a candidate is hopeless if it does worse there than every past run that ended within
-    `tolerance` of the best, by more than `margin` of that and `tolerance`. Nothing is stopped
+    `tolerance` of the best, by more than `MARGIN` of that and `tolerance`. Nothing is stopped
     before a run was completed.
 
     Attributes:
-        tolerance: in units of the metric; by how much the winner may be missed.
-        curves: metrics of full runs, at each rung and at the end.
-        margin: a share of the metric.
+        tolerance: how much worse than the best a loss may be that racing finds, in units of the
+            metric.
+        curves: metrics of complete runs, at each rung and at the end.
     """
 
     tolerance: float
     curves: tuple[tuple[float, ...], ...] = ()
-    margin: float = 0.25
-
-    def __post_init__(self) -> None:
-        require_in_range("racing_tolerance", self.tolerance, 0)
 
     def is_hopeless(self, rung: int, score: float) -> bool:
-        """Tell whether a candidate with `score` at a rung should be stopped."""
+        """Return whether a candidate with `score` at a rung should be stopped."""
         if not self.curves:
             return False
         best = min(curve[-1] for curve in self.curves)
         worst = max(c[rung] for c in self.curves if c[-1] <= best + self.tolerance)
-        return score > worst * (1 + self.margin) + self.tolerance
+        return score > worst * (1 + MARGIN) + self.tolerance
 
 
 @final
 @dataclass(frozen=True)
 class Fitness:
-    """Settings of fitness runs.
+    """How the fitness of a loss is measured: by a short training run.
 
-    Attributes:
-        steps: of training.
-        base: how base networks are trained.
-        stacking: how several networks are trained on one machine.
-        race: stops hopeless candidates; every run is full where None.
-        best_look: whether a full run's fitness is its best look instead of its last.
+    Racing and `best_evaluation` are not in the papers.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
     """
 
-    steps: int
-    base: BaseTraining
+    steps: Annotated[int, OptionName("fitness_steps")] = 500
+    """training steps after which a candidate's fitness is measured"""
+    racing: bool = True
+    """stop fitness runs early that have no chance of winning (not in the papers)"""
+    racing_tolerance: float = 0.01
+    """how much worse, in units of the metric, the loss may be that a search with racing finds"""
+    best_evaluation: Annotated[bool, OptionName("best_look", alias="best_evaluation")] = False
+    """take a candidate's best evaluation on validation data as its fitness, instead of the last;
+    for losses that will be used with early stopping (not in the papers)"""
     stacking: Stacking = "auto"
-    race: Race | None = None
-    best_look: bool = False
+    """train all candidates as one stacked network, one network after the other, or choose the
+    strategy that was measured to be faster"""
 
     def __post_init__(self) -> None:
         require_in_range("fitness_steps", self.steps, 1)
+        require_in_range("racing_tolerance", self.racing_tolerance, 0)
 
     def __call__(
-        self, losses: LossPopulation, problems: Sequence[Problem], seed: int, progress: Progress
+        self,
+        losses: LossPopulation,
+        problems: Sequence[Problem],
+        base: BaseTraining,
+        seed: int,
+        progress: Progress,
+        curves: Iterable[tuple[float, ...]] = (),
     ) -> list[Trial]:
-        """Train a network under each loss and return how they fared, in order."""
-        heat = _Heat(self, losses, problems, seed)
-        looks = self.race is not None or self.best_look
-        rungs = sorted({max(1, round(share * self.steps)) for share in RUNGS}) if looks else []
-        for rung in [*rungs, self.steps]:
-            heat.advance_to(rung, progress)
-            heat.judge()
-        return heat.trials()
+        """Train a network under each loss and return the trials, in order.
+
+        Args:
+            losses: P candidates.
+            problems: tasks and networks; fitness is the mean over them.
+            base: how networks are trained.
+            seed: of initializations and batches, the same for all candidates.
+            progress: receives the steps made.
+            curves: of complete runs, by which racing judges.
+        """
+        run = _FitnessRun(self, losses, problems, base, seed, tuple(curves))
+        rungs = sorted({max(1, round(share * self.steps)) for share in RUNGS})
+        has_rungs = self.racing or self.best_evaluation
+        for rung in [*(rungs if has_rungs else []), self.steps]:
+            run.advance_to(rung, progress)
+            run.judge()
+        return run.trials()
 
 
 @final
-class _Heat:
+class _FitnessRun:
     """Candidates in training, fewer after each rung."""
 
     def __init__(
-        self, settings: Fitness, losses: LossPopulation, problems: Sequence[Problem], seed: int
+        self,
+        settings: Fitness,
+        losses: LossPopulation,
+        problems: Sequence[Problem],
+        base: BaseTraining,
+        seed: int,
+        curves: tuple[tuple[float, ...], ...],
     ):
         self._settings, self._splits = settings, [problem.task.valid for problem in problems]
+        self._race = Race(settings.racing_tolerance, curves) if settings.racing else None
         self._kinds = [problem.task.kind for problem in problems]
         self._cohorts: list[Cohort] = [
-            form_cohort(
-                settings.base.setup(problem, derive_seed(seed, i)), losses, settings.stacking
-            )
+            form_cohort(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
             for i, problem in enumerate(problems)
         ]
         self._running = list(range(len(losses)))
@@ -150,7 +180,7 @@ class _Heat:
             progress("training", self._step, self._settings.steps)
 
     def judge(self) -> None:
-        """Record how the candidates stand, and stop those that failed, end or have no chance."""
+        """Record the metrics, and stop the candidates that failed, ended or have no chance."""
         if not self._running:
             return
         trials = [
@@ -171,22 +201,23 @@ class _Heat:
         self._running = [self._running[slot] for slot in staying]
 
     def trials(self) -> list[Trial]:
-        """Return how all candidates fared, in their first order."""
+        """Return the trials of all candidates, in their first order."""
         return [self._trials[candidate] for candidate in sorted(self._trials)]
 
     def _verdict(self, candidate: int, score: float, failure: str | None) -> Trial | None:
         """Return a trial that is over, None for one that goes on."""
+        steps = self._step * len(self._cohorts)
         if not math.isfinite(score):
             reason = failure or f"diverged: non-finite metric at step {self._step}"
-            return Trial(math.inf, self._step, reason, ())
+            return Trial(math.inf, steps, reason, ())
         rung = len(self._curves[candidate])
         self._curves[candidate] += (score,)
+        curve = self._curves[candidate]
         if self._step == self._settings.steps:
-            curve = self._curves[candidate]
-            return Trial(min(curve) if self._settings.best_look else score, self._step, None, curve)
-        if self._settings.race and self._settings.race.is_hopeless(rung, score):
-            reason = f"stopped: hopeless at step {self._step}"
-            return Trial(score, self._step, reason, self._curves[candidate])
+            fitness = min(curve) if self._settings.best_evaluation else score
+            return Trial(fitness, steps, None, curve)
+        if self._race and self._race.is_hopeless(rung, score):
+            return Trial(score, steps, f"stopped: hopeless at step {self._step}", curve)
         return None
 
     def _scores(self) -> list[float]:

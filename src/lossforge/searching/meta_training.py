@@ -1,26 +1,28 @@
-"""Offline meta-training: a loss's coefficients follow the hypergradient of freshly begun training.
+"""Offline meta-training: the coefficients of losses follow hypergradients of training.
 
 Each meta step initializes a network, takes K steps under the learned loss, measures the task loss
 on a validation batch and moves the coefficients downhill (thesis, ch. 4; Bechtle et al. 2021). All
 losses of a population see the same networks and batches: they are compared fairly, and what does
 not depend on the loss is computed once.
 
-A loss that only ever sees fresh networks knows nothing of predictions that are nearly right: one
-step from the beginning, a larger step always looks better. With a horizon above 1 each loss trains
-a network of its own for so many meta steps before a fresh one is taken (not in the papers).
+A loss that only ever sees untrained networks does not learn what to do with predictions that are
+nearly right: one step from the initialization, a larger step always looks better. With a horizon
+above 1 each loss trains a network of its own for that many meta steps before a new one is
+initialized (not in the papers).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, default_loss
-from lossforge.methods.method import State
-from lossforge.methods.problem import BaseTraining, Problem, kind_of
 from lossforge.randomness import derive_seed
+from lossforge.searching.journal import Progress, State
+from lossforge.searching.options import OptionName
+from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.training import Adam
 from lossforge.training.hypergradient import (
     Batch,
@@ -33,31 +35,25 @@ from lossforge.training.hypergradient import (
 from lossforge.training.optimizers import State as OptimizerState
 from lossforge.validation import require_in_range
 
-Progress = Callable[[str, int, int], None]
-"""Hears a stage's name, how many of its steps are done, and how many there are."""
-
 
 @final
 @dataclass(frozen=True)
 class MetaTraining:
-    """Settings of offline meta-training.
+    """How the coefficients of losses are tuned offline, by hypergradients.
 
-    Attributes:
-        steps: meta steps.
-        learning_rate: of Adam on the coefficients, eta.
-        inner_steps: K, steps of the base network before the task loss is measured.
-        base: how base networks are trained.
-        strategy: of the hypergradient; chosen by network where None.
-        horizon: meta steps that one network is trained through, under the loss itself, before a
-            fresh one is taken; 1 in the papers.
+    Raises:
+        ConfigurationError: a number is out of its range.
     """
 
-    steps: int
-    learning_rate: float
-    inner_steps: int
-    base: BaseTraining
-    strategy: Strategy | None = None
+    steps: Annotated[int, OptionName("meta_steps")] = 250
+    """meta steps, updates of a candidate's coefficients; 0 leaves them as they are"""
+    learning_rate: Annotated[float, OptionName("meta_learning_rate")] = 1e-3
+    """learning rate of Adam on the coefficients, eta"""
+    inner_steps: int = 1
+    """training steps of the base network in a meta step, K"""
     horizon: int = 1
+    """meta steps for which one network is trained on under a candidate before a new one is
+    initialized; 1 in the papers, where all candidates share new networks, which is faster"""
 
     def __post_init__(self) -> None:
         require_in_range("meta_steps", self.steps, 0)
@@ -69,29 +65,32 @@ class MetaTraining:
         self,
         losses: LossPopulation,
         problems: Sequence[Problem],
+        base: BaseTraining,
         seed: int,
         progress: Progress,
     ) -> LossPopulation:
         """Return the losses with tuned coefficients.
 
         A loss whose hypergradient is not finite keeps the coefficients that it had: its fitness
-        will tell what it is worth.
+        will show what it is worth.
         """
-        course = self.begin(losses, problems, seed)
-        course.advance(self.steps, progress)
-        return course.losses
+        trainer = self.begin(losses, problems, base, seed)
+        trainer.advance(self.steps, progress)
+        return trainer.losses
 
-    def begin(self, losses: LossPopulation, problems: Sequence[Problem], seed: int) -> "Course":
+    def begin(
+        self, losses: LossPopulation, problems: Sequence[Problem], base: BaseTraining, seed: int
+    ) -> "MetaTrainer":
         """Return meta-training before its first step."""
-        return Course(self, losses, problems, seed)
+        return MetaTrainer(self, losses, problems, base, seed)
 
 
 @final
-class Course:
-    """Meta-training on its way.
+class MetaTrainer:
+    """Meta-training in progress.
 
     Attributes:
-        losses: with their present coefficients.
+        losses: with their current coefficients.
         step: meta steps made.
     """
 
@@ -100,13 +99,15 @@ class Course:
         settings: MetaTraining,
         losses: LossPopulation,
         problems: Sequence[Problem],
+        base: BaseTraining,
         seed: int,
     ):
         self.losses, self.step = losses, 0
         self._settings, self._adam = settings, Adam(settings.learning_rate)
         self._moments = self._adam.init([losses.coefficients])
         self._streams = [
-            _Streams(settings, problem, derive_seed(seed, i)) for i, problem in enumerate(problems)
+            _Streams(settings, problem, base, derive_seed(seed, i))
+            for i, problem in enumerate(problems)
         ]
 
     def advance(self, steps: int, progress: Progress) -> None:
@@ -123,7 +124,11 @@ class Course:
             progress("tuning", self.step, self._settings.steps)
 
     def state(self) -> State:
-        """Return what `restore` goes on from, as plain data; asked for between networks alone."""
+        """Return what `restore` continues from, as plain data.
+
+        It can be taken only where a new network comes next: after a multiple of the horizon, or
+        at the end.
+        """
         assert self.step % self._settings.horizon == 0 or self.step == self._settings.steps
         return {
             "step": self.step,
@@ -133,7 +138,7 @@ class Course:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from where `state` was taken."""
         like = self.losses.coefficients
         self.losses = self.losses.with_coefficients(like.new_tensor(state["coefficients"]))
         slots = tuple([like.new_tensor(slot)] for slot in state["moments"])
@@ -147,13 +152,14 @@ class Course:
 class _Streams:
     """One problem's networks and batches through meta-training."""
 
-    def __init__(self, settings: MetaTraining, problem: Problem, seed: int):
+    def __init__(self, settings: MetaTraining, problem: Problem, base: BaseTraining, seed: int):
         self._settings, self._problem, self._seed = settings, problem, seed
-        task, size = problem.task, settings.base.batch_size
+        self._optimizer = base.optimizer()
+        task, size = problem.task, base.batch_size
         self._train = problem.batches(task.train, size, derive_seed(seed, "train"))
         self._valid = problem.batches(task.valid, size, derive_seed(seed, "valid"))
         self._task_loss = default_loss(kind_of([problem]))
-        self._strategy = settings.strategy
+        self._strategy: Strategy | None = None
         self._own: list[Start] = []
 
     def hypergradient(self, losses: LossPopulation, step: int) -> Tensor:
@@ -190,12 +196,11 @@ class _Streams:
     def _start(self, step: int) -> Start:
         network = self._problem.network(derive_seed(self._seed, "network", step))
         parameters = network.parameters()
-        optimizer = self._settings.base.optimizer()
-        return Start(network, parameters, optimizer, optimizer.init(parameters))
+        return Start(network, parameters, self._optimizer, self._optimizer.init(parameters))
 
 
 def _trained(start: Start, losses: LossPopulation, train: Sequence[Batch]) -> Start:
-    """Return where a step of training a batch leads, under the only loss of `losses`."""
+    """Return the start after one training step for each batch, under the only loss of `losses`."""
     parameters, state = start.parameters, start.state
     for inputs, targets in train:
         leaves = [theta.detach().requires_grad_() for theta in parameters]

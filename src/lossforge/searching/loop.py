@@ -1,0 +1,127 @@
+"""The loop that all searches share: from the first round or from a checkpoint to the result."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar, final
+
+from lossforge.errors import LossforgeError, RunError
+from lossforge.losses import LossPopulation, SymbolicLoss, as_population
+from lossforge.losses.expression import to_text
+from lossforge.searching.archive import Archive, Evaluation
+from lossforge.searching.ask_tell import AskTell
+from lossforge.searching.context import SearchContext
+from lossforge.searching.journal import Journal, State
+from lossforge.searching.problem import Problem
+from lossforge.searching.result import SearchResult
+
+StateT = TypeVar("StateT")
+CandidateT = TypeVar("CandidateT")
+
+CHECKPOINT_VERSION = 2
+"""of the form of a checkpoint's state; version 1 had no number"""
+
+
+@final
+class Loop(Generic[StateT, CandidateT]):
+    """One search.
+
+    Args:
+        method: whose steps are made.
+        problems: to train on.
+        seed: the same seed gives the same result, interrupted or not.
+        journal: where to report to and resume from.
+
+    Raises:
+        RunError: the journal holds a checkpoint of another version.
+    """
+
+    def __init__(
+        self,
+        method: AskTell[StateT, CandidateT],
+        problems: Sequence[Problem],
+        seed: int,
+        journal: Journal,
+    ):
+        self._method, self._journal = method, journal
+        self._context = SearchContext(tuple(problems), seed, journal.progress)
+        saved = journal.restore()
+        if saved is None:
+            self._round, self._archive = 0, Archive()
+            self._state = method.init(self._context)
+            return
+        if saved.get("version") != CHECKPOINT_VERSION:
+            raise RunError(
+                "this run's checkpoint is of another version of lossforge; go on with the version "
+                "that wrote it, or start anew"
+            )
+        self._round, self._archive = saved["round"], Archive.from_state(saved["archive"])
+        self._state = method.load(saved["method"], self._context)
+
+    def run(self) -> SearchResult:
+        """Make the rounds that are left and choose a loss."""
+        method, context = self._method, self._context
+        while self._round < method.rounds and not method.is_done(self._state):
+            candidates = method.ask(self._state, context)
+            evaluations = self._evaluate(candidates) if candidates else []
+            method.tell(self._state, candidates, evaluations)
+            self._round += 1
+            self._journal.checkpoint(self._checkpoint(), self._entry())
+        return self._result()
+
+    def _evaluate(self, candidates: Sequence[CandidateT]) -> list[Evaluation]:
+        """Train networks under all versions of the candidates, and archive the best of each."""
+        method, context = self._method, self._context
+        decoded = [method.decode(candidate, context) for candidate in candidates]
+        losses = as_population(decoded, context.device)
+        versions = method.refine(losses, candidates, context)
+        # All versions are judged by the rounds before this one.
+        curves = tuple(self._archive.curves())
+        evaluated = [self._trained(population, curves) for population in versions]
+        return self._archive.add(list(zip(*evaluated, strict=True)))
+
+    def _trained(
+        self, losses: LossPopulation, curves: tuple[tuple[float, ...], ...]
+    ) -> list[Evaluation]:
+        method, context = self._method, self._context
+        seed = context.seed("fitness")
+        trials = method.fitness(
+            losses, context.problems, method.base, seed, context.progress, curves
+        )
+        return [Evaluation(losses.loss(i).cpu(), trial) for i, trial in enumerate(trials)]
+
+    def _result(self) -> SearchResult:
+        method, context, archive = self._method, self._context, self._archive
+        ranked = method.rank(self._state, archive)
+        counts = method.counts(self._state, archive)
+        if not ranked:
+            how_many = counts.get("candidates", len(archive.evaluations))
+            raise LossforgeError(
+                f"none of {how_many} candidates could train a network; {method.remedy}"
+            )
+        loss, valid = method.reevaluation(
+            [(each.loss, each.fitness) for each in ranked],
+            method.fitness,
+            context.problems,
+            method.base,
+            context.root_seed,
+            context.progress,
+        )
+        return SearchResult(loss, valid, archive.runs, method.front(archive), counts)
+
+    def _entry(self) -> State:
+        """Return this round's line of history."""
+        best = next(iter(self._archive.complete()), None)
+        symbolic = best.loss if best and isinstance(best.loss, SymbolicLoss) else None
+        return {
+            "generation": self._round,
+            "best": best.fitness if best else None,
+            "expression": to_text(symbolic.expression) if symbolic else None,
+            "counts": self._method.counts(self._state, self._archive),
+        }
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "version": CHECKPOINT_VERSION,
+            "round": self._round,
+            "archive": self._archive.state(),
+            "method": self._method.save(self._state),
+        }
