@@ -14,6 +14,7 @@ from lossforge.losses import (
     LabelSmoothing,
     NeuralLoss,
     SymbolicLoss,
+    SymmetricCrossEntropy,
     taylor_loss,
 )
 
@@ -76,3 +77,11 @@ def test_the_formula_comes_with_its_latex():
 def test_two_classes_are_the_least():
     with pytest.raises(ConfigurationError, match="classes must be at least 2"):
         explain(CrossEntropy(), classes=1)
+
+
+def test_ties_are_told_as_ties():
+    told = dict(explain(SymmetricCrossEntropy(alpha=1.0, beta=0.5)).lines())
+    assert told["nearest"].startswith("symmetric_cross_entropy:alpha=1,beta=0.5, 100.0%")
+    assert "as well as poly1:epsilon=2" in told["nearest"]
+    assert not told["then"].startswith("poly1")
+    assert "as well as" not in dict(explain(LabelSmoothing(0.2)).lines())["nearest"]

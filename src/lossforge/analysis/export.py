@@ -1,20 +1,14 @@
 """Losses as files that need no lossforge: PyTorch, plain Python, SymPy, LaTeX."""
 
+import re
 from collections.abc import Callable, Sequence
+from textwrap import indent
 
 from lossforge.errors import ConfigurationError, unknown_name
-from lossforge.losses import Loss, SymbolicLoss
+from lossforge.losses import Handcrafted, Loss, SymbolicLoss
 from lossforge.losses.expression import ARITY, Expression, to_text
 from lossforge.losses.expression.primitives import EPSILON, LIMIT
-from lossforge.losses.handcrafted import (
-    Absolute,
-    CrossEntropy,
-    Focal,
-    Handcrafted,
-    Huber,
-    LabelSmoothing,
-    Squared,
-)
+from lossforge.losses.handcrafted.base import Classification
 
 TORCH_PRIMITIVES = {
     "add": "a + b",
@@ -56,22 +50,38 @@ SYMPY_PRIMITIVES = TORCH_PRIMITIVES | {
 TORCH_LIMIT = f"torch.nn.functional.hardtanh(a, -{LIMIT!r}, {LIMIT!r})"
 PYTHON_LIMIT = f"min(max(a, -{LIMIT!r}), {LIMIT!r})"
 
-PREPARATION = {
-    "classification": """\
+SINGLE_PRECISION = """\
     outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
-    p = outputs.sigmoid() if outputs.shape[1] == 1 else outputs.softmax(1)
+"""
+
+TARGETS = {
+    "classification": """\
     if targets.shape == outputs.shape:
-        y = targets.to(p.dtype)
+        y = targets.to(outputs.dtype)
     elif outputs.shape[1] == 1:
-        y = targets.to(p.dtype).unsqueeze(1)
+        y = targets.to(outputs.dtype).unsqueeze(1)
     else:
-        y = torch.nn.functional.one_hot(targets, p.shape[1]).movedim(-1, 1).to(p.dtype)
+        y = torch.nn.functional.one_hot(targets, outputs.shape[1]).movedim(-1, 1)
+        y = y.to(outputs.dtype)
 """,
     "regression": """\
-    p = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
+    p = outputs
     y = (targets if targets.shape == p.shape else targets.unsqueeze(1)).to(p.dtype)
 """,
 }
+
+PROBABILITIES = """\
+    p = outputs.sigmoid() if outputs.shape[1] == 1 else outputs.softmax(1)
+"""
+
+TWO_CLASSES = """\
+    logits = outputs
+    if outputs.shape[1] == 1:  # the logit of the second of two classes
+        logits = torch.cat([torch.zeros_like(outputs), outputs], 1)
+        y = torch.cat([1 - y, y], 1)
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+"""
 
 REDUCTION = """\
     if reduction == "none":
@@ -81,24 +91,12 @@ REDUCTION = """\
 
 SIGNATURE = 'def loss(outputs, targets, reduction="mean"):\n'
 
-HANDCRAFTED_TORCH: dict[type[Handcrafted], str] = {
-    CrossEntropy: "F.cross_entropy(outputs, targets, reduction='none')",
-    LabelSmoothing: "F.cross_entropy(outputs, targets, reduction='none', "
-    "label_smoothing={smoothing!r})",
-    Focal: "((1 - (-F.cross_entropy(outputs, targets, reduction='none')).exp()).clamp_min(1e-38)"
-    " ** {gamma!r} * F.cross_entropy(outputs, targets, reduction='none'))",
-    Squared: "(outputs - targets).square().sum(1)",
-    Absolute: "(outputs - targets).abs().sum(1)",
-    Huber: "F.huber_loss(outputs, targets, reduction='none', delta={delta!r}).sum(1)",
-}
-"""for outputs of two or more classes with integer labels, or values of the outputs' shape"""
-
 
 def export(loss: Loss, form: str, provenance: str) -> str:
     r"""Return a loss as the text of a standalone file.
 
     Args:
-        loss: symbolic; handcrafted ones for "torch" as well.
+        loss: symbolic or handcrafted.
         form: "torch", "python", "sympy" or "latex".
         provenance: where the loss comes from; stands at the top.
 
@@ -113,11 +111,23 @@ def export(loss: Loss, form: str, provenance: str) -> str:
     """
     if form not in FORMS:
         raise unknown_name("form of export", form, FORMS)
+    symbolic, handcrafted = FORMS[form]
     if isinstance(loss, SymbolicLoss):
-        return FORMS[form](loss, provenance)
-    if form == "torch" and type(loss) in HANDCRAFTED_TORCH:
-        return _handcrafted(loss, provenance)  # type: ignore[arg-type]
-    raise ConfigurationError(f"{loss} has no formula to export to {form}; give a symbolic loss")
+        return symbolic(loss, provenance)
+    if isinstance(loss, Handcrafted):
+        _require_numbers_alone(loss)
+        return handcrafted(loss, provenance)
+    raise ConfigurationError(
+        f"{loss} has no formula to export to {form}; give a symbolic or handcrafted loss"
+    )
+
+
+def _require_numbers_alone(loss: Handcrafted) -> None:
+    """Refuse what a formula does not show, rather than leave it out."""
+    if hidden := sorted(set(loss.definition()) - {"type", *loss.options()}):
+        raise ConfigurationError(
+            f"{loss} with {' and '.join(hidden)} cannot be exported; drop them"
+        )
 
 
 def _torch(loss: SymbolicLoss, provenance: str) -> str:
@@ -128,7 +138,9 @@ def _torch(loss: SymbolicLoss, provenance: str) -> str:
         + _helpers(loss.expression, TORCH_PRIMITIVES, TORCH_LIMIT)
         + SIGNATURE
         + f'    """Outputs [B, C, ...], {_targets(loss)}; see the top of the file."""\n'
-        + PREPARATION[loss.kind]
+        + SINGLE_PRECISION
+        + TARGETS[loss.kind]
+        + (PROBABILITIES if loss.kind == "classification" else "")
         + "    y, p = _limit(y), _limit(p)\n    one = torch.ones_like(p)\n"
         + f"    values = {value}\n    values = values.expand_as(p).sum(1)\n"
         + REDUCTION
@@ -163,21 +175,85 @@ def _latex(loss: SymbolicLoss, provenance: str) -> str:
     return f"% {provenance}\n{loss.formula.latex}"
 
 
-def _handcrafted(loss: Handcrafted, provenance: str) -> str:
-    value = HANDCRAFTED_TORCH[type(loss)].format(**loss.options())
+def _handcrafted_torch(loss: Handcrafted, provenance: str) -> str:
+    statements = loss.torch_source()
+    imports = "import math\n\n" if "math." in statements else ""
+    functional = "import torch.nn.functional as F\n" if "F." in statements else ""
     return (
-        f'"""{loss}\n\n{provenance}\n"""\n\nimport torch.nn.functional as F\n\n\n'
+        f'"""{loss}\n\n{provenance}\n"""\n\n{imports}import torch\n{functional}\n\n'
         + SIGNATURE
-        + f'    """{_targets(loss).capitalize()}."""\n    values = {value}\n'
+        + f'    """Outputs [B, C, ...], {_targets(loss)}."""\n'
+        + SINGLE_PRECISION
+        + TARGETS[loss.kind]
+        + (TWO_CLASSES if isinstance(loss, Classification) else "")
+        + indent(statements, "    ")
+        + "\n    values = values.sum(1)\n"
         + REDUCTION
     )
 
 
-FORMS: dict[str, Callable[[SymbolicLoss, str], str]] = {
-    "torch": _torch,
-    "python": _python,
-    "sympy": _sympy,
-    "latex": _latex,
+def _handcrafted_python(loss: Handcrafted, provenance: str) -> str:
+    formula = loss.formula()
+    imports = "import math\n\n\n" if re.search(r"\b(log|exp|sqrt)\(", formula) else ""
+    helpers = "".join(
+        definition for name, definition in PYTHON_FUNCTIONS.items() if f"{name}(" in formula
+    )
+    return (
+        f'"""{loss}\n\n{provenance}\n"""\n\n{imports}{helpers}'
+        f"def loss({', '.join(_variables(loss))}):\n"
+        f'    """The loss of one output: {_meaning(loss)}."""\n'
+        f"    return {formula}\n"
+    )
+
+
+def _handcrafted_sympy(loss: Handcrafted, provenance: str) -> str:
+    names = _variables(loss)
+    return (
+        f'"""{loss}\n\nof one output: {_meaning(loss)}.\n\n{provenance}\n"""\n\n'
+        "import sympy\nfrom sympy import Abs as abs\nfrom sympy import Max as max\n"
+        "from sympy import Min as min\nfrom sympy import exp, log, sqrt\n\n"
+        f'{", ".join(names)} = sympy.symbols("{" ".join(names)}", real=True)\n'
+        f"loss = {loss.formula()}\nslope = sympy.diff(loss, {names[1]})\n"
+    )
+
+
+def _handcrafted_latex(loss: Handcrafted, provenance: str) -> str:
+    import sympy
+
+    known: dict[str, object] = {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max}
+    known |= {name: sympy.Symbol(name, real=True) for name in VARIABLES}
+    return f"% {provenance}\n{sympy.latex(sympy.sympify(loss.formula(), known))}"
+
+
+VARIABLES = {
+    "y": "target y",
+    "p": "prediction p",
+    "z": "raw output z",
+    "C": "number C of outputs",
+}
+
+PYTHON_FUNCTIONS = {
+    "log": "def log(x):\n    return math.log(max(x, 1e-300))\n\n\n",
+    "exp": "exp = math.exp\n\n\n",
+    "sqrt": "sqrt = math.sqrt\n\n\n",
+}
+
+
+def _variables(loss: Handcrafted) -> list[str]:
+    """Return the names that the loss's formula uses, y and the prediction first."""
+    formula = loss.formula()
+    return [name for name in VARIABLES if re.search(rf"\b{name}\b", formula)]
+
+
+def _meaning(loss: Handcrafted) -> str:
+    return ", ".join(VARIABLES[name] for name in _variables(loss))
+
+
+FORMS: dict[str, tuple[Callable[[SymbolicLoss, str], str], Callable[[Handcrafted, str], str]]] = {
+    "torch": (_torch, _handcrafted_torch),
+    "python": (_python, _handcrafted_python),
+    "sympy": (_sympy, _handcrafted_sympy),
+    "latex": (_latex, _handcrafted_latex),
 }
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from random import Random
@@ -158,7 +159,7 @@ def test_keys_do_not_depend_on_the_process():
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,

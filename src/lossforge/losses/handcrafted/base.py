@@ -66,8 +66,9 @@ class Handcrafted(Loss, ABC):
     def torch_source(self) -> str:
         """Return PyTorch statements that set ``values`` [B, C, ...], the loss of each output.
 
-        They may use ``y`` and ``p`` [B, C, ...] and, in classification, ``log_p`` and ``logits``
-        of at least two classes, ``torch``, ``F`` and ``math``.
+        They may use ``y`` and ``outputs`` [B, C, ...], ``torch``, ``F`` and ``math``; in regression
+        ``p``, which is the outputs; in a `Classification` ``logits``, ``log_p`` and ``p`` of at
+        least two classes.
         """
 
     @final
