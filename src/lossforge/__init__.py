@@ -3,6 +3,7 @@
 from lossforge import losses, models, tasks
 from lossforge.errors import LossforgeError
 from lossforge.losses import load, save
+from lossforge.losses.expression import register_primitive
 from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
 from lossforge.methods.npbml import FewShot
 
@@ -20,6 +21,7 @@ __all__ = [
     "load",
     "losses",
     "models",
+    "register_primitive",
     "save",
     "tasks",
 ]

@@ -54,7 +54,9 @@ def test_torch_files_give_the_same_values_and_gradients(tmp_path):
         for reduction in ("mean", "sum", "none"):
             loss.reduction = reduction
             ours, theirs = loss(outputs, targets), module.loss(outputs, targets, reduction)
-            torch.testing.assert_close(theirs, ours, rtol=1e-12, atol=1e-14, equal_nan=True)
+            # Above 20, PyTorch's softplus leaves out what the export's does not: 2e-9 at 20.
+            close = {"rtol": 1e-9 if loss.softplus else 1e-12, "atol": 1e-14}
+            torch.testing.assert_close(theirs, ours, **close, equal_nan=True)
         if ours.requires_grad:
             slopes = [
                 torch.autograd.grad(value.sum(), outputs, materialize_grads=True)[0]
@@ -147,6 +149,11 @@ def test_handcrafted_losses_are_exported_to_latex(make):
     text = export(make(), "latex", "a test")
     assert text.startswith("% a test\n")
     assert "y" in text.splitlines()[1]
+
+
+def test_numbers_in_latex_are_those_that_people_write():
+    text = export(HANDCRAFTED["barron"](alpha=0.5), "latex", "a test")
+    assert text.splitlines()[1] == r"3 \left(0.6667 \left(p - y\right)^{2} + 1\right)^{0.25} - 3"
 
 
 def test_what_a_formula_does_not_show_is_not_left_out():

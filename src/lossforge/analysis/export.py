@@ -3,49 +3,13 @@
 import re
 from collections.abc import Callable, Sequence
 from textwrap import indent
+from typing import Any
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses import Handcrafted, Loss, SymbolicLoss
-from lossforge.losses.expression import ARITY, Expression, to_text
-from lossforge.losses.expression.primitives import EPSILON, LIMIT
+from lossforge.losses.expression import ARITY, PRIMITIVES, Expression, Primitive, to_text
+from lossforge.losses.expression.primitives import LIMIT
 from lossforge.losses.handcrafted.base import Classification
-
-TORCH_PRIMITIVES = {
-    "add": "a + b",
-    "sub": "a - b",
-    "mul": "a * b",
-    "aq": "a / (b * b + 1).sqrt()",
-    "min": "torch.minimum(a, b)",
-    "max": "torch.maximum(a, b)",
-    "sign": "a.sign() + 0 * a",
-    "square": "a * a",
-    "abs": "a.abs()",
-    "log": f"0.5 * (a * a + {EPSILON**2!r}).log()",
-    "sqrt": f"(a * a + {EPSILON**2!r}).sqrt().sqrt()",
-    "tanh": "a.tanh()",
-}
-
-PYTHON_PRIMITIVES = TORCH_PRIMITIVES | {
-    "aq": "a / math.sqrt(b * b + 1)",
-    "min": "min(a, b)",
-    "max": "max(a, b)",
-    "sign": "float((a > 0) - (a < 0))",
-    "abs": "abs(a)",
-    "log": f"0.5 * math.log(a * a + {EPSILON**2!r})",
-    "sqrt": f"math.sqrt(math.sqrt(a * a + {EPSILON**2!r}))",
-    "tanh": "math.tanh(a)",
-}
-
-SYMPY_PRIMITIVES = TORCH_PRIMITIVES | {
-    "aq": "a / sympy.sqrt(b * b + 1)",
-    "min": "sympy.Min(a, b)",
-    "max": "sympy.Max(a, b)",
-    "sign": "sympy.sign(a)",
-    "abs": "sympy.Abs(a)",
-    "log": f"sympy.log(a * a + {EPSILON**2!r}) / 2",
-    "sqrt": f"sympy.sqrt(sympy.sqrt(a * a + {EPSILON**2!r}))",
-    "tanh": "sympy.tanh(a)",
-}
 
 TORCH_LIMIT = f"torch.nn.functional.hardtanh(a, -{LIMIT!r}, {LIMIT!r})"
 PYTHON_LIMIT = f"min(max(a, -{LIMIT!r}), {LIMIT!r})"
@@ -135,7 +99,7 @@ def _torch(loss: SymbolicLoss, provenance: str) -> str:
     value = f"-torch.nn.functional.logsigmoid(-{value})" if loss.softplus else value
     return (
         _header(loss, provenance, "import torch\n")
-        + _helpers(loss.expression, TORCH_PRIMITIVES, TORCH_LIMIT)
+        + _helpers(loss.expression, lambda primitive: primitive.torch_source, TORCH_LIMIT)
         + SIGNATURE
         + f'    """Outputs [B, C, ...], {_targets(loss)}; see the top of the file."""\n'
         + SINGLE_PRECISION
@@ -153,7 +117,7 @@ def _python(loss: SymbolicLoss, provenance: str) -> str:
     softplus = "def _softplus(x):\n    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))\n\n\n"
     return (
         _header(loss, provenance, "import math\n")
-        + _helpers(loss.expression, PYTHON_PRIMITIVES, PYTHON_LIMIT)
+        + _helpers(loss.expression, lambda primitive: primitive.python_source, PYTHON_LIMIT)
         + (softplus if loss.softplus else "")
         + 'def loss(y, p):\n    """The loss of one output: target y and prediction p, numbers."""\n'
         + f"    y, p, one = _limit(y), _limit(p), 1.0\n    return {value}\n"
@@ -165,7 +129,7 @@ def _sympy(loss: SymbolicLoss, provenance: str) -> str:
     value = f"sympy.log(1 + sympy.exp({value}))" if loss.softplus else value
     return (
         _header(loss, provenance, "import sympy\n")
-        + _helpers(loss.expression, SYMPY_PRIMITIVES, "a")
+        + _helpers(loss.expression, lambda primitive: primitive.sympy_source, "a")
         + 'y, p = sympy.symbols("y p", real=True)\none = sympy.Integer(1)\n'
         + f"loss = {value}\nslope = sympy.diff(loss, p)\n"
     )
@@ -222,7 +186,17 @@ def _handcrafted_latex(loss: Handcrafted, provenance: str) -> str:
 
     known: dict[str, object] = {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max}
     known |= {name: sympy.Symbol(name, real=True) for name in VARIABLES}
-    return f"% {provenance}\n{sympy.latex(sympy.sympify(loss.formula(), known))}"
+    formula = sympy.sympify(loss.formula(), known)
+    numbers = {number: _short(number) for number in formula.atoms(sympy.Float)}
+    return f"% {provenance}\n{sympy.latex(formula.xreplace(numbers))}"
+
+
+def _short(number: Any) -> Any:
+    """Return a SymPy number as people write it: 1 for 1.0, few digits."""
+    import sympy
+
+    whole = float(number).is_integer()
+    return sympy.Integer(int(number)) if whole else sympy.Float(number, 4)
 
 
 VARIABLES = {
@@ -270,14 +244,19 @@ def _header(loss: SymbolicLoss, provenance: str, imports: str) -> str:
     )
 
 
-def _helpers(expression: Expression, bodies: dict[str, str], limit: str) -> str:
+def _helpers(expression: Expression, source: Callable[[Primitive], str], limit: str) -> str:
     """Return the definitions of the primitives that an expression uses."""
     text = f"def _limit(a):\n    return {limit}\n\n\n"
-    for name in sorted(expression.symbols & set(bodies)):
+    for name in sorted(expression.symbols & set(PRIMITIVES)):
+        body = source(PRIMITIVES[name])
+        if not body:
+            raise ConfigurationError(
+                f"the primitive {name!r} was registered without the source that this export needs"
+            )
         arguments = ["a", "b"][: ARITY[name]]
         limited = ", ".join(f"_limit({argument})" for argument in arguments)
         listed = ", ".join(arguments)
-        text += f"def _{name}({listed}):\n    {listed} = {limited}\n    return {bodies[name]}\n\n\n"
+        text += f"def _{name}({listed}):\n    {listed} = {limited}\n    return {body}\n\n\n"
     return text
 
 

@@ -7,7 +7,8 @@ from deap import gp
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
-from lossforge.losses.expression.tree import ARITY, Expression
+from lossforge.losses.expression.primitives import ARITY
+from lossforge.losses.expression.tree import Expression
 
 
 def leaf_depths(expression: Expression) -> list[int]:

@@ -6,11 +6,11 @@ Symbols are drawn uniformly from the language.
 from collections.abc import Callable
 from random import Random
 
-from lossforge.losses.expression.primitives import PRIMITIVES, TERMINALS
-from lossforge.losses.expression.tree import ARITY, Expression
+from lossforge.losses.expression.primitives import ARITY, PAPER, TERMINALS
+from lossforge.losses.expression.tree import Expression
 from lossforge.validation import require
 
-FUNCTIONS = tuple(PRIMITIVES)
+FUNCTIONS = tuple(primitive.name for primitive in PAPER)
 TERMINAL_RATIO = len(TERMINALS) / (len(TERMINALS) + len(FUNCTIONS))
 
 

@@ -27,8 +27,7 @@ class Formula:
         text: infix, with numbers rounded.
         latex: the same as LaTeX, without delimiters.
         sympy: the SymPy expression in the symbols y and p, with numbers in full precision. The
-            functions abs, damp, log, max, min, sign, softplus, sqrt and tanh in it are bare names
-            with the language's meaning; damp(b) is 1/√(1 + b²).
+            functions in it are bare names with the language's meaning; damp(b) is 1/√(1 + b²).
     """
 
     text: str
@@ -94,7 +93,7 @@ def simplify(
         >>> print(simplify(parse("-y*log(p) + y - y")).text)
         -y·log|p|
     """
-    from lossforge.losses.expression.symbolic import SOFTPLUS, Algebra, plain
+    from lossforge.losses.expression.symbolic import Algebra, function, plain
 
     if coefficients is not None:
         require_coefficients(expression, coefficients)
@@ -109,7 +108,7 @@ def simplify(
 
     found = within(time_limit, shortest)
     expr = plain(expression, coefficients) if found is None else found
-    expr = SOFTPLUS(expr) if softplus else expr
+    expr = function("softplus")(expr) if softplus else expr
     return Formula(text.render(expr), Renderer(LATEX, digits).render(expr), expr)
 
 
