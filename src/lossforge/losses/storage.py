@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from lossforge.errors import FileFormatError, LossforgeError
 from lossforge.files import read_json, write_atomically, write_json
-from lossforge.losses.expression import parse
+from lossforge.losses.expression import PRIMITIVES, parse
 from lossforge.losses.handcrafted import HANDCRAFTED
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
@@ -76,6 +76,7 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
             f"{source} is of format version {version}, this lossforge reads {FORMAT_VERSION}; "
             "install the version that wrote it"
         )
+    _require_primitives(fields.pop("primitives", []), source)
     name = fields.pop("type", None)
     if not isinstance(name, str) or name not in (known := _builders()):
         raise FileFormatError(f"{source} holds a loss of unknown type {name!r}")
@@ -85,6 +86,16 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
         raise FileFormatError(
             f"{source} is damaged: {_brief(error)}; restore it or make it anew"
         ) from None
+
+
+def _require_primitives(names: object, source: str) -> None:
+    """Raise `FileFormatError` unless the functions that a loss needs are registered."""
+    for name in names if isinstance(names, list) else [names]:
+        if name not in PRIMITIVES:
+            raise FileFormatError(
+                f"{source} uses the primitive {name!r}, which is not registered; call "
+                "lossforge.register_primitive before loading it"
+            )
 
 
 def _load_weights(loss: Loss, path: Path, digest: object) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from lossforge.errors import ExpressionError
 from lossforge.losses.expression import (
+    BUILT_IN,
+    PRIMITIVES,
     Expression,
     Formula,
     evaluate,
@@ -73,13 +75,15 @@ class SymbolicLoss(ElementwiseLoss):
         return simplify(self.expression, self.coefficients.tolist(), softplus=self.softplus)
 
     def definition(self) -> dict[str, object]:
-        """Return the loss as plain data."""
+        """Return the loss as plain data; it names the primitives that lossforge does not bring."""
+        own = sorted(self.expression.symbols & set(PRIMITIVES) - BUILT_IN)
         return {
             "type": "symbolic",
             "kind": self.kind,
             "expression": to_text(self.expression),
             "coefficients": self.coefficients.tolist(),
             "softplus": self.softplus,
+            **({"primitives": own} if own else {}),
         }
 
     def __str__(self) -> str:

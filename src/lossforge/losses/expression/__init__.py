@@ -3,6 +3,7 @@
 from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
 from lossforge.losses.expression.primitives import (
     ARITY,
+    BUILT_IN,
     PRIMITIVES,
     TERMINALS,
     Jet,
@@ -20,6 +21,7 @@ from lossforge.losses.expression.tree import Expression, evaluate
 
 __all__ = [
     "ARITY",
+    "BUILT_IN",
     "PRIMITIVES",
     "TERMINALS",
     "Expression",

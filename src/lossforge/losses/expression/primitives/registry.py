@@ -26,13 +26,16 @@ TERMINALS = ("y", "p", "1", "-1")
 PAPER = (ADD, SUB, MUL, AQ, MIN, MAX, SIGN, SQUARE, ABS, LOG, SQRT, TANH)
 """The functions of EvoMAL's language (thesis, ch. 4), from which searches draw by default."""
 
-BUILT_IN = (*PAPER, ATAN, EXP, POWER)
+_INITIAL = (*PAPER, ATAN, EXP, POWER)
 
 RESERVED = {"damp", "softplus", "one", "a", "b"}
 """Names that formulas and exported files give a meaning of their own."""
 
-_primitives = {primitive.name: primitive for primitive in BUILT_IN}
-_arity = dict.fromkeys(TERMINALS, 0) | {p.name: p.arity for p in BUILT_IN}
+BUILT_IN = frozenset(primitive.name for primitive in _INITIAL)
+"""Names of the functions that come with lossforge."""
+
+_primitives = {primitive.name: primitive for primitive in _INITIAL}
+_arity = dict.fromkeys(TERMINALS, 0) | {p.name: p.arity for p in _INITIAL}
 
 PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(_primitives)
 """All functions by name; a view that shows what is registered later."""
