@@ -67,9 +67,7 @@ def test_a_registered_primitive_is_named_by_the_file_and_needed_to_load_it(tmp_p
         save(loss, path)
         assert torch.equal(load(path)(outputs, labels), loss(outputs, labels))
     assert json.loads(path.read_text())["primitives"] == ["bend"]
-    with pytest.raises(
-        FileFormatError, match="'bend', which is not registered; call"
-    ):
+    with pytest.raises(FileFormatError, match="'bend', which is not registered; call"):
         load(path)
 
 

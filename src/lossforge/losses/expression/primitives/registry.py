@@ -6,36 +6,21 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from lossforge.errors import ConfigurationError
-from lossforge.losses.expression.primitives.arithmetic import ADD, MUL, SUB
-from lossforge.losses.expression.primitives.atan import ATAN
+from lossforge.losses.expression.primitives.catalog import CATALOG
 from lossforge.losses.expression.primitives.contract import require_sound
-from lossforge.losses.expression.primitives.exp import EXP
-from lossforge.losses.expression.primitives.extrema import MAX, MIN
-from lossforge.losses.expression.primitives.log import LOG
-from lossforge.losses.expression.primitives.magnitude import ABS, SIGN
-from lossforge.losses.expression.primitives.power import POWER
 from lossforge.losses.expression.primitives.primitive import Primitive
-from lossforge.losses.expression.primitives.quotient import AQ
-from lossforge.losses.expression.primitives.sqrt import SQRT
-from lossforge.losses.expression.primitives.square import SQUARE
-from lossforge.losses.expression.primitives.tanh import TANH
 from lossforge.validation import require
 
 TERMINALS = ("y", "p", "1", "-1")
 
-PAPER = (ADD, SUB, MUL, AQ, MIN, MAX, SIGN, SQUARE, ABS, LOG, SQRT, TANH)
-"""The functions of EvoMAL's language (thesis, ch. 4), from which searches draw by default."""
-
-_INITIAL = (*PAPER, ATAN, EXP, POWER)
-
 RESERVED = {"damp", "softplus", "one", "a", "b"}
 """Names that formulas and exported files give a meaning of their own."""
 
-BUILT_IN = frozenset(primitive.name for primitive in _INITIAL)
+BUILT_IN = frozenset(CATALOG)
 """Names of the functions that come with lossforge."""
 
-_primitives = {primitive.name: primitive for primitive in _INITIAL}
-_arity = dict.fromkeys(TERMINALS, 0) | {p.name: p.arity for p in _INITIAL}
+_primitives = dict(CATALOG)
+_arity = dict.fromkeys(TERMINALS, 0) | {name: p.arity for name, p in CATALOG.items()}
 
 PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(_primitives)
 """All functions by name; a view that shows what is registered later."""
@@ -59,8 +44,9 @@ def register_primitive(primitive: Primitive) -> None:
 
     Examples:
         >>> import lossforge as lf
-        >>> from lossforge.losses.expression.primitives import LOG, Primitive
-        >>> lf.register_primitive(Primitive(name="log", arity=1, jet=LOG.jet))
+        >>> from lossforge.losses.expression import Primitive, by_autograd
+        >>> mine = Primitive(name="log", arity=1, jet=by_autograd(lambda a: (a.abs() + 1).log()))
+        >>> lf.register_primitive(mine)
         Traceback (most recent call last):
         ...
         lossforge.errors.ConfigurationError: a primitive named 'log' exists; choose another name
