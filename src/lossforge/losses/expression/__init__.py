@@ -1,6 +1,7 @@
 """The symbolic language of learned losses: elementwise in the target y and the prediction p."""
 
 from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
+from lossforge.losses.expression.language import PAPER_LANGUAGE, Language
 from lossforge.losses.expression.primitives import (
     ARITY,
     BUILT_IN,
@@ -22,11 +23,13 @@ from lossforge.losses.expression.tree import Expression, evaluate
 __all__ = [
     "ARITY",
     "BUILT_IN",
+    "PAPER_LANGUAGE",
     "PRIMITIVES",
     "TERMINALS",
     "Expression",
     "Formula",
     "Jet",
+    "Language",
     "Notation",
     "Primitive",
     "Program",
