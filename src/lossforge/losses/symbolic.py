@@ -71,8 +71,16 @@ class SymbolicLoss(ElementwiseLoss):
 
     @property
     def formula(self) -> Formula:
-        """The simplified formula, for reading: as text, LaTeX and SymPy."""
-        return simplify(self.expression, self.coefficients.tolist(), softplus=self.softplus)
+        """The simplified formula, for reading: as text, LaTeX and SymPy.
+
+        That of a classification loss holds for labels, where y² is y and p is positive.
+        """
+        return simplify(
+            self.expression,
+            self.coefficients.tolist(),
+            softplus=self.softplus,
+            labels=self.kind == "classification",
+        )
 
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data; it names the primitives that lossforge does not bring."""

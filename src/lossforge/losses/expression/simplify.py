@@ -71,6 +71,7 @@ def simplify(
     coefficients: Sequence[float] | None = None,
     *,
     softplus: bool = False,
+    labels: bool = False,
     digits: int = 4,
     time_limit: float = 5.0,
 ) -> Formula:
@@ -82,6 +83,8 @@ def simplify(
         expression: the tree.
         coefficients: one number for each node, in prefix order; all ones if None.
         softplus: whether the loss is log(1 + eˣ) of the expression.
+        labels: whether to use that y is 0 or 1 and p positive, as in classification by labels; the
+            formula then need not hold for probabilities as targets.
         digits: significant digits of numbers in print.
         time_limit: seconds after which the expression is given as it is, in function form.
 
@@ -92,6 +95,8 @@ def simplify(
         >>> from lossforge.losses.expression.text import parse
         >>> print(simplify(parse("-y*log(p) + y - y")).text)
         -y·log|p|
+        >>> print(simplify(parse("y*y*abs(p)*sign(p)"), labels=True).text)
+        p·y
     """
     from lossforge.losses.expression.symbolic import Algebra, function, plain
 
@@ -101,7 +106,7 @@ def simplify(
 
     def shortest() -> Any:
         forms = [
-            Algebra(expand, readable=True).convert(expression, coefficients)
+            Algebra(expand, readable=True, labels=labels).convert(expression, coefficients)
             for expand in (False, True)
         ]
         return min(forms, key=lambda form: len(text.render(form)))

@@ -73,6 +73,8 @@ class Algebra:
         expand: multiply sums out.
         readable: replace functions of numbers by numbers, and keep max as it is; else max(a, b) is
             -min(-a, -b), so that the two forms of one function become one.
+        labels: use what holds in classification by labels: y is 0 or 1, and p is positive. A root's
+            square then becomes an absolute value, from which it differs by at most `EPSILON`.
 
     Examples:
         >>> Algebra(expand=True, readable=True).build("square", Y - P)
@@ -81,6 +83,7 @@ class Algebra:
 
     expand: bool
     readable: bool
+    labels: bool = False
 
     def convert(
         self, expression: Expression, coefficients: Sequence[float] | None = None
@@ -136,15 +139,15 @@ class Algebra:
         if self._too_large(a, b):
             return function("mul")(*sorted((a, b), key=key))
         if not self.expand:
-            return a * b
-        return sympy.Add(*(s * t for s in _terms(a) for t in _terms(b)))
+            return self._reduced(a * b)
+        return sympy.Add(*(self._reduced(s * t) for s in _terms(a) for t in _terms(b)))
 
     def square(self, x: Symbolic) -> Symbolic:
         """Return x², as a function if it has too many terms."""
         x = self.even(x)
         if self._too_large(x, x):
             return function("square")(x)
-        return self.mul(x, x) if self.expand else x**2
+        return self.mul(x, x) if self.expand else self._reduced(x**2)
 
     def extremum(self, name: str, *arguments: Symbolic) -> Symbolic:
         """Return the "min" or "max" of arguments, nested ones in one, without repetitions."""
@@ -185,20 +188,43 @@ class Algebra:
         """Return whether x is a function of that name."""
         return bool(x.is_Function) and x.func.__name__ == name
 
-    @staticmethod
-    def is_positive(x: Symbolic) -> bool:
-        """Return whether x is a function without other values."""
+    def is_positive(self, x: Symbolic) -> bool:
+        """Return whether x is known to be positive."""
+        if self.labels and x == P:
+            return True
         return bool(x.is_Function) and _sign(x.func.__name__) == "positive"
+
+    def is_indicator(self, x: Symbolic) -> bool:
+        """Return whether x is known to be 0 or 1, so that it is its own sign and powers."""
+        return self.labels and bool(x == Y)
 
     def is_never_negative(self, x: Symbolic) -> bool:
         """Return whether x is known not to be negative."""
         if x.is_Number:
             return bool(x >= 0)
+        if self.is_indicator(x) or self.is_positive(x):
+            return True
         if x.is_Add or x.is_Mul:
             return all(map(self.is_never_negative, x.args))
         if x.is_Function:
             return _sign(x.func.__name__) != "any"
         return bool(x.is_Pow and x.exp % 2 == 0)
+
+    def _reduced(self, product: Symbolic) -> Symbolic:
+        """Return a product with the powers of labels and roots written by what they are."""
+        if not self.labels:
+            return product
+        return sympy.Mul(*(self._reduced_power(factor) for factor in _factors(product)))
+
+    def _reduced_power(self, x: Symbolic) -> Symbolic:
+        if not x.is_Pow:
+            return x
+        if self.is_indicator(x.base):
+            return x.base
+        if self.is_function(x.base, "sqrt"):
+            half, odd = divmod(int(x.exp), 2)
+            return self.build("abs", x.base.args[0]) ** half * x.base**odd
+        return x
 
     def _too_large(self, a: Symbolic, b: Symbolic) -> bool:
         terms = len(_terms(a)) * len(_terms(b)) if self.expand else 1

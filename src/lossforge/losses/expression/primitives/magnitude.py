@@ -25,7 +25,7 @@ def _sign_of_factor(algebra: "Algebra", x: Any) -> Any:
         return int(bool(x > 0)) - int(bool(x < 0))
     if algebra.is_positive(x):
         return 1
-    if algebra.is_function(x, "sign"):
+    if algebra.is_function(x, "sign") or algebra.is_indicator(x):
         return x
     if x.is_Pow:
         return _sign_of_factor(algebra, x.base) ** x.exp
