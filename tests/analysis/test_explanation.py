@@ -4,14 +4,17 @@ import json
 from dataclasses import replace
 
 import pytest
+from torch import Tensor
 
 from lossforge.analysis.explanation import explain
+from lossforge.analysis.portrait import draw_portrait
 from lossforge.errors import ConfigurationError
 from lossforge.losses import (
     ADALFL_NETWORK,
     HANDCRAFTED,
     CrossEntropy,
     LabelSmoothing,
+    Loss,
     NeuralLoss,
     SymbolicLoss,
     SymmetricCrossEntropy,
@@ -39,6 +42,30 @@ def test_any_loss_can_be_explained(loss):
     after = loss.state_dict()
     assert all((after[key] == before[key]).all() for key in before)
     assert all(after[key].dtype == before[key].dtype for key in before)
+
+
+class Norm(Loss):
+    """A user's loss that is no sum over the outputs and cannot be saved."""
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.kind == "classification":
+            margins = outputs - outputs.gather(1, targets[:, None])
+            return margins.relu().logsumexp(1)
+        return (outputs - targets).square().sum(1).add(1e-6).sqrt()
+
+    def definition(self) -> dict[str, object]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "norm"
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_loss_that_is_not_elementwise_is_explained_and_drawn(kind, tmp_path):
+    found = explain(Norm(kind), classes=4)
+    assert found.kind == kind
+    assert found.matches[0].residual < 0.7
+    assert all(picture.exists() for picture in draw_portrait(Norm(kind), tmp_path, classes=4))
 
 
 @pytest.mark.parametrize("loss", [loss() for loss in HANDCRAFTED.values()], ids=str)

@@ -57,11 +57,13 @@ class _Curves:
     def of_loss(self, loss: Loss, target: float) -> Tensor:
         """Return a loss's curve for a target.
 
-        Of a loss that is no sum over its outputs: that of an example, the other outputs being equal
-        among themselves, whatever the target.
+        Of a classification loss that is no sum over its outputs: that of an example, the other
+        outputs being equal among themselves, whatever the target.
         """
-        width = self.classes if self.classifies else 1
-        p = self.p[:, None].expand(-1, width)
+        if not self.classifies:
+            column = self.p[:, None]
+            return loss.per_example(column, torch.full_like(column, target)).detach()
+        p = self.p[:, None].expand(-1, self.classes)
         if isinstance(loss, PerOutput):
             return loss.elementwise(torch.full_like(p, target), p)[:, 0].detach()
         outputs = torch.zeros_like(p).contiguous()
