@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         train,
     )
     from lossforge.losses import load, save
+    from lossforge.losses.expression import register_primitive
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
 
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "losses",
     "models",
+    "register_primitive",
     "resume",
     "save",
     "search",
@@ -66,6 +68,7 @@ _MODULE_OF = {
     "export": "lossforge.experiments",
     "fewshot": "lossforge.experiments",
     "load": "lossforge.losses",
+    "register_primitive": "lossforge.losses.expression",
     "resume": "lossforge.experiments",
     "save": "lossforge.losses",
     "search": "lossforge.experiments",

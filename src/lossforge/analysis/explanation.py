@@ -14,7 +14,7 @@ from lossforge.analysis.behaviour import (
     path,
     rest_point,
 )
-from lossforge.analysis.nearest import Match, nearest
+from lossforge.analysis.nearest import Match, nearest, ties
 from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
@@ -70,12 +70,14 @@ class Explanation:
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
-        best, second = self.matches[:2]
+        best, tied = self.matches[0], ties(self.matches)
+        second = next((m for m in self.matches[1:] if m not in tied), self.matches[1])
+        same = f"; as well as {', '.join(match.name for match in tied)}" if tied else ""
         usual = "cross-entropy" if self.kind == "classification" else "squared error"
         unlike = "" if best.residual < 0.5 else "; it is unlike every loss that is known here"
         told = [
             ("loss", self.loss),
-            ("nearest", f"{best.name}, {_likeness(best)}{unlike}"),
+            ("nearest", f"{best.name}, {_likeness(best)}{same}{unlike}"),
             ("then", f"{second.name}, {_likeness(second)}"),
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
