@@ -121,8 +121,9 @@ def _powerless(differences: Sequence[float]) -> str:
     least = 2.0 ** (1 - unequal)
     if least <= 0.05:
         return ""
-    pairs = f"{unequal} pairs" if unequal == len(differences) else f"{unequal} unequal pairs"
-    return f"{pairs} cannot reach p < 0.05 (at best {least:g})"
+    pairs = "pair" if unequal == 1 else "pairs"
+    which = "" if unequal == len(differences) else "unequal "
+    return f"{unequal} {which}{pairs} cannot reach p < 0.05 (at best {least:g})"
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:

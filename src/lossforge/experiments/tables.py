@@ -41,7 +41,7 @@ class Table:
         error
         loss        test
         ----------------
-        cross_e…  0.0351
+        cros…opy  0.0351
     """
 
     title: str
@@ -99,13 +99,16 @@ class Table:
 
 
 def shorten(text: str, width: int) -> str:
-    """Return a text of at most `width` characters.
+    """Return a text of at most `width` characters, the middle left out: names differ at both ends.
 
     Examples:
-        >>> shorten("label_smoothing", 9)
-        'label_sm…'
+        >>> shorten("label_smoothing:smoothing=0.1", 18)
+        'label_smo…hing=0.1'
     """
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    if len(text) <= width:
+        return text
+    head = width // 2
+    return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
 
 
 def number(value: float | None) -> str:

@@ -3,11 +3,10 @@
 import json
 import time
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 from lossforge.losses import Loss
-
-State = dict[str, Any]
+from lossforge.searching import State
 
 
 class Run(Protocol):
