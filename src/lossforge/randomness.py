@@ -96,10 +96,14 @@ class RandomState:
     def replayed(self) -> Iterator[None]:
         """Draw from this state inside the block; leave the global generators as they were."""
         with torch.random.fork_rng(devices=_cuda_devices()):
-            torch.set_rng_state(self._cpu)
-            for device, state in self._cuda.items():
-                torch.cuda.set_rng_state(state, device)
+            self.restore()
             yield
+
+    def restore(self) -> None:
+        """Go on drawing from this state."""
+        torch.set_rng_state(self._cpu)
+        for device, state in self._cuda.items():
+            torch.cuda.set_rng_state(state, device)
 
 
 def _cuda_devices() -> list[int]:

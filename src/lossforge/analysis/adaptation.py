@@ -14,7 +14,7 @@ import torch
 
 from lossforge.analysis.behaviour import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
-from lossforge.methods.adalfl import Moment
+from lossforge.methods.adalfl import LossSnapshot
 from lossforge.tasks.task import Kind
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LINES = 8
 
 @final
 @dataclass(frozen=True)
-class Snapshot:
+class LossCurves:
     """An adaptive loss at one step of training.
 
     Attributes:
@@ -48,17 +48,17 @@ class Snapshot:
     non_target: list[float]
 
 
-def trace_of(moments: Sequence[Moment], classes: int) -> list[Snapshot]:
+def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
     """Return what a loss was over time.
 
     Args:
         moments: kept by `AdaLFL` with `record_every`.
         classes: outputs of the network.
     """
-    return [_snapshot(moment, classes) for moment in moments]
+    return [_curves(moment, classes) for moment in moments]
 
 
-def _snapshot(moment: Moment, classes: int) -> Snapshot:
+def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     loss = deepcopy(moment.loss).double()
     classifies = loss.kind == "classification"
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
@@ -72,7 +72,7 @@ def _snapshot(moment: Moment, classes: int) -> Snapshot:
     if classifies and classes > 1:
         rest = rest_point(path(loss, classes))
         smoothing = None if rest is None else (1 - rest) * classes / (classes - 1)
-    return Snapshot(
+    return LossCurves(
         moment.step,
         moment.factor,
         smoothing,
@@ -82,7 +82,7 @@ def _snapshot(moment: Moment, classes: int) -> Snapshot:
     )
 
 
-def draw_adaptation(trace: Sequence[Snapshot], kind: Kind, stem: Path) -> None:
+def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None:
     """Write curves over time, learning-rate factor and smoothing as PNG and SVG.
 
     Args:
@@ -99,24 +99,22 @@ def draw_adaptation(trace: Sequence[Snapshot], kind: Kind, stem: Path) -> None:
     names = ["target, y = 1", "non-target, y = 0"] if classifies else ["y = 0"]
     shades = colormaps["viridis"]
     for axes, name in zip(panels, names, strict=False):
-        for snapshot in trace[::every]:
-            values = snapshot.target if name == names[0] else snapshot.non_target
-            shade = shades(0.9 * snapshot.step / max(trace[-1].step, 1))
-            axes.plot(snapshot.p, values, color=shade, label=f"step {snapshot.step}")
+        for curves in trace[::every]:
+            values = curves.target if name == names[0] else curves.non_target
+            shade = shades(0.9 * curves.step / max(trace[-1].step, 1))
+            axes.plot(curves.p, values, color=shade, label=f"step {curves.step}")
         axes.set(title=name, xlabel="probability p" if classifies else "error p - y")
         axes.set_ylabel("loss of one output")
     panels[0].legend(fontsize="xx-small", title="training step", title_fontsize="xx-small")
     rates = panels[len(names)]
-    steps = [snapshot.step for snapshot in trace]
-    rates.plot(steps, [snapshot.factor for snapshot in trace], "-", color="black")
+    steps = [curves.step for curves in trace]
+    rates.plot(steps, [curves.factor for curves in trace], "-", color="black")
     rates.axhline(1, linestyle=":", color="grey")
     rates.set(title="as a learning rate", xlabel="training step")
     rates.set_ylabel("factor on the default loss's step")
     if classifies:
         smoothed = [
-            (snapshot.step, snapshot.smoothing)
-            for snapshot in trace
-            if snapshot.smoothing is not None
+            (curves.step, curves.smoothing) for curves in trace if curves.smoothing is not None
         ]
         _draw_smoothing(panels[3], smoothed)
     for axes in panels:

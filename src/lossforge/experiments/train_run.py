@@ -259,7 +259,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
         trace = trace_of(adapt.moments, task.outputs)
         if trace and run.path is not None:
             write_json(
-                run.path / "adaptation.json", {"moments": [asdict(snapshot) for snapshot in trace]}
+                run.path / "adaptation.json", {"moments": [asdict(curves) for curves in trace]}
             )
             if has_extra("plots"):
                 draw_adaptation(trace, task.kind, run.path / "adaptation")

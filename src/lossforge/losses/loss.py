@@ -5,7 +5,7 @@ from typing import Literal, assert_never, final
 
 from torch import Tensor, nn
 
-from lossforge.losses.preparation import encode_targets, predictions
+from lossforge.losses.preparation import encode_targets, labels_to_count, predictions
 from lossforge.tasks.task import Kind
 from lossforge.validation import require
 
@@ -40,6 +40,9 @@ class Loss(nn.Module, ABC):
         reduction: "mean" over the examples, their "sum", or "none" for one number an example.
     """
 
+    ignore_index: int = -100
+    """label of positions that do not count, as in PyTorch"""
+
     def __init__(self, kind: Kind, reduction: Reduction = "mean"):
         super().__init__()
         require(
@@ -53,9 +56,17 @@ class Loss(nn.Module, ABC):
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of `outputs` [B, C, ...] for `targets`, reduced.
 
-        See `lossforge.losses.preparation.encode_targets` for the targets' shapes.
+        Positions whose label is `ignore_index` add nothing, and a mean is that over the others. See
+        `lossforge.losses.preparation.encode_targets` for the targets' shapes.
         """
-        return reduce(self.per_example(outputs, targets), self.reduction)
+        targets, ignored = labels_to_count(targets, outputs, self.kind, self.ignore_index)
+        values = self.per_example(outputs, targets)
+        if ignored is None:
+            return reduce(values, self.reduction)
+        values = values.masked_fill(ignored, 0)
+        if self.reduction == "mean":
+            return values.sum() / (~ignored).sum()
+        return reduce(values, self.reduction)
 
     @abstractmethod
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ derivative d/dphi <dM/df, direction>, from which hypergradients are made.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy, deepcopy
+from dataclasses import dataclass, replace
 from typing import Self, final
 
 import torch
@@ -15,8 +16,15 @@ from torch.func import functional_call
 
 from lossforge.losses.expression import Program
 from lossforge.losses.loss import Loss
-from lossforge.losses.preparation import encode_targets, predictions, pull_back, push_forward
+from lossforge.losses.preparation import (
+    encode_targets,
+    labels_to_count,
+    predictions,
+    pull_back,
+    push_forward,
+)
 from lossforge.losses.symbolic import SymbolicLoss
+from lossforge.tasks.task import Kind
 from lossforge.validation import require
 
 
@@ -107,16 +115,18 @@ class SymbolicPopulation(LossPopulation):
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return dM/df of every loss, [P, B, C]."""
-        y, p = self._pair(outputs, targets)
+        rows = _Rows.of(outputs, targets, self._kind)
+        y, p = self._pair(rows)
         _, slope = self._program.slope(y, p, self.coefficients)
-        return pull_back(slope, p, self._kind).div_(p.shape[-2])
+        return rows.restored(rows.averaged(pull_back(slope, p, self._kind)))
 
     def mixed(self, outputs: Tensor, targets: Tensor, tangent: Tensor) -> Tensor:
         """Return d/dphi <dM/df, tangent> of every loss, [P, N]."""
-        y, p = self._pair(outputs, targets)
-        direction = push_forward(tangent, p, self._kind)
+        rows = _Rows.of(outputs, targets, self._kind)
+        y, p = self._pair(rows)
+        direction = push_forward(rows.averaged(rows.flattened(tangent)), p, self._kind)
         *_, mixed = self._program.mixed(y, p, direction, self.coefficients)
-        return mixed.div_(p.shape[-2])
+        return mixed
 
     def scalar(self, index: int, coefficients: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return one loss of one batch, differentiable."""
@@ -147,12 +157,71 @@ class SymbolicPopulation(LossPopulation):
             softplus=self._softplus,
         )
 
-    def _pair(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        shape, rows = outputs.shape, outputs.shape[-2]
-        flat = outputs.detach().reshape(-1, shape[-1])
+    def _pair(self, rows: "_Rows") -> tuple[Tensor, Tensor]:
+        shape, count = rows.outputs.shape, rows.outputs.shape[-2]
+        flat = rows.outputs.detach().reshape(-1, shape[-1])
         p = predictions(flat, self._kind).reshape(shape)
-        y = encode_targets(targets, flat[:rows], self._kind)
+        y = encode_targets(rows.targets, flat[:count], self._kind)
         return y, p
+
+
+@final
+@dataclass(frozen=True)
+class _Rows:
+    """Outputs and targets with each position as a row of its own.
+
+    Attributes:
+        outputs: [P, N, C], or [N, C] where all losses see the same.
+        targets: [N] labels in range, or [N, C].
+        ignored: [N], rows that do not count; None for none.
+        positions: dimensions of the outputs after the class dimension.
+    """
+
+    outputs: Tensor
+    targets: Tensor
+    ignored: Tensor | None
+    positions: torch.Size
+
+    @classmethod
+    def of(cls, outputs: Tensor, targets: Tensor, kind: Kind) -> "_Rows":
+        """Return outputs [P, B, C, ...] or [B, C, ...] and targets [B, ...] or [B, C, ...]."""
+        one = outputs if is_common(outputs, targets) else outputs[0]
+        targets, ignored = labels_to_count(targets, one, kind, Loss.ignore_index)
+        positions = one.shape[2:]
+        if positions:
+            has_classes = targets.shape == one.shape
+            targets = targets.movedim(1, -1).flatten(0, -2) if has_classes else targets.flatten()
+        ignored = None if ignored is None else ignored.flatten()
+        found = cls(outputs, targets, ignored, positions)
+        return replace(found, outputs=found.flattened(outputs))
+
+    def flattened(self, tensor: Tensor) -> Tensor:
+        """Return a tensor [..., B, C, positions] as [..., N, C]."""
+        if not self.positions:
+            return tensor
+        classes = tensor.dim() - len(self.positions) - 1
+        return tensor.movedim(classes, -1).flatten(classes - 1, -2)
+
+    def restored(self, tensor: Tensor) -> Tensor:
+        """Return a tensor [..., N, C] as [..., B, C, positions]."""
+        if not self.positions:
+            return tensor
+        apart: Tensor = tensor.unflatten(-2, (-1, *self.positions))
+        return apart.movedim(-1, -1 - len(self.positions))
+
+    def averaged(self, tensor: Tensor) -> Tensor:
+        """Return each row's share [..., N, C] of a mean over the rows that count."""
+        if self.ignored is None:
+            return tensor / tensor.shape[-2]
+        return tensor.masked_fill(self.ignored[:, None], 0) / (~self.ignored).sum()
+
+
+def is_common(outputs: Tensor, targets: Tensor) -> bool:
+    """Tell whether outputs are [B, C, ...], seen by all losses, and not [P, B, C, ...]."""
+    apart = outputs.dim() - targets.dim()
+    if targets.is_floating_point() and apart == 1:
+        return targets.shape != outputs.shape[1:]
+    return apart < 2
 
 
 @final
@@ -181,7 +250,7 @@ class ModulePopulation(LossPopulation):
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return dM/df of every loss, [P, B, C]."""
         slopes: list[Tensor] = []
-        for index, mine in enumerate(self._outputs_of_each(outputs)):
+        for index, mine in enumerate(self._outputs_of_each(outputs, targets)):
             leaf = mine.detach().requires_grad_()
             with torch.enable_grad():
                 value = self.scalar(index, self.coefficients[index], leaf, targets)
@@ -191,7 +260,7 @@ class ModulePopulation(LossPopulation):
     def mixed(self, outputs: Tensor, targets: Tensor, tangent: Tensor) -> Tensor:
         """Return d/dphi <dM/df, tangent> of every loss, [P, N]."""
         rows: list[Tensor] = []
-        for index, mine in enumerate(self._outputs_of_each(outputs)):
+        for index, mine in enumerate(self._outputs_of_each(outputs, targets)):
             leaf = mine.detach().requires_grad_()
             learned = self.coefficients[index].detach().requires_grad_()
             with torch.enable_grad():
@@ -226,8 +295,9 @@ class ModulePopulation(LossPopulation):
                 loss.get_parameter(name).copy_(value)
         return loss
 
-    def _outputs_of_each(self, outputs: Tensor) -> Tensor:
-        return outputs.expand(len(self), *outputs.shape[-2:])
+    def _outputs_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        common = is_common(outputs, targets)
+        return outputs.expand(len(self), *outputs.shape) if common else outputs
 
 
 def as_population(losses: Sequence[Loss], device: torch.device | str = "cpu") -> LossPopulation:

@@ -66,12 +66,50 @@ def encode_targets(targets: Tensor, outputs: Tensor, kind: Kind) -> Tensor:
     if outputs.shape[1] == 1:
         return targets.to(dtype).unsqueeze(1)
     try:
-        return F.one_hot(targets, outputs.shape[1]).movedim(-1, 1).to(dtype)
+        return F.one_hot(targets.long(), outputs.shape[1]).movedim(-1, 1).to(dtype)
     except RuntimeError:
+        wrong = targets[(targets < 0) | (targets >= outputs.shape[1])]
         raise DataError(
-            f"a label is outside 0 to {outputs.shape[1] - 1}; the outputs are of shape "
-            f"{tuple(outputs.shape)}"
+            f"label {int(wrong[0])} is outside 0 to {outputs.shape[1] - 1}; the outputs are of "
+            f"shape {tuple(outputs.shape)}"
         ) from None
+
+
+def labels_to_count(
+    targets: Tensor, outputs: Tensor, kind: Kind, ignore_index: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return labels that are all in range, and which of them do not count.
+
+    Args:
+        targets: of a loss; all but integer labels are returned as they are.
+        outputs: what the network gives, [B, C, ...].
+        kind: of the task.
+        ignore_index: label of positions that do not count, such as padding.
+
+    Returns:
+        int64 labels with 0 in place of ignored ones, and a mask of the ignored, None for none.
+
+    Raises:
+        DataError: a label is out of range.
+
+    Examples:
+        >>> labels_to_count(torch.tensor([1, -100]), torch.zeros(2, 3), "classification", -100)
+        (tensor([1, 0]), tensor([False,  True]))
+    """
+    if kind != "classification" or targets.shape == outputs.shape or targets.is_floating_point():
+        return targets, None
+    require_fit(targets, outputs, kind)
+    labels, classes = targets.long(), max(2, outputs.shape[1])
+    if not labels.numel() or (int(labels.min()) >= 0 and int(labels.max()) < classes):
+        return labels, None
+    ignored = labels == ignore_index
+    wrong = labels[~ignored & ((labels < 0) | (labels >= classes))]
+    if len(wrong):
+        raise DataError(
+            f"label {int(wrong[0])} is outside 0 to {classes - 1}; the outputs are of shape "
+            f"{tuple(outputs.shape)} (positions that do not count have the label {ignore_index})"
+        )
+    return labels.masked_fill(ignored, 0), ignored
 
 
 def require_fit(targets: Tensor, outputs: Tensor, kind: Kind) -> None:

@@ -15,7 +15,7 @@ from lossforge.models import Model, initialize, resolve
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Task
 from lossforge.training.full import FixedLoss, FullTraining, Recipe
-from lossforge.training.online import Trainee
+from lossforge.training.hypergradient import TrainState
 
 AdaptOn = Literal["valid", "train"]
 
@@ -72,7 +72,7 @@ class Lesson:
             teacher.warm_up(warmed)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
 
-    def _attach(self, trainee: Trainee, task: Task, seed: int) -> AdaptiveTraining:
+    def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
         settings = replace(self.adalfl, clip_norm=self.recipe.clip_norm)
         return settings.attach(
             trainee.model,

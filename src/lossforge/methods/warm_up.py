@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
 from operator import attrgetter
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -27,11 +27,12 @@ from torch import Tensor
 from lossforge.errors import DataError, DivergedError
 from lossforge.losses import NeuralLoss
 from lossforge.tasks import Kind
+from lossforge.training.hypergradient import OnlineStep, TrainState, plain_step
+from lossforge.training.hypergradient.state import Batch
 from lossforge.training.metrics import metric_per_example
-from lossforge.training.online import Inputs, OnlineStep, Trainee, plain_step
+from lossforge.training.module import Buffers
 
-Batch = tuple[Inputs, Tensor]
-"""inputs and targets"""
+Item = TypeVar("Item")
 
 Pairs = Iterator[tuple[Batch, Batch]]
 """a training and a validation batch"""
@@ -69,7 +70,7 @@ class WarmUp:
 
     def __call__(
         self,
-        trainee: Trainee,
+        state: TrainState,
         loss: NeuralLoss,
         adapt: Adapt,
         pairs: Pairs,
@@ -85,7 +86,7 @@ class WarmUp:
             DivergedError: training did, in every trial where there are several.
         """
         adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
-        course = _Course(trainee, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
+        course = _Course(state, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
         if not self._tries():
             for scale in self.scales:
                 loss.set_scale(scale)
@@ -210,7 +211,7 @@ class _Attempt:
 class _Course:
     """What a warm-up goes on with."""
 
-    trainee: Trainee
+    train: TrainState
     loss: NeuralLoss
     adam: torch.optim.Adam
     adapt: Adapt
@@ -227,20 +228,23 @@ class _Course:
     def learn(self, steps: int, horizon: int) -> None:
         """Make meta steps."""
         for begin in range(0, steps, horizon):
-            with _Rewound(self.trainee):
+            with _Rewound(self.train):
                 for batch, held_out in islice(self.pairs, min(horizon, steps - begin)):
                     self.adapt(self.adam, batch, held_out)
                     self.tick()
 
     def trial(self, steps: int) -> Trial:
         """Return the metric on validation batches after training under the loss as it is."""
-        with _Rewound(self.trainee):
+        with _Rewound(self.train):
             for batch, _ in islice(self.pairs, steps):
-                plain_step(self.trainee, self.loss, *batch)
+                plain_step(self.train, self.loss, [batch])
                 self.tick()
             held_out = [batch for _, batch in islice(self.pairs, TRIAL_BATCHES)]
-            rows = _metric(self.trainee, held_out, self.loss.kind)
-        found = Trial(float(rows.mean()), float(rows.std(correction=0)) / math.sqrt(len(rows)))
+            rows = _metric(self.train, held_out, self.loss.kind)
+        error = rows.std(correction=0) / math.sqrt(len(rows))
+        summary = torch.stack([rows.mean(), error]).double()
+        self.train.average([summary])  # every process must come to the same choice
+        found = Trial(*summary.tolist())
         if not math.isfinite(found.score):
             raise DivergedError(
                 "the network's outputs are not finite after training under the loss"
@@ -265,27 +269,26 @@ class _Ticks:
 class _Rewound:
     """Inside the block the optimizer is fresh; after it, all is as it was before."""
 
-    def __init__(self, trainee: Trainee):
-        self._trainee = trainee
+    def __init__(self, state: TrainState):
+        self._train = state
 
     def __enter__(self) -> None:
-        trainee = self._trainee
-        self._weights = [theta.detach().clone() for theta in trainee.mirror.parameters()]
-        self._buffers = trainee.buffers()
-        self._state = trainee.optimizer.state
-        trainee.optimizer.state = defaultdict(dict)
+        train = self._train
+        self._weights = [theta.detach().clone() for theta in train.parameters]
+        self._buffers = Buffers(train.module)
+        self._state = train.optimizer.state
+        train.optimizer.state = defaultdict(dict)
 
     @torch.no_grad()
     def __exit__(self, *_: object) -> None:
-        trainee = self._trainee
-        trainee.optimizer.state = self._state
-        for theta, weights in zip(trainee.mirror.parameters(), self._weights, strict=True):
+        train = self._train
+        train.optimizer.state = self._state
+        for theta, weights in zip(train.parameters, self._weights, strict=True):
             theta.copy_(weights)
-        for name, buffer in trainee.model.named_buffers():
-            buffer.copy_(self._buffers[name])
+        self._buffers.restore()
 
 
-def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
+def endless(batches: Iterable[Item]) -> Iterator[Item]:
     """Yield the batches again and again; raise `DataError` where there are none left."""
     for again in repeat(batches):
         empty = True
@@ -300,12 +303,12 @@ def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def _metric(trainee: Trainee, batches: Iterable[Batch], kind: Kind) -> Tensor:
+def _metric(state: TrainState, batches: Iterable[Batch], kind: Kind) -> Tensor:
     """Return the metric of each row in evaluation mode."""
-    was_training = trainee.model.training
-    trainee.model.eval()
-    scores = [mistakes(trainee.outputs(None, x).float(), y, kind) for x, y in batches]
-    trainee.model.train(was_training)
+    was_training = state.module.training
+    state.module.eval()
+    scores = [mistakes(state.rerun(x).float(), y, kind) for x, y in batches]
+    state.module.train(was_training)
     return torch.cat(scores)
 
 

@@ -17,8 +17,8 @@ from lossforge.errors import DivergedError
 from lossforge.losses.loss import Loss
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Split, Task
+from lossforge.training.hypergradient import OptimizerResponse, TrainState, plain_step
 from lossforge.training.metrics import metric_per_example
-from lossforge.training.online import Mirror, Trainee, plain_step
 from lossforge.validation import require, require_in_range
 
 EVALUATION_ROWS = 1024
@@ -100,11 +100,17 @@ class Recipe:
         rule = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         return rule(parameters, self.learning_rate, weight_decay=self.weight_decay)
 
-    def make_trainee(self, module: nn.Module) -> Trainee:
+    def make_trainee(self, module: nn.Module) -> TrainState:
         """Return a network with its optimizer."""
         optimizer = self.make_optimizer(p for p in module.parameters() if p.requires_grad)
         precision = torch.bfloat16 if self.precision == "bfloat16" else None
-        return Trainee(module, optimizer, Mirror(optimizer), self.clip_norm, precision)
+        return TrainState(
+            module,
+            optimizer,
+            OptimizerResponse(optimizer),
+            clip_norm=self.clip_norm,
+            precision=precision,
+        )
 
 
 class Teacher(Protocol):
@@ -124,12 +130,12 @@ class Teacher(Protocol):
 class FixedLoss:
     """The teacher that holds on to one loss."""
 
-    def __init__(self, trainee: Trainee, loss: Loss):
+    def __init__(self, trainee: TrainState, loss: Loss):
         self._trainee, self._loss = trainee, loss
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Train for one step."""
-        plain_step(self._trainee, self._loss, *batch)
+        plain_step(self._trainee, self._loss, [batch])
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the loss stays as it is."""
@@ -174,7 +180,9 @@ class FullTraining:
         seed: of batches and of what the network draws itself.
     """
 
-    def __init__(self, recipe: Recipe, task: Task, trainee: Trainee, teacher: Teacher, seed: int):
+    def __init__(
+        self, recipe: Recipe, task: Task, trainee: TrainState, teacher: Teacher, seed: int
+    ):
         self._recipe, self._task, self.teacher = recipe, task, teacher
         self._trainee, self._seed = trainee, seed
         generator = torch_generator(seed, "batches")
@@ -273,12 +281,12 @@ class FullTraining:
 
 
 @torch.no_grad()
-def evaluate(trainee: Trainee, split: Split, task: Task) -> float:
+def evaluate(trainee: TrainState, split: Split, task: Task) -> float:
     """Return the metric of a network on rows, in evaluation mode."""
     trainee.model.eval()
     parts = []
     for start in range(0, len(split), EVALUATION_ROWS):
         rows = slice(start, start + EVALUATION_ROWS)
-        outputs = trainee.outputs(None, split.inputs[rows])
+        outputs = trainee.rerun(split.inputs[rows])
         parts.append(metric_per_example(outputs.float(), split.targets[rows], task.kind).double())
     return float(torch.cat(parts).mean())

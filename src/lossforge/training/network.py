@@ -1,12 +1,13 @@
 """A network as a function of its parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lossforge.training.module import Inputs, OutputSpec
 from lossforge.training.optimizers import Tensors
 
 Buffers = dict[str, Tensor]
@@ -20,6 +21,7 @@ class Network:
 
     Args:
         module: any network. It is used as a skeleton and must not be trained elsewhere meanwhile.
+        output: where its outputs are in what it returns.
 
     Examples:
         >>> network = Network(nn.Linear(3, 2))
@@ -28,8 +30,11 @@ class Network:
         torch.Size([5, 2])
     """
 
-    def __init__(self, module: nn.Module):
-        self.module = module
+    def __init__(self, module: nn.Module, output: OutputSpec | None = None):
+        # Data-parallel wrappers cannot be given other weights.
+        self.module = module.module if isinstance(module, nn.DataParallel) else module
+        module = self.module
+        self._output = OutputSpec() if output is None else output
         self.names = [name for name, theta in module.named_parameters() if theta.requires_grad]
         self._convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
 
@@ -49,16 +54,16 @@ class Network:
     def __call__(
         self,
         parameters: Sequence[Tensor],
-        inputs: Tensor,
+        inputs: Inputs,
         buffers: Buffers | None = None,
         *,
         train: bool = True,
     ) -> Tensor:
-        """Return the outputs [B, C] for `inputs` [B, ...].
+        """Return the outputs [B, C, ...] for a batch.
 
         Args:
             parameters: in the order of `names`.
-            inputs: of the network.
+            inputs: one tensor [B, ...], or positional or named arguments.
             buffers: updated in place as the module would its own; without them the module's own
                 are copied, and their update is forgotten.
             train: training mode, as in ``module.train()``.
@@ -67,9 +72,13 @@ class Network:
             self.module.train(train)
         state = dict(zip(self.names, parameters, strict=True))
         state.update(self.buffers() if buffers is None else buffers)
-        outputs = functional_call(self.module, state, (self.arrange(inputs),))
-        assert isinstance(outputs, Tensor)
-        return outputs
+        if isinstance(inputs, Tensor):
+            returned = functional_call(self.module, state, (self.arrange(inputs),))
+        elif isinstance(inputs, Mapping):
+            returned = functional_call(self.module, state, (), dict(inputs))
+        else:
+            returned = functional_call(self.module, state, tuple(inputs))
+        return self._output(returned)
 
 
 def channels_last(tensor: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def made(variant: str, network: str = "dense", **settings) -> tuple[Learner, Epi
 
 
 def outer(learner: Learner, episode: Episode) -> float:
-    weights = learner.adapt(episode, "second").weights
+    weights = learner.adapt(episode, "second").parameters
     return float(learner.query_loss(weights, episode).detach())
 
 
@@ -107,7 +107,7 @@ def test_warp_layers_and_norms_do_not_adapt():
 def test_query_labels_never_reach_the_inner_loop(variant):
     learner, episode = made(variant)
     poisoned = replace(episode, query_targets=torch.full_like(episode.query_targets, -1))
-    one, two = (learner.adapt(each, "first").weights for each in (episode, poisoned))
+    one, two = (learner.adapt(each, "first").parameters for each in (episode, poisoned))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
@@ -115,7 +115,7 @@ def test_query_inputs_reach_it_only_by_the_transductive_term():
     for variant, reached in (("maml_inductive", False), ("maml_transductive", True)):
         learner, episode = made(variant)
         other = replace(episode, query=torch.randn_like(episode.query))
-        one, two = (learner.adapt(each, "first").weights for each in (episode, other))
+        one, two = (learner.adapt(each, "first").parameters for each in (episode, other))
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True)) is not reached
 
 
@@ -129,7 +129,7 @@ def test_the_transductive_term_may_see_a_part_of_the_query_rows():
     unseen = [i for i, row in enumerate(other) if not (seen == row).all(1).any()]
     other[unseen] = 0
     changed = replace(episode, query=other)
-    one, two = (limited.adapt(each).weights for each in (episode, changed))
+    one, two = (limited.adapt(each).parameters for each in (episode, changed))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert len(learner._some(episode.query)) == len(episode.query)
 

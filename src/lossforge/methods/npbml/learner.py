@@ -19,8 +19,9 @@ from lossforge.methods.npbml.networks import Warp
 from lossforge.methods.npbml.norm import is_plain
 from lossforge.tasks.episodes import Episode
 from lossforge.tasks.task import Kind
+from lossforge.training.hypergradient.unroll import Point, Step, pull_back_through
 from lossforge.training.network import channels_last
-from lossforge.training.optimizers import SGD, State, Tensors
+from lossforge.training.optimizers import SGD
 
 Order = Literal["second", "recompute", "first"]
 """second: exact, all inner steps in memory; recompute: exact, in the memory of one step; first:
@@ -49,25 +50,6 @@ class Parts:
     inductive: bool = True
     transductive: bool = True
     penalty: bool = True
-
-
-@final
-@dataclass(frozen=True)
-class Moment:
-    """Where a task's inner loop stands."""
-
-    weights: Tensors
-    state: State
-
-    def tensors(self) -> Tensors:
-        """Return everything that the next step depends on."""
-        return [*self.weights, *(t for slot in self.state.slots for t in slot)]
-
-    def leaf(self) -> "Moment":
-        """Return the same numbers as leaves of a new graph."""
-        slots = tuple([t.detach().requires_grad_() for t in slot] for slot in self.state.slots)
-        weights = [w.detach().requires_grad_() for w in self.weights]
-        return Moment(weights, State(self.state.step, slots))
 
 
 @final
@@ -122,12 +104,12 @@ class Learner(nn.Module):
     def _weight(self, name: str) -> Tensor:
         return self.head if name in HEAD else self.encoder.get_parameter(name)
 
-    def begin(self) -> Moment:
+    def begin(self) -> Point:
         """Return the weights that a task begins from, connected to what is meta-learned."""
         own = [self.encoder.get_parameter(name) for name in self.adapted]
         head = [self.head.expand(self.ways, -1).clone(), self.head_bias.expand(self.ways).clone()]
         weights = [*own, *head]
-        return Moment(weights, self.optimizer.init(weights))
+        return Point(weights, self.optimizer.init(weights))
 
     def embed(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
         """Return features [B, F] under adapted weights."""
@@ -166,29 +148,29 @@ class Learner(nn.Module):
         prototypes = (member.T @ support) / member.sum(0)[:, None]
         return F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
 
-    def step(self, moment: Moment, episode: Episode, *, build: bool) -> Moment:
+    def step(self, point: Point, episode: Episode, *, build: bool) -> Point:
         """Take one inner step; differentiable with `build`."""
-        value = self.inner_loss(moment.weights, episode)
-        gradients = torch.autograd.grad(value, moment.weights, create_graph=build)
-        return self._moved(moment, gradients)
+        value = self.inner_loss(point.parameters, episode)
+        gradients = torch.autograd.grad(value, point.parameters, create_graph=build)
+        return self._moved(point, gradients)
 
-    def _moved(self, moment: Moment, gradients: Sequence[Tensor]) -> Moment:
+    def _moved(self, point: Point, gradients: Sequence[Tensor]) -> Point:
         rated = list(gradients)
         if len(self.rates):
             rated = [g * rate for g, rate in zip(gradients, self.rates, strict=True)]
-        return Moment(*self.optimizer.step(moment.weights, rated, moment.state))
+        return Point(*self.optimizer.step(point.parameters, rated, point.state))
 
-    def adapt(self, episode: Episode, order: Order = "first") -> Moment:
+    def adapt(self, episode: Episode, order: Order = "first") -> Point:
         """Return where a task's inner loop ends, connected to where it began."""
-        moment = self.begin()
+        point = self.begin()
         for _ in range(self.inner_steps):
-            moment = self.step(moment, episode, build=order != "first")
-        return moment
+            point = self.step(point, episode, build=order != "first")
+        return point
 
     def predict(self, episode: Episode) -> Tensor:
         """Return outputs on the query inputs after adaptation, [Q, N], detached."""
         with torch.enable_grad():
-            weights = self.adapt(episode).weights
+            weights = self.adapt(episode).parameters
         with torch.no_grad():
             return self.outputs(weights, episode.query)
 
@@ -201,7 +183,7 @@ class Learner(nn.Module):
         """Add the meta-gradient of one task, times `share`, to `grad`; return the outer loss."""
         if order == "recompute":
             return self._accumulate_again(episode, share)
-        value = self.query_loss(self.adapt(episode, order).weights, episode)
+        value = self.query_loss(self.adapt(episode, order).parameters, episode)
         (share * value).backward()
         return float(value.detach())
 
@@ -217,36 +199,38 @@ class Learner(nn.Module):
         return float(value.detach())
 
     def _outer_loss(self, order: Order, *parts: Tensor) -> Tensor:
-        episode, moment = Episode(*parts), self.begin()
+        episode, point = Episode(*parts), self.begin()
         slopes = grad(self.inner_loss)
         for _ in range(self.inner_steps):
-            gradients = slopes(moment.weights, episode)
+            gradients = slopes(point.parameters, episode)
             if order == "first":
                 gradients = [g.detach() for g in gradients]
-            moment = self._moved(moment, gradients)
-        return self.query_loss(moment.weights, episode)
+            point = self._moved(point, gradients)
+        return self.query_loss(point.parameters, episode)
 
     def _accumulate_again(self, episode: Episode, share: float) -> float:
         """Run every step twice, and keep the graph of one at a time."""
-        moments = [self.begin().leaf()]
+        points = [self.begin().leaf()]
         for _ in range(self.inner_steps):
-            moments.append(self.step(moments[-1], episode, build=False).leaf())
-        last = moments.pop()
-        value = self.query_loss(last.weights, episode)
-        (share * value).backward()
-        adjoint = [_gradient(tensor) for tensor in last.tensors()]
-        for moment in reversed(moments):
-            following = self.step(moment, episode, build=True).tensors()
-            pairs = [(t, a) for t, a in zip(following, adjoint, strict=True) if t.requires_grad]
-            torch.autograd.backward([t for t, _ in pairs], [a for _, a in pairs])
-            adjoint = [_gradient(tensor) for tensor in moment.tensors()]
-        begin = self.begin().weights
-        torch.autograd.backward(begin, adjoint[: len(begin)])
+            points.append(self.step(points[-1], episode, build=False).leaf())
+        last = points.pop()
+        shared = [theta for theta in self.parameters() if theta.requires_grad]
+        value = self.query_loss(last.parameters, episode)
+        found = torch.autograd.grad(
+            share * value, [*last.tensors(), *shared], materialize_grads=True
+        )
+        adjoint, direct = list(found[: -len(shared)]), found[-len(shared) :]
+        steps: list[Step] = [self._repeated(episode)] * len(points)
+        adjoint, inner = pull_back_through(steps, points, adjoint, shared)
+        begin = self.begin().parameters
+        first = torch.autograd.grad(begin, shared, adjoint[: len(begin)], materialize_grads=True)
+        for theta, *parts in zip(shared, direct, inner, first, strict=True):
+            total = sum(parts[1:], start=parts[0])
+            theta.grad = total if theta.grad is None else theta.grad + total
         return float(value.detach())
 
-
-def _gradient(leaf: Tensor) -> Tensor:
-    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+    def _repeated(self, episode: Episode) -> Step:
+        return lambda point, build: self.step(point, episode, build=build)
 
 
 def _adapted_names(encoder: nn.Module) -> list[str]:

@@ -1,15 +1,44 @@
-"""Hypergradients: how a loss's coefficients learn from training under the loss."""
+"""Hypergradients: how a loss's coefficients learn from training under the loss.
 
-from lossforge.training.hypergradient.compute import Hypergradient, Strategy, hypergradient
-from lossforge.training.hypergradient.strategy import SlowPathWarning, choose_strategy
-from lossforge.training.hypergradient.transport import Batch, Start
+Offline, for populations of losses on networks that start afresh (`hypergradient`), and online, for
+one loss in a training loop of the user's own (`OnlineEngine`).
+"""
+
+from lossforge.training.hypergradient.choose import choose_strategy, preferred
+from lossforge.training.hypergradient.offline import (
+    Batch,
+    Hypergradient,
+    Start,
+    Strategy,
+    hypergradient,
+)
+from lossforge.training.hypergradient.online import (
+    Observation,
+    OnlineEngine,
+    OnlineStep,
+    OnlineStrategy,
+    SlowPathWarning,
+)
+from lossforge.training.hypergradient.response import OptimizerResponse
+from lossforge.training.hypergradient.state import TrainState, plain_step
+from lossforge.training.hypergradient.unroll import Point, pull_back_through
 
 __all__ = [
     "Batch",
     "Hypergradient",
+    "Observation",
+    "OnlineEngine",
+    "OnlineStep",
+    "OnlineStrategy",
+    "OptimizerResponse",
+    "Point",
     "SlowPathWarning",
     "Start",
     "Strategy",
+    "TrainState",
     "choose_strategy",
     "hypergradient",
+    "plain_step",
+    "preferred",
+    "pull_back_through",
 ]

@@ -6,15 +6,19 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+
+CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 
 
 @final
 class FastTangents(TorchFunctionMode):
-    """Inside the block, batch normalization has a tangent of two fused passes.
+    """Inside the block, batch normalization and convolutions of plain tensors have fast tangents.
 
-    PyTorch's own rule is composed of a dozen elementwise passes; it took a quarter of the
-    forward-mode pass through a convolutional network on a CPU.
+    PyTorch's own rule for batch normalization is composed of a dozen elementwise passes; it took a
+    quarter of the forward-mode pass through a convolutional network on a CPU. A convolution of an
+    input without a tangent, as a network's first, convolves zeros in its place: 5 times dearer.
     """
 
     def __torch_function__(
@@ -24,11 +28,32 @@ class FastTangents(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Replace batch normalization by batch statistics; pass all else on."""
+        """Replace batch normalization and first convolutions; pass all else on."""
         kwargs = kwargs or {}
         if func is F.batch_norm:
             return _batch_norm(*args, **kwargs)
+        if func in CONVOLUTIONS:
+            return _convolution(func, *args, **kwargs)
         return func(*args, **kwargs)
+
+
+def _convolution(
+    convolve: Callable[..., Tensor],
+    input: Tensor,  # noqa: A002  # PyTorch's own name
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *args: Any,
+    **options: Any,
+) -> Tensor:
+    """Stand in for PyTorch's functions of that name."""
+    filters = forward_ad.unpack_dual(weight)
+    if filters.tangent is None or forward_ad.unpack_dual(input).tangent is not None:
+        return convolve(input, weight, bias, *args, **options)
+    shift = None if bias is None else forward_ad.unpack_dual(bias)
+    outputs = convolve(input, filters.primal, shift and shift.primal, *args, **options)
+    tangent = convolve(input, filters.tangent, shift and shift.tangent, *args, **options)
+    paired: Tensor = forward_ad.make_dual(outputs, tangent)
+    return paired
 
 
 def _batch_norm(

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from lossforge.training import SGD, Adam, Network
-from lossforge.training.hypergradient import Start, choose_strategy
-from lossforge.training.hypergradient.strategy import SlowPathWarning
+from lossforge.training.hypergradient import SlowPathWarning, Start, choose_strategy
 
 DENSE = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
 NORMED = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))

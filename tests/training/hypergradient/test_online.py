@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.losses import CrossEntropy, NeuralLoss, Squared
 from lossforge.losses.neural import Architecture
-from lossforge.training.online import (
-    Mirror,
-    Trainee,
-    choose_online_strategy,
-    online_step,
+from lossforge.training.hypergradient import (
+    OnlineEngine,
+    OnlineStep,
+    OptimizerResponse,
+    TrainState,
     plain_step,
 )
 
@@ -50,7 +50,7 @@ def convolutional() -> nn.Module:
 MODELS = {"dense": (dense, (4,)), "convolutional": (convolutional, (1, 4, 4))}
 
 
-STRATEGIES = ("thin", "forward", "reverse")
+STRATEGIES = ("low_rank", "forward", "reverse")
 
 
 class Case:
@@ -124,12 +124,26 @@ class Case:
         return found
 
 
-def trainee(model: nn.Module, optimizer: torch.optim.Optimizer, clip=None) -> Trainee:
-    return Trainee(model, optimizer, Mirror(optimizer), clip)
+def state_of(model: nn.Module, optimizer: torch.optim.Optimizer, clip=None) -> TrainState:
+    return TrainState(model, optimizer, OptimizerResponse(optimizer), clip_norm=clip)
+
+
+def one_step(
+    state: TrainState, loss, train, valid, task_loss, strategy, *, seed=None
+) -> OnlineStep:
+    """Return one step by a strategy, after a first one that checked it and was taken back."""
+    engine = OnlineEngine(state, (strategy,))
+    kept = copy.deepcopy((state.model.state_dict(), state.optimizer.state_dict()))
+    draws = torch.get_rng_state()
+    engine.step(loss, [train], valid, task_loss)
+    state.model.load_state_dict(kept[0])
+    state.optimizer.load_state_dict(kept[1])
+    torch.set_rng_state(draws)
+    return engine.step(loss, [train], valid, task_loss)
 
 
 def applies(strategy: str, optimizer: str, clip: float | None = None) -> bool:
-    return strategy != "thin" or (clip is None and not optimizer.startswith("adam"))
+    return strategy != "low_rank" or (clip is None and not optimizer.startswith("adam"))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -142,8 +156,8 @@ def test_it_agrees_with_central_differences(optimizer, model, strategy, clip):
     case = Case(model, optimizer, regression=model == "dense")
     network, rule = case.begin()
     torch.manual_seed(11)
-    found = online_step(
-        trainee(network, rule, clip), case.loss, case.train, case.valid, case.task_loss, strategy
+    found = one_step(
+        state_of(network, rule, clip), case.loss, case.train, case.valid, case.task_loss, strategy
     )
     expected = case.differences(clip)
     scale = max(slope.abs().max() for slope in expected)
@@ -162,8 +176,8 @@ def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, 
     case = Case("dense", optimizer, regression, replace(SMOOTH, residual=True))
     network, rule = case.begin()
     torch.manual_seed(11)
-    found = online_step(
-        trainee(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
+    found = one_step(
+        state_of(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
     )
     expected = case.differences(None)
     scale = max(slope.abs().max() for slope in expected)
@@ -181,10 +195,10 @@ def test_the_model_is_trained_as_by_plain_pytorch(optimizer, model, strategy):
         pytest.skip("thin factors serve unclipped SGD")
     case = Case(model, optimizer)
     (ours, our_rule), (theirs, their_rule) = case.begin(), case.begin()
-    following = trainee(ours, our_rule)
+    engine = OnlineEngine(state_of(ours, our_rule), (strategy,))
     for step in range(3):
         torch.manual_seed(step)
-        online_step(following, case.loss, case.train, case.valid, case.task_loss, strategy)
+        engine.step(case.loss, [case.train], case.valid, case.task_loss)
         torch.manual_seed(step)
         case.loss(theirs(case.train[0]), case.train[1]).backward()
         their_rule.step()
@@ -198,7 +212,7 @@ def test_a_plain_step_is_one_of_pytorch(clip):
     case = Case("convolutional", "nesterov")
     (ours, our_rule), (theirs, their_rule) = case.begin(), case.begin()
     torch.manual_seed(1)
-    plain_step(trainee(ours, our_rule, clip), case.loss, *case.train)
+    plain_step(state_of(ours, our_rule, clip), case.loss, [case.train])
     torch.manual_seed(1)
     case.loss(theirs(case.train[0]), case.train[1]).backward()
     if clip is not None:
@@ -216,8 +230,8 @@ def test_frozen_parts_stay_and_are_accounted_for(strategy):
     network, rule = case.begin()
     before = network[0].weight.clone()
     torch.manual_seed(11)
-    found = online_step(
-        trainee(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
+    found = one_step(
+        state_of(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
     )
     for ours, theirs in zip(found.hypergradient, case.differences(None), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-9)
@@ -236,8 +250,8 @@ def test_nan_in_a_batch_is_an_error_that_says_what_was_changed(which):
     getattr(case, which)[0][0, 0] = torch.nan
     before = copy.deepcopy(network.state_dict())
     with pytest.raises(DataError, match="NaN in the batch") as caught:
-        online_step(
-            trainee(network, rule), case.loss, case.train, case.valid, case.task_loss, "forward"
+        one_step(
+            state_of(network, rule), case.loss, case.train, case.valid, case.task_loss, "forward"
         )
     kept = all(torch.equal(before[k], v) for k, v in network.state_dict().items())
     assert kept == (which == "train")
@@ -260,8 +274,8 @@ def test_inputs_may_be_named_and_outputs_stand_in_a_mapping():
     loss = NeuralLoss(SMOOTH).double().requires_grad_()
     batch = (inputs, torch.tensor([0, 1, 2, 0, 1, 2]))
     steps = [
-        online_step(trainee(copied, copied_rule), loss, batch, batch, CrossEntropy(), strategy)
-        for strategy in ("thin", "forward", "reverse")
+        one_step(state_of(copied, copied_rule), loss, batch, batch, CrossEntropy(), strategy)
+        for strategy in ("low_rank", "forward", "reverse")
         for copied, copied_rule in [_copy(model, rule)]
     ]
     for first, *others in zip(*(step.hypergradient for step in steps), strict=True):
@@ -292,13 +306,13 @@ class _Doubling(nn.Module):
 def test_a_strategy_that_the_model_does_not_support_is_passed_over():
     model = nn.Sequential(nn.Linear(4, 3), _Doubling(), nn.BatchNorm1d(3))
     rule = torch.optim.SGD(model.parameters(), 0.1)
-    before = copy.deepcopy(model.state_dict())
-    following = trainee(model, rule)
-    chosen = choose_online_strategy(("forward", "reverse"), following, torch.randn(5, 4))
-    assert chosen == "reverse"
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    loss = NeuralLoss(SMOOTH).requires_grad_()
+    batch = (torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+    engine = OnlineEngine(state_of(model, rule), ("forward", "reverse"))
+    assert engine.step(loss, [batch], batch, CrossEntropy()).hypergradient is not None
+    engine = OnlineEngine(state_of(model, rule), ("forward",))
     with pytest.raises(ConfigurationError, match="no way of differentiating"):
-        choose_online_strategy(("forward",), following, torch.randn(5, 4))
+        engine.step(loss, [batch], batch, CrossEntropy())
 
 
 class Tied(nn.Module):
@@ -321,8 +335,8 @@ def test_a_layer_used_twice_has_both_shares():
     loss = NeuralLoss(SMOOTH).double().requires_grad_()
     batch, valid = ((torch.randn(5, 4).double(), torch.tensor([0, 1, 2, 0, 1])) for _ in range(2))
     steps = [
-        online_step(trainee(*_copy(model, None)), loss, batch, valid, CrossEntropy(), strategy)
-        for strategy in ("thin", "reverse", "forward")
+        one_step(state_of(*_copy(model, None)), loss, batch, valid, CrossEntropy(), strategy)
+        for strategy in ("low_rank", "reverse", "forward")
     ]
     for first, *others in zip(*(step.hypergradient for step in steps), strict=True):
         for other in others:
@@ -331,8 +345,10 @@ def test_a_layer_used_twice_has_both_shares():
 
 def test_a_weight_that_is_not_only_in_linear_layers_is_no_thin_one():
     model, rule = _copy(Tied(elsewhere=True), None)
-    found = choose_online_strategy(("thin", "reverse"), trainee(model, rule), torch.randn(5, 4))
-    assert found == "reverse"
+    engine = OnlineEngine(state_of(model, rule), ("low_rank", "reverse"))
+    batch = (torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+    engine.step(NeuralLoss(SMOOTH).requires_grad_(), [batch], batch, CrossEntropy())
+    assert engine.sharing == "reverse"
 
 
 @pytest.mark.parametrize("rows", [2, 40])
@@ -353,8 +369,8 @@ def test_long_sequences_take_either_way_through_thin_factors(rows):
             return self.inner(x)[:, :3].movedim(-1, 1)
 
     steps = [
-        online_step(trainee(*_copy(Turned(), None)), loss, batch, valid, CrossEntropy(), strategy)
-        for strategy in ("thin", "reverse")
+        one_step(state_of(*_copy(Turned(), None)), loss, batch, valid, CrossEntropy(), strategy)
+        for strategy in ("low_rank", "reverse")
     ]
     for thin, reverse in zip(*(step.hypergradient for step in steps), strict=True):
         torch.testing.assert_close(thin, reverse)

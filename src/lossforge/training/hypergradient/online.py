@@ -1,0 +1,489 @@
+"""One step of training that also tells how the loss should change, for a user's own loop.
+
+The user's model and optimizer are used as they are. With theta' = theta - U(g), g = J^T dM/df, and
+v the task loss's gradient at theta', the hypergradient is -d/dphi <dM/df, J w> for w = dU/dg v: the
+derivative of the very step that was taken, with the momentum that the optimizer really has.
+
+Two ways lead there. `Observation` leaves the step to PyTorch and repeats its passes afterwards: it
+serves every loop. `FusedStep` shares the training pass with J w, which saves time on networks
+without convolutions. The first step of a model is always observed: it tells which ways hold.
+
+Source: thesis, ch. 6.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Literal, final, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses.loss import Loss
+from lossforge.training.hypergradient.clipping import Clipping
+from lossforge.training.hypergradient.fused import FusedStep
+from lossforge.training.hypergradient.jacobian import Gradients, gradients
+from lossforge.training.hypergradient.passes import (
+    NotRepeatableError,
+    RecordedPass,
+    Way,
+    first_that_holds,
+    is_hooked,
+    product,
+    require_equal,
+)
+from lossforge.training.hypergradient.state import (
+    AttachedLoss,
+    Batch,
+    TrainState,
+    backward,
+    clean_gradients,
+    require_finite,
+    slope_of,
+    take_step,
+    unscale,
+)
+from lossforge.training.module import (
+    Moment,
+    replaced,
+    without_hooks,
+    without_reentrant_checkpoints,
+)
+from lossforge.training.optimizers import Tensors
+
+OnlineStrategy = Literal["low_rank", "forward", "reverse"]
+"""How a validation gradient is carried back; every strategy gives the same number."""
+
+Outcome = Callable[[Tensor], Tensor]
+"""Maps validation outputs to the task loss T."""
+
+
+Pattern = tuple[bool, ...]
+"""Which parameters have no gradient."""
+
+
+class SlowPathWarning(UserWarning):
+    """A faster way of computing was not possible; the number is the same."""
+
+
+@final
+@dataclass(frozen=True)
+class OnlineStep:
+    """What a step measured.
+
+    Attributes:
+        loss: M on the training batch, before the step.
+        task_loss: T on the validation batch, after it; None where the loss was not updated.
+        hypergradient: dT/dphi, a tensor a parameter of M; None likewise.
+    """
+
+    loss: float
+    task_loss: float | None
+    hypergradient: Tensors | None
+
+
+@final
+class OnlineEngine:
+    """Computes hypergradients of one model's training.
+
+    Args:
+        state: what is trained.
+        strategies: to try, the preferred first.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+    """
+
+    def __init__(self, state: TrainState, strategies: Sequence[OnlineStrategy]):
+        for strategy in strategies:
+            if strategy not in get_args(OnlineStrategy):
+                raise unknown_name("hypergradient strategy", strategy, get_args(OnlineStrategy))
+        self.state = state
+        self.ways: tuple[Way, ...] = tuple(s for s in strategies if s != "low_rank") or ("reverse",)
+        self.fused: tuple[OnlineStrategy, ...] = _fusible(state, strategies)
+        self.everywhere = True  # until a first pass shows that it draws from nowhere else
+        self.writes_parameters = False
+        self._verified: dict[Pattern, Way] = {}
+        self._trusted: set[object] = set()
+        self._attends: bool | None = None
+
+    def step(
+        self, loss: Loss, batches: Sequence[Batch], valid: Batch, task_loss: Loss
+    ) -> OnlineStep:
+        """Train for one step under the loss, and differentiate the task loss after it by the loss.
+
+        Args:
+            loss: M; its parameters must ask for gradients.
+            batches: one training batch, or several whose losses are averaged.
+            valid: validation inputs and targets.
+            task_loss: T.
+
+        Raises:
+            DivergedError: M or T is not finite; the message says what was changed.
+            ConfigurationError: the model cannot be differentiated.
+        """
+
+        def outcome(outputs: Tensor) -> Tensor:
+            found: Tensor = task_loss(outputs, valid[1])
+            return found
+
+        state = self.state
+        with clean_gradients(state):
+            if len(batches) == 1:
+                found = self._fused_step(loss, batches[0], valid, outcome)
+                if found is not None:
+                    return found
+            watched = Observation(self)
+            total = 0.0
+            for index, (inputs, targets) in enumerate(batches):
+                last = index + 1 == len(batches)
+                value = self._loss_of(watched, loss, inputs, targets, last=last)
+                total += value.item() / len(batches)
+                backward(state, value, len(batches), last=last)
+            unscale(state)
+            watched.gradients_ready()
+            if state.clip_norm is not None or state.clip_value is not None:
+                state.set_gradients(watched.clipping.clipped)
+            watched.before_step()
+            take_step(state)
+            state.clear_gradients()
+            if watched.is_skipped:
+                return OnlineStep(total, None, None)
+            reached, hypergradient = watched.differentiate(
+                loss, lambda: state.rerun(valid[0]), outcome
+            )
+        return OnlineStep(total, reached, hypergradient)
+
+    def _loss_of(
+        self, watched: "Observation", loss: Loss, inputs: Any, targets: Tensor, *, last: bool
+    ) -> Tensor:
+        moment = watched.moment()
+        with self.state.synchronized(last=last):
+            outputs = self._run_watching(inputs)
+        return watched.record(loss, outputs, targets, moment, lambda: self.state.rerun(inputs))
+
+    def _run_watching(self, inputs: Any) -> Tensor:
+        """Run the model; say once where a slower attention will be needed for derivatives."""
+        if self._attends is not None:
+            return self.state.run(inputs)
+        with _AttentionWatch() as watch:
+            outputs = self.state.run(inputs)
+        self._attends = watch.seen
+        if watch.seen:
+            # One pass in forward mode costs less than a second graph.
+            self.ways = tuple(sorted(self.ways))
+            warnings.warn(
+                "the model uses scaled_dot_product_attention: the passes of AdaLFL that need "
+                "derivatives run it on PyTorch's math backend, slower than flash attention",
+                SlowPathWarning,
+                stacklevel=5,
+            )
+        return outputs
+
+    @property
+    def sharing(self) -> OnlineStrategy | None:
+        """The strategy whose training pass serves the step as well; None where none does."""
+        return self.fused[0] if self.fused and self._trusted else None
+
+    def way(self, pattern: Pattern) -> Way | None:
+        """Return the way of computing J w that was checked for passes like these; None for none."""
+        return self._verified.get(pattern)
+
+    def find_way(self, passes: Sequence[RecordedPass], before: Tensors, raw: Gradients) -> Way:
+        """Return the first way of computing J w that gives the gradient of a step."""
+        found = first_that_holds(self.ways, self.state, passes, before, raw)
+        self._verified[_pattern(raw)] = found
+        return found
+
+    def _fused_step(
+        self, loss: Loss, batch: Batch, valid: Batch, outcome: Outcome
+    ) -> OnlineStep | None:
+        """Take a step that shares its training pass with J w; None where that does not hold."""
+        state = self.state
+        while self.fused:
+            moment = Moment(state.module, everywhere=self.everywhere)
+            try:
+                fused = FusedStep(
+                    state, lambda: state.rerun(batch[0]), low_rank=self.fused[0] == "low_rank"
+                )
+                self.everywhere &= moment.draws_elsewhere()
+                value, slope = slope_of(loss, fused.outputs, batch[1], build=True)
+                number = require_finite(value, "loss", "the network was not updated")
+                found = fused.transposed(slope.detach())
+                if fused.signature not in self._trusted:
+                    self._check(
+                        fused, found, RecordedPass(_none, moment, fused.outputs, slope), batch
+                    )
+            except torch.OutOfMemoryError:
+                raise
+            except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError):
+                moment.undo()
+                self.fused = self.fused[1:]
+            else:
+                clipping, slopes = self._descend(found)
+                del found
+                reached, tangent = self._carry_back(fused, valid, outcome, clipping, slopes)
+                return OnlineStep(number, reached, by_loss(loss, [(slope, tangent)]))
+        return None
+
+    def _check(self, fused: FusedStep, found: Gradients, one: RecordedPass, batch: Batch) -> None:
+        """Hold a shared pass against one of plain training, and take note that it is right."""
+        state, cotangent = self.state, one.slope.detach()
+        with one.moment.repeated(), without_reentrant_checkpoints():
+            outputs = self._run_watching(batch[0])
+            if self._attends:
+                # The step is to have flash attention's rounding, for Adam makes steps of it.
+                raise NotRepeatableError("attention is computed by another kernel")
+            raw = gradients(outputs, state.parameters, cotangent)
+        one.require_same(outputs)
+        require_equal(found, raw, state)
+        fused.require_product(cotangent, raw)
+        self._trusted.add(fused.signature)
+
+    def _descend(self, found: Gradients) -> tuple[Clipping, list[Tensor | float]]:
+        """Take the step of a shared pass; return its clipping and the optimizer's slopes."""
+        state = self.state
+        clipping = state.clipping(found)
+        slopes = state.response.slopes(clipping.clipped)
+        state.set_gradients(clipping.clipped)
+        take_step(state)
+        state.clear_gradients()
+        clipping.forget()
+        return clipping, slopes
+
+    def _carry_back(
+        self,
+        fused: FusedStep,
+        valid: Batch,
+        outcome: Outcome,
+        clipping: Clipping,
+        slopes: list[Tensor | float],
+    ) -> tuple[float, Tensor]:
+        """Return T after the step, and J w."""
+        state = self.state
+
+        def checked(outputs: Tensor) -> Tensor:
+            result = outcome(outputs)
+            require_finite(result, *_TASK)
+            return result
+
+        moment = Moment(state.module, everywhere=self.everywhere)
+        with moment.kept(), without_reentrant_checkpoints():
+            return fused.carry_back(lambda: state.rerun(valid[0]), checked, clipping, slopes)
+
+
+@final
+class Observation:
+    """One optimizer step in anybody's loop, observed.
+
+    In order: `record` for each batch, and backward passes; `gradients_ready` before clipping;
+    `before_step`; the optimizer's step; `differentiate`.
+
+    Attributes:
+        clipping: of the gradients, as the settings have it; after `gradients_ready`.
+        is_skipped: whether the step will change nothing, because a scaled gradient overflowed.
+    """
+
+    clipping: Clipping
+
+    def __init__(self, engine: OnlineEngine):
+        self._engine, self._state = engine, engine.state
+        self._passes: list[RecordedPass] = []
+        self._versions = [theta._version for theta in self._state.parameters]
+        self.is_skipped = False
+
+    def moment(self) -> Moment:
+        """Return what the pass about to be run depends on."""
+        return Moment(self._state.module, everywhere=self._engine.everywhere)
+
+    def record(
+        self,
+        loss: Loss,
+        outputs: Tensor,
+        targets: Tensor,
+        moment: Moment,
+        rerun: Callable[[], Tensor],
+    ) -> Tensor:
+        """Return M of a training batch, whose backward pass is that of plain training.
+
+        Args:
+            loss: M.
+            outputs: of the model, with their graph.
+            targets: of the batch.
+            moment: taken before the pass.
+            rerun: runs the model on the batch again and returns its outputs.
+
+        Raises:
+            DivergedError: M is not finite.
+        """
+        self._engine.everywhere &= moment.draws_elsewhere()
+        value, slope = slope_of(loss, outputs, targets, build=True)
+        require_finite(value, "loss", "the network was not updated")
+        one = RecordedPass(rerun, moment, outputs.detach(), slope)
+        self._passes.append(one)
+        attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
+        return attached
+
+    def gradients_ready(self) -> None:
+        """Take note of the gradients, unscaled and not yet clipped."""
+        found = self._state.gradients()
+        self._raw: Gradients = found
+        if self._state.clip_norm is not None or self._state.clip_value is not None:
+            self._raw = [None if g is None else g.clone() for g in found]
+        self.clipping = self._state.clipping(self._raw)
+
+    def before_step(self) -> None:
+        """Take note of the parameters and of how the optimizer will answer the gradients."""
+        state = self._state
+        scaler = state.scaler
+        self.is_skipped = scaler is not None and not all(
+            bool(g.isfinite().all()) for g in self._raw if g is not None
+        )
+        self._scale = 1.0 if scaler is None else float(scaler.get_scale())
+        self._engine.writes_parameters |= any(
+            theta._version != version
+            for theta, version in zip(state.parameters, self._versions, strict=True)
+        )
+        self._before = [theta.detach().clone() for theta in state.parameters]
+        self._slopes = state.response.slopes(self.clipping.clipped)
+        self._way = self._engine.way(_pattern(self._raw))
+        if self._way is not None:
+            self._raw = []
+            self.clipping.forget()
+
+    def differentiate(
+        self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
+    ) -> tuple[float, Tensors]:
+        """Return T after the step, and dT/dphi.
+
+        Args:
+            loss: M.
+            rerun: runs the model on the validation batch and returns its outputs.
+            outcome: T of these outputs.
+
+        Raises:
+            DivergedError: T is not finite.
+            ConfigurationError: the model cannot be differentiated.
+        """
+        engine, state = self._engine, self._state
+        reached, arrived = validation_gradient(engine, rerun, outcome)
+        for one in self._passes:
+            one.share = one.share / self._scale
+        way = self._way or engine.find_way(self._passes, self._before, self._raw)
+        response: Gradients = [
+            None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
+        ]
+        direction = self.clipping.pull_back(response)
+        terms = [
+            (one.slope, self._tangent(way, one, direction) * one.share) for one in self._passes
+        ]
+        found = by_loss(loss, terms)
+        state.average(found)
+        return reached, found
+
+    def _tangent(self, way: Way, one: RecordedPass, direction: Gradients) -> Tensor:
+        try:
+            return product(way, self._state, one, self._before, direction)[0]
+        except NotRepeatableError as error:
+            raise ConfigurationError(
+                f"a pass of the model cannot be repeated: {error}; draw random numbers from "
+                "torch alone; the network was updated, the loss was not"
+            ) from None
+
+
+def validation_gradient(
+    engine: OnlineEngine, rerun: Callable[[], Tensor], outcome: Outcome
+) -> tuple[float, Gradients]:
+    """Return T at the present parameters and its gradient; nothing else changes."""
+    state = engine.state
+    module, parameters = state.module, state.parameters
+    kept = [theta.detach().clone() for theta in parameters] if engine.writes_parameters else None
+    leaves, places = parameters, {}
+    if is_hooked(module):
+        # Hooks are there for training gradients; of T the gradient itself is wanted.
+        leaves = [theta.detach().requires_grad_() for theta in parameters]
+        places = {id(theta): leaf for theta, leaf in zip(parameters, leaves, strict=True)}
+    with (
+        Moment(module, everywhere=engine.everywhere).kept(),
+        replaced(module, places),
+        without_hooks(module),
+        without_reentrant_checkpoints(),
+    ):
+        with torch.enable_grad():
+            value = outcome(rerun())
+        number = require_finite(value, *_TASK)
+        found = gradients(value, leaves)
+    if kept is not None:
+        with torch.no_grad():
+            for theta, value in zip(parameters, kept, strict=True):
+                theta.copy_(value)
+    dense: Gradients = [None if v is None else v.to_dense() for v in found]
+    if state.is_shared:
+        # Every process must take part in every mean.
+        dense = [
+            torch.zeros_like(t) if v is None else v for t, v in zip(parameters, dense, strict=True)
+        ]
+        mean = torch.tensor(number, dtype=torch.float64, device=parameters[0].device)
+        state.average([mean, *(v for v in dense if v is not None)])
+        number = float(mean)
+    return number, dense
+
+
+_TASK = ("task loss on the validation batch", "the loss was not updated")
+
+
+def by_loss(loss: Loss, terms: Sequence[tuple[Tensor, Tensor]]) -> Tensors:
+    """Return -d/dphi sum <dM/df, J w>, a tensor a parameter of M."""
+    return list(
+        torch.autograd.grad(
+            [slope for slope, _ in terms],
+            list(loss.parameters()),
+            [-tangent.to(slope.dtype) for slope, tangent in terms],
+            materialize_grads=True,
+        )
+    )
+
+
+def _pattern(gradient: Gradients) -> Pattern:
+    return tuple(g is None for g in gradient)
+
+
+def _none() -> Tensor:
+    raise AssertionError("a shared pass is not run again")
+
+
+def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[OnlineStrategy, ...]:
+    """Return the strategies that may share the training pass with a step of PyTorch's."""
+    module = state.module
+    learned = {id(theta) for theta in state.parameters}
+    plain = (
+        module is state.model
+        and state.scaler is None
+        and not state.is_shared
+        and not is_hooked(module)
+        and not any(type(part).__name__ == "OptimizedModule" for part in module.modules())
+        and all(id(theta) in learned for theta in module.parameters() if theta.requires_grad)
+    )
+    if not plain:
+        return ()
+    thin = state.response.is_linear and state.precision is None
+    thin &= state.clip_norm is None and state.clip_value is None
+    before_forward = takewhile(lambda s: s != "forward", strategies)  # which shares nothing
+    return tuple(s for s in before_forward if s == "reverse" or thin)
+
+
+@final
+class _AttentionWatch(TorchFunctionMode):
+    """Notices scaled dot-product attention."""
+
+    seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        fused = func is F.multi_head_attention_forward and not kwargs.get("need_weights", True)
+        self.seen |= fused or func is F.scaled_dot_product_attention
+        return func(*args, **kwargs)
