@@ -10,7 +10,7 @@ from lossforge.analysis.adaptation import draw_adaptation, trace_of
 from lossforge.cli import main
 from lossforge.losses import ADALFL_NETWORK, NeuralLoss
 from lossforge.methods import AdaLFL
-from lossforge.methods.adalfl import Moment
+from lossforge.methods.adalfl import LossSnapshot
 
 
 @pytest.mark.parametrize(("kind", "outputs"), [("classification", 4), ("regression", 1)])
@@ -35,7 +35,7 @@ def test_a_trace_tells_curves_and_factors(kind, outputs, tmp_path):
 
 def test_a_loss_that_stays_gives_one_curve():
     loss = NeuralLoss(ADALFL_NETWORK)
-    trace = trace_of([Moment(step, 1.0, loss) for step in (0, 10)], 3)
+    trace = trace_of([LossSnapshot(step, 1.0, loss) for step in (0, 10)], 3)
     assert trace[0].target == trace[1].target
     assert loss.layers[0].dtype == torch.float32
 
