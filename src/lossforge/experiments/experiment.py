@@ -35,7 +35,7 @@ class Report(ABC):
 
     def __init__(self, run: Run):
         if run.result is None:
-            raise RunError(f"{run.path} is not complete; continue it with lossforge resume")
+            raise RunError(f"{run.path} is not complete; go on with: lossforge resume {run.path}")
         self.run, self.result = run, run.result
 
     @property
