@@ -3,7 +3,9 @@
 The names below load on first use, so that `lossforge --help` need not wait for torch.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lossforge.errors import LossforgeError
@@ -90,3 +92,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _PublicNamesFirst(ModuleType):
+    """A module whose public objects are not replaced by packages of the same name.
+
+    When a package `lossforge.NAME` is first imported, Python sets NAME here to that module, and
+    `__getattr__` would no longer be asked for a function of that name.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _PublicNamesFirst

@@ -30,6 +30,7 @@ class FusedStep:
         state: to train.
         rerun: runs the model on the training batch.
         low_rank: carry gradients through thin factors of linear layers.
+        spare: positions of parameters of which J w needs no copy, as a pass like this one told.
 
     Attributes:
         outputs: of the model, detached.
@@ -44,9 +45,13 @@ class FusedStep:
         rerun: Callable[[], Tensor],
         *,
         low_rank: bool,
+        spare: frozenset[int] = frozenset(),
     ):
         self._state = state
-        self._leaves = [theta.detach().clone().requires_grad_() for theta in state.parameters]
+        self._leaves = [
+            (theta.detach() if at in spare else theta.detach().clone()).requires_grad_()
+            for at, theta in enumerate(state.parameters)
+        ]
         versions = [leaf._version for leaf in self._leaves]
         self._thin: ThinPass | None = None
         with differentiable(), self._on_copies(), torch.enable_grad():
@@ -63,8 +68,18 @@ class FusedStep:
     @property
     def signature(self) -> object:
         """What the pass went through, as far as the gradient tells; after `transposed`."""
-        calls = () if self._thin is None else tuple(c.positions for c in self._thin.calls)
+        thin = self._thin
+        calls = () if thin is None else tuple((c.positions, c.is_first) for c in thin.calls)
         return calls, self._pattern
+
+    @property
+    def spare(self) -> frozenset[int]:
+        """Positions of parameters of which J w needs no copy: first layers' weights, and biases."""
+        if self._thin is None:
+            return frozenset()
+        calls = self._thin.calls
+        needed = {call.weight for call in calls if not call.is_first} | set(self._thin.others)
+        return frozenset(range(len(self._leaves))) - needed
 
     def transposed(self, cotangent: Tensor) -> Gradients:
         """Return J^T c."""

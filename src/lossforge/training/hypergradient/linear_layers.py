@@ -49,6 +49,7 @@ class LinearCall:
         edge: its output in the graph. A tensor would not do: where an activation is computed in
             place it stands for what comes after it.
         version: of the input's memory.
+        is_first: whether the input depends on no parameter, so that no gradient passes the weight.
     """
 
     weight: int
@@ -57,6 +58,7 @@ class LinearCall:
     shape: torch.Size
     edge: GradientEdge
     version: int
+    is_first: bool
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -146,7 +148,11 @@ class LinearLayers(TorchFunctionMode):
         of_bias = None if bias is None else self._positions[id(bias)]
         inputs = x.detach().flatten(0, -2)
         edge = get_gradient_edge(y)
-        self.calls.append(LinearCall(position, of_bias, inputs, y.shape, edge, inputs._version))
+        self.calls.append(
+            LinearCall(
+                position, of_bias, inputs, y.shape, edge, inputs._version, not x.requires_grad
+            )
+        )
         return y
 
 

@@ -109,6 +109,7 @@ class OnlineEngine:
         self.writes_parameters = False
         self._verified: dict[Pattern, Way] = {}
         self._trusted: set[object] = set()
+        self._spare: frozenset[int] = frozenset()
         self._attends: bool | None = None
 
     def step(
@@ -208,7 +209,10 @@ class OnlineEngine:
             moment = Moment(state.module, everywhere=self.everywhere)
             try:
                 fused = FusedStep(
-                    state, lambda: state.rerun(batch[0]), low_rank=self.fused[0] == "low_rank"
+                    state,
+                    lambda: state.rerun(batch[0]),
+                    low_rank=self.fused[0] == "low_rank",
+                    spare=self._spare,
                 )
                 self.everywhere &= moment.draws_elsewhere()
                 value, slope = slope_of(loss, fused.outputs, batch[1], build=True)
@@ -222,7 +226,7 @@ class OnlineEngine:
                 raise
             except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError):
                 moment.undo()
-                self.fused = self.fused[1:]
+                self.fused, self._spare = self.fused[1:], frozenset()
             else:
                 clipping, slopes = self._descend(found)
                 del found
@@ -242,6 +246,8 @@ class OnlineEngine:
         one.require_same(outputs)
         require_equal(found, raw, state)
         fused.require_product(cotangent, raw)
+        # A pass that needs more copies than those seen so far must not be cut short by them.
+        self._spare = fused.spare & self._spare if self._trusted else fused.spare
         self._trusted.add(fused.signature)
 
     def _descend(self, found: Gradients) -> tuple[Clipping, list[Tensor | float]]:
