@@ -112,3 +112,10 @@ def test_ties_are_told_as_ties():
     assert "as well as poly1:epsilon=2" in told["nearest"]
     assert not told["then"].startswith("poly1")
     assert "as well as" not in dict(explain(LabelSmoothing(0.2)).lines())["nearest"]
+
+
+def test_a_mixture_is_told():
+    loss = SymbolicLoss("-3*y*log(p) - 0.5*y*square(1 - p)*log(p)")
+    told = dict(explain(loss).lines())
+    assert told["mixture"].startswith("3·cross_entropy + 0.5")
+    assert "mixture" not in dict(explain(LabelSmoothing(0.2)).lines())

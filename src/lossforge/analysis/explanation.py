@@ -17,7 +17,7 @@ from lossforge.analysis.behaviour import (
     path,
     rest_point,
 )
-from lossforge.analysis.nearest import Match, nearest, ties
+from lossforge.analysis.nearest import Match, Mixture, mixture, nearest, ties
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -48,6 +48,7 @@ class Explanation:
         calibration: on random posteriors; None for regression.
         minimum: the error at which a regression loss is least; None for classification.
         warnings: what its user needs to know.
+        mixture: the sum of two known losses that is much nearer than each, if there is one.
     """
 
     loss: str
@@ -64,6 +65,7 @@ class Explanation:
     calibration: Calibration | None
     minimum: float | None
     warnings: tuple[str, ...]
+    mixture: Mixture | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
@@ -84,6 +86,9 @@ class Explanation:
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
         ]  # fmt: skip
+        if self.mixture is not None:
+            share = f"{1 - self.mixture.residual:.1%} of its gradient"
+            told.insert(1, ("mixture", f"{self.mixture.name}, {share}"))
         return told + (self._classes() if self.kind == "classification" else self._errors())
 
     def _classes(self) -> list[tuple[str, str]]:
@@ -151,12 +156,13 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
     middle = int((way.position - guess).abs().argmin())
     end = len(way.position) - 1 if classifies else int((way.position - 1e-3).abs().argmin())
     judged = calibration(loss) if classifies else None
+    matches = tuple(nearest(loss, classes))
     return Explanation(
         loss=str(loss),
         latex=loss.formula.latex if isinstance(loss, SymbolicLoss) else None,
         kind=loss.kind,
         classes=classes,
-        matches=tuple(nearest(loss, classes)),
+        matches=matches,
         learning_rate_factor=learning_rate_factor(loss, classes),
         null_force=float(way.force[middle]),
         final_force=float(way.force[end]),
@@ -166,6 +172,7 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
         calibration=judged,
         minimum=None if classifies else float(way.position[int(way.value.argmin())]),
         warnings=_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
+        mixture=mixture(loss, matches[0].residual, classes),
     )
 
 
