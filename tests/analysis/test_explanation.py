@@ -83,6 +83,8 @@ def test_handcrafted_losses_deserve_no_warning_but_of_their_scale(loss):
         ("-100*y*log(p)", "classification", "multiply the learning rate by 0.01"),
         ("square(y - p)*square(y - p)", "regression", "explode"),
         ("y*p", "classification", "not calibrated"),
+        ("-y*log(p)", "classification", "below 0.0001 it pulls less than half as much as cross"),
+        ("-y*log(p*p)", "classification", "below 0.01 it pulls less than half as much as cross"),
     ],
 )
 def test_bad_losses_are_warned_of(text, kind, warning):

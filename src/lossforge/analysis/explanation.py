@@ -17,7 +17,14 @@ from lossforge.analysis.behaviour import (
     path,
     rest_point,
 )
-from lossforge.analysis.nearest import Match, Mixture, mixture, nearest, ties
+from lossforge.analysis.nearest import (
+    LEAST_PROBABILITY,
+    Match,
+    Mixture,
+    mixture,
+    nearest,
+    ties,
+)
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -26,6 +33,9 @@ FLAT = 1e-3
 """of the greatest force: less does not train"""
 
 EXPLODES = 1e6
+
+ALIKE = 0.1
+"""of the gradient: a loss that leaves no more than this is held against its nearest known one"""
 
 
 @final
@@ -171,7 +181,10 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
         convex=is_convex(loss, classes),
         calibration=judged,
         minimum=None if classifies else float(way.position[int(way.value.argmin())]),
-        warnings=_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
+        warnings=(
+            *_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
+            *_confident_mistakes(matches[0], way, classes),
+        ),
         mixture=mixture(loss, matches[0].residual, classes),
     )
 
@@ -222,6 +235,21 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
         return ["constant: it teaches nothing"] if float(greatest) == 0 else []
     low, high = float(position[flat].min()), float(position[flat].max())
     return [f"flat for {where} from {low:.2g} to {high:.2g}: nothing is learned from those"]
+
+
+def _confident_mistakes(match: Match, way: Path, classes: int) -> list[str]:
+    """Warn where a loss gives up mistakes that its nearest known loss pulls at."""
+    known = match.known_loss
+    if known.kind != "classification" or match.residual > ALIKE:
+        return []
+    expected = match.factor * path(known, classes).force
+    weak = (way.position < LEAST_PROBABILITY) & (way.force < 0.5 * expected)
+    if not bool(weak.any()):
+        return []
+    return [
+        f"for target probabilities below {float(way.position[weak].max()):.1g} it pulls less than "
+        f"half as much as {match.name}: confident mistakes are given up"
+    ]
 
 
 def _likeness(match: Match) -> str:
