@@ -83,6 +83,8 @@ def test_handcrafted_losses_deserve_no_warning_but_of_their_scale(loss):
         ("-100*y*log(p)", "classification", "multiply the learning rate by 0.01"),
         ("square(y - p)*square(y - p)", "regression", "explode"),
         ("y*p", "classification", "not calibrated"),
+        ("-y*log(p)", "classification", "below 0.0001 it pulls less than half as much as cross"),
+        ("-y*log(p*p)", "classification", "below 0.01 it pulls less than half as much as cross"),
     ],
 )
 def test_bad_losses_are_warned_of(text, kind, warning):
@@ -112,3 +114,10 @@ def test_ties_are_told_as_ties():
     assert "as well as poly1:epsilon=2" in told["nearest"]
     assert not told["then"].startswith("poly1")
     assert "as well as" not in dict(explain(LabelSmoothing(0.2)).lines())["nearest"]
+
+
+def test_a_mixture_is_told():
+    loss = SymbolicLoss("-3*y*log(p) - 0.5*y*square(1 - p)*log(p)")
+    told = dict(explain(loss).lines())
+    assert told["mixture"].startswith("3·cross_entropy + 0.5")
+    assert "mixture" not in dict(explain(LabelSmoothing(0.2)).lines())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossforge.analysis.nearest import compare, nearest, ties
+from lossforge.analysis.nearest import compare, mixture, nearest, ties
 from lossforge.losses import (
     HANDCRAFTED,
     Absolute,
@@ -14,9 +14,11 @@ from lossforge.losses import (
     Huber,
     LabelSmoothing,
     Loss,
+    Poly1,
     SparseLSR,
     Squared,
     SquaredOutputs,
+    SquaredProbability,
     StudentT,
     SymbolicLoss,
     SymmetricCrossEntropy,
@@ -167,6 +169,47 @@ def test_two_numbers_are_fitted_together(loss):
     assert best.residual < 1e-3
     assert best.options == pytest.approx(loss.options(), rel=0.02)
     assert str(best.known_loss.double()) == best.name
+
+
+class Sum(Disguised):
+    """The weighted sum of two losses."""
+
+    def __init__(self, first: tuple[float, Loss], second: tuple[float, Loss]):
+        super().__init__(first[1])
+        self.parts = (first, second)
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        first, second = (a * loss.per_example(outputs, targets) for a, loss in self.parts)
+        return first + second
+
+
+@pytest.mark.parametrize(
+    ("usual", "factors", "other", "options"),
+    [
+        (CrossEntropy(), (3.0, 0.5), Focal(2.0), {"gamma": 2.0}),
+        (CrossEntropy(), (1.0, 2.0), SquaredProbability(), {}),
+        (Squared(), (0.1, 1.0), Absolute(), {}),
+        (Squared(), (0.05, 1.0), Huber(0.2), {"delta": 0.2}),
+    ],
+)
+def test_mixtures_are_told_with_their_factors(usual, factors, other, options):
+    loss = Sum((factors[0], usual), (factors[1], other))
+    best = nearest(loss)[0].residual
+    found = mixture(loss, best)
+    assert found is not None
+    assert found.residual < 0.3 * best
+    name, _, number = found.other.partition(":")
+    assert name == other.name
+    assert found.factors == pytest.approx(factors, rel=0.05)
+    for value in options.values():
+        assert float(number.partition("=")[2]) == pytest.approx(value, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "loss", [CrossEntropy(), Disguised(Poly1(2.0)), SymbolicLoss("y*log(p)"), SymbolicLoss("1")]
+)
+def test_single_losses_and_unlike_ones_are_no_mixtures(loss):
+    assert mixture(loss, nearest(loss)[0].residual) is None
 
 
 def test_opposite_gradients_share_nothing():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossforge.losses import HANDCRAFTED, Handcrafted, Loss
+from lossforge.losses import HANDCRAFTED, Handcrafted, Loss, default_loss
 from lossforge.losses.handcrafted.base import Setting
 from lossforge.losses.preparation import predictions
 from lossforge.randomness import torch_generator
@@ -35,6 +35,11 @@ COARSE_GRID = 9
 AS_GOOD, AT_MOST, NEGLIGIBLE = 0.25, 0.004, 5e-4
 """A loss with fewer numbers is preferred to one with more if its residual is larger by no more than
 this share of the other's, or at most this much, and this much besides."""
+
+
+LEAST_UNLIKE, MUCH_BETTER = 0.004, 0.3
+"""A mixture is looked for where the nearest known loss leaves more than this of the gradient, and
+told where it leaves less than this share of that."""
 
 
 @final
@@ -63,6 +68,24 @@ class Match:
         return make(**self.options)
 
 
+@final
+@dataclass(frozen=True)
+class Mixture:
+    """The sum of the default loss and another known one that trains as a loss does.
+
+    Attributes:
+        name: the sum, with its two factors.
+        residual: the part of the gradient, 0 to 1, that the sum leaves.
+        factors: of the default loss and of the other one.
+        other: the other loss, with its fitted number.
+    """
+
+    name: str
+    residual: float
+    factors: tuple[float, float]
+    other: str
+
+
 def nearest(loss: Loss, classes: int = 10) -> list[Match]:
     """Return the known losses of a loss's kind, the best match first.
 
@@ -80,6 +103,35 @@ def nearest(loss: Loss, classes: int = 10) -> list[Match]:
     fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
     matches = [fit.match(known) for known in HANDCRAFTED.values() if known.of_kind == loss.kind]
     return _simplest_first(matches, loss.name if isinstance(loss, Handcrafted) else "")
+
+
+def mixture(loss: Loss, best: float, classes: int = 10) -> Mixture | None:
+    """Return the mixture that explains a loss much better than any single known loss, if one does.
+
+    Args:
+        loss: any.
+        best: the residual of the nearest known loss.
+        classes: of the outputs on which gradients are compared (classification).
+
+    Examples:
+        >>> from lossforge.losses import SymbolicLoss
+        >>> loss = SymbolicLoss("-3*y*log(p) + 2*square(y - p)")
+        >>> mixture(loss, nearest(loss)[0].residual).name
+        '3·cross_entropy + 2·squared_probability'
+    """
+    if best < LEAST_UNLIKE:
+        return None
+    outputs, targets = sample(loss, classes)
+    fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
+    base = default_loss(loss.kind)
+    found = [
+        fit.mixture(base, known)
+        for known in HANDCRAFTED.values()
+        if known.of_kind == loss.kind and known is not type(base) and len(known.settings) < 2
+    ]
+    closest = min(found, key=lambda each: each.residual)
+    good = min(closest.factors) > 0 and closest.residual < MUCH_BETTER * best
+    return closest if good else None
 
 
 def ties(matches: Sequence[Match]) -> list[Match]:
@@ -134,9 +186,26 @@ class _Fit:
         options = self._options(known) | self._fitted(known, settings)
         residual, factor = self._measured(known, options)
         parameter = options[settings[0].name] if settings else None
-        text = ",".join(f"{name}={value:.3g}" for name, value in options.items())
-        name = f"{known.name}:{text}" if text else known.name
-        return Match(name, residual, factor, parameter, options)
+        return Match(_spec(known, options), residual, factor, parameter, options)
+
+    def mixture(self, base: Handcrafted, known: type[Handcrafted]) -> Mixture:
+        """Return the best sum of positive multiples of a loss and a known one."""
+        make: Callable[..., Handcrafted] = known
+        first = gradient(base, self.outputs, self.targets)
+
+        def summed(options: dict[str, float]) -> tuple[float, tuple[float, float]]:
+            second = gradient(make(**options), self.outputs, self.targets)
+            return compare_sum(self.wanted, first, second)
+
+        options: dict[str, float] = {}
+        if known.settings:
+            axis = _Axis.of(known.settings[0])
+            at = _line_search(axis, lambda at: summed({axis.name: axis.value(at[0])})[0])
+            options = {axis.name: axis.value(at[0])}
+        residual, factors = summed(options)
+        other = _spec(known, options)
+        name = f"{factors[0]:.3g}·{base} + {factors[1]:.3g}·{other}"
+        return Mixture(name, residual, factors, other)
 
     def _options(self, known: type[Handcrafted]) -> dict[str, float]:
         """Return a known loss's numbers before those to be fitted are."""
@@ -214,6 +283,27 @@ def _box_search(axes: Sequence[_Axis], residual: Callable[[Sequence[float]], flo
         options={"xatol": 1e-5, "fatol": 1e-7, "maxfev": 300},
     )
     return [float(place) for place in found.x]
+
+
+def compare_sum(wanted: Tensor, first: Tensor, second: Tensor) -> tuple[float, tuple[float, float]]:
+    """Return what is left of `wanted` beside the best sum of two gradients, and their factors.
+
+    A residual of 1 where a factor is not positive: one of them alone does as well.
+    """
+    size = wanted.norm()
+    if not bool(size > 0) or not bool(wanted.isfinite().all()):
+        return 1.0, (0.0, 0.0)
+    both = torch.stack([first.flatten(), second.flatten()], 1)
+    factors = torch.linalg.lstsq(both, wanted.flatten()[:, None]).solution[:, 0]
+    if not bool((factors > 0).all()):
+        return 1.0, (0.0, 0.0)
+    residual = float((wanted.flatten() - both @ factors).norm() / size)
+    return residual, (float(factors[0]), float(factors[1]))
+
+
+def _spec(known: type[Handcrafted], options: dict[str, float]) -> str:
+    text = ",".join(f"{name}={value:.3g}" for name, value in options.items())
+    return f"{known.name}:{text}" if text else known.name
 
 
 def compare(wanted: Tensor, known: Tensor) -> tuple[float, float]:

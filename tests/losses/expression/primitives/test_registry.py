@@ -210,6 +210,9 @@ def test_the_same_primitive_may_be_registered_again():
     with registered(CUBE):
         register_primitive(CUBE)
         assert PRIMITIVES["cube"] is CUBE
+    with registered(LOG):
+        pass
+    assert PRIMITIVES["log"] is LOG
 
 
 @pytest.mark.parametrize(

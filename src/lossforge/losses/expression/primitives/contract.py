@@ -21,6 +21,7 @@ def require_sound(primitive: Primitive) -> None:
     Value, slope and curvature are finite for every input but NaN in float32 and float64, the closed
     forms are the derivatives of the value, and NaN passes through.
     """
+    _require_all_parts(primitive)
     for dtype in (torch.float32, torch.float64):
         _require_finite(primitive, special_arguments(primitive.arity, dtype))
     _require_derivatives(primitive, _random_arguments(primitive.arity))
@@ -57,6 +58,17 @@ def _gradients(value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     if not value.requires_grad:
         return [torch.zeros_like(leaf) for leaf in leaves]
     return list(torch.autograd.grad(value.sum(), leaves, create_graph=True, materialize_grads=True))
+
+
+def _require_all_parts(primitive: Primitive) -> None:
+    jet = primitive.jet(2, *[torch.ones(1)] * primitive.arity)
+    counts = len(jet.first), len(jet.second)
+    expected = (1, 1) if primitive.arity == 1 else (2, 3)
+    if counts != expected:
+        raise ConfigurationError(
+            f"{primitive.name} gives {counts[0]} slopes and {counts[1]} curvatures; "
+            f"a function of {primitive.arity} has {expected[0]} and {expected[1]}"
+        )
 
 
 def _parts(primitive: Primitive, arguments: Sequence[Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -32,8 +32,8 @@ ARITY: Mapping[str, int] = MappingProxyType(_arity)
 def register_primitive(primitive: Primitive) -> None:
     """Add a function to the language: expressions, programs, formulas and exports know it.
 
-    It holds for this process. Files of losses that use the function name it, and can be loaded
-    where it is registered.
+    It holds for this process: one that loads a loss, or works for a search, registers it likewise.
+    Files of losses that use the function name it.
 
     Args:
         primitive: with a name of its own.
@@ -74,11 +74,13 @@ def registered(primitive: Primitive) -> Iterator[Primitive]:
         ...     parse("cube(y - p)").nodes
         ('cube', 'sub', 'y', 'p')
     """
+    known = primitive.name in _primitives
     register_primitive(primitive)
     try:
         yield primitive
     finally:
-        del _primitives[primitive.name], _arity[primitive.name]
+        if not known:
+            del _primitives[primitive.name], _arity[primitive.name]
 
 
 def _require_free(name: str) -> None:
