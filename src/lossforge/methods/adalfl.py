@@ -395,7 +395,7 @@ class ObservedStep:
         """
         inputs, targets = as_pair(batch)
         engine, moment = self._engine, self._watched.moment()
-        outputs = engine.state.run(inputs)
+        outputs = engine.run(inputs, moment)
         return self.loss_of(outputs, targets, moment, lambda: engine.rerun(inputs))
 
     def loss_of(

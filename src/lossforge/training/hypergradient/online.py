@@ -50,6 +50,7 @@ from lossforge.training.hypergradient.state import (
 from lossforge.training.module import (
     Inputs,
     Moment,
+    differentiable,
     replaced,
     without_hooks,
     without_reentrant_checkpoints,
@@ -111,6 +112,8 @@ class OnlineEngine:
         self.writes_parameters = False
         self._verified: dict[Pattern, Way] = {}
         self._arranges = any(isinstance(p, nn.Conv2d) for p in state.module.modules())
+        self._is_compiled: bool | None = None
+        self._runs_eagerly = False
         self._trusted: set[object] = set()
         self._spare: frozenset[int] = frozenset()
         self._attends: bool | None = None
@@ -167,8 +170,42 @@ class OnlineEngine:
     ) -> Tensor:
         moment = watched.moment()
         with self.state.synchronized(last=last):
-            outputs = self._run_watching(inputs)
+            outputs = self.run(inputs, moment)
         return watched.record(loss, outputs, targets, moment, lambda: self.rerun(inputs))
+
+    def run(self, inputs: Inputs, moment: Moment) -> Tensor:
+        """Run the model on a training batch, as in plain training.
+
+        Args:
+            inputs: of the batch.
+            moment: taken just before.
+        """
+        if self._is_compiled is None:
+            self._is_compiled = is_compiled(self.state.module)
+            if self._is_compiled:
+                self._attends = False
+                self._choose_eager(inputs, moment)
+        if not self._runs_eagerly:
+            return self._run_watching(inputs)
+        with torch.compiler.set_stance("force_eager"):
+            return self.state.run(inputs)
+
+    def _choose_eager(self, inputs: Inputs, moment: Moment) -> None:
+        """Find out whether compiled code draws random numbers of its own; if so do without it."""
+        with torch.no_grad(), moment.kept():
+            outputs = self.state.run(inputs)
+        with torch.no_grad(), moment.repeated(), differentiable():
+            again = self.rerun(inputs)
+        try:
+            RecordedPass(_none, moment, outputs, outputs).require_same(again)
+        except NotRepeatableError:
+            self._runs_eagerly = True
+            warnings.warn(
+                "the compiled model draws other random numbers than the model itself: steps in "
+                "which the loss adapts run it without the compiler",
+                SlowPathWarning,
+                stacklevel=6,
+            )
 
     def _run_watching(self, inputs: Any) -> Tensor:
         """Run the model; say once where a slower attention will be needed for derivatives."""
@@ -474,6 +511,14 @@ def _pattern(gradient: Gradients) -> Pattern:
     return tuple(g is None for g in gradient)
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Tell whether `torch.compile` was applied to a module or to a part of it."""
+    return any(
+        type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None
+        for part in module.modules()
+    )
+
+
 def _none() -> Tensor:
     raise AssertionError("a shared pass is not run again")
 
@@ -487,7 +532,7 @@ def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[O
         and state.scaler is None
         and not state.is_shared
         and not is_hooked(module)
-        and not any(type(part).__name__ == "OptimizedModule" for part in module.modules())
+        and not is_compiled(module)
         and all(id(theta) in learned for theta in module.parameters() if theta.requires_grad)
     )
     if not plain:
