@@ -353,6 +353,14 @@ class Observation:
             self._raw = []
             self.clipping.forget()
 
+    def leave_out(self, others: Gradients) -> None:
+        """Take no note of gradients of terms beside M, which its passes do not have."""
+        if self._raw:
+            self._raw = [
+                g if g is None or other is None else g - other
+                for g, other in zip(self._raw, others, strict=True)
+            ]
+
     def differentiate(
         self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
     ) -> tuple[float, Tensors]:
