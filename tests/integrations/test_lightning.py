@@ -3,6 +3,7 @@
 import random
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -178,3 +179,234 @@ def test_double_precision(tmp_path):
     require_same_training(
         *adapted_and_plain(tmp_path, dtype=torch.float64, precision="64-true", max_steps=3)
     )
+
+
+class Seeded(Callback):
+    """Makes every step's random numbers those of its number."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        torch.manual_seed(trainer.global_step)
+        random.seed(trainer.global_step)
+
+
+def in_order() -> tuple[DataLoader, DataLoader]:
+    train, valid = loaders()
+    return DataLoader(train.dataset, batch_size=16), DataLoader(valid.dataset, 8, shuffle=True)
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+    whole = Classifier()
+    each = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=4, save_top_k=-1)
+    callbacks = [Seeded(), whole.criterion.callback(), each]
+    trainer(tmp_path, callbacks, max_steps=8, enable_checkpointing=True).fit(whole, *in_order())
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [
+        f"step={step}.ckpt" for step in (4, 8)
+    ]
+    resumed = Classifier()
+    callbacks = [Seeded(), resumed.criterion.callback()]
+    again = trainer(tmp_path, callbacks, max_steps=8)
+    again.fit(resumed, *in_order(), ckpt_path=tmp_path / "step=4.ckpt", weights_only=True)
+    assert again.global_step == 8
+    assert callbacks[1].training.steps == 8
+    for one, other in ((resumed, whole), (resumed.criterion.loss, whole.criterion.loss)):
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_the_loss_learns_as_in_a_loop_of_one_s_own(tmp_path):
+    class Plain(Classifier):
+        def training_step(self, batch, batch_idx):
+            return self.criterion(self.net(batch[0]), batch[1])
+
+    class Validated(Callback):
+        def __init__(self, callback):
+            self.callback, self.batches = callback, []
+
+        def on_train_start(self, trainer, pl_module):
+            run = self.callback._run
+            draw = run._valid._prepare
+            run._valid._prepare = lambda batch: self.batches.append(batch) or draw(batch)
+            self.began = deepcopy(self.callback.training.state_dict())
+
+    own = Plain(dropout=0.0)
+    callback = own.criterion.callback()
+    watch = Validated(callback)
+    train, valid = in_order()
+    trainer(tmp_path, [callback, watch]).fit(own, train, valid)
+    other = Plain(dropout=0.0)
+    optimizer = other.configure_optimizers()["optimizer"]
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+    adapt = QUICK.attach(other.net, optimizer, outputs=3)
+    adapt.load_state_dict(watch.began)
+    batches = [tuple(batch) for _ in range(2) for batch in train]
+    for batch, held_out in zip(batches[:6], watch.batches, strict=True):
+        adapt.step(batch, tuple(held_out))
+        schedule.step()
+    for one, two in ((own.net, other.net), (own.criterion.loss, adapt.loss)):
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_no_part_of_the_module_and_evaluates_anywhere(tmp_path):
+    own = Classifier()
+    assert not any("criterion" in name for name in own.state_dict())
+    train, valid = in_order()
+    fitted = trainer(tmp_path, [own.criterion.callback()])
+    before = fitted.validate(own, valid, verbose=False)[0]
+    assert before["present_loss"] == pytest.approx(before["valid_loss"])  # the task loss as yet
+    fitted.fit(own, train, valid)
+    path = tmp_path / "last.ckpt"
+    fitted.save_checkpoint(path)
+    torch.load(path, weights_only=True)
+    expected = fitted.test(own, valid, verbose=False)[0]["test_loss"]
+    assert "training_step" not in vars(own)
+    loaded = Classifier.load_from_checkpoint(path, weights_only=True)
+    again = trainer(tmp_path, [loaded.criterion.callback()])
+    found = again.test(loaded, valid, ckpt_path=path, verbose=False, weights_only=True)[0]
+    assert found["test_loss"] == pytest.approx(expected)
+    assert found["test_loss"] != pytest.approx(
+        again.validate(loaded, valid, verbose=False)[0]["valid_loss"], rel=1e-3
+    )
+
+
+def test_a_second_fit_goes_on_with_the_loss(tmp_path):
+    own = Classifier()
+    callback = own.criterion.callback()
+    trainer(tmp_path, [callback], max_steps=3).fit(own, *in_order())
+    first = deepcopy(own.criterion.loss.state_dict())
+    trainer(tmp_path, [callback], max_steps=1).fit(own, *in_order())
+    assert callback.training.steps == 4
+    moved = [(a - first[name]).abs().max() for name, a in own.criterion.loss.state_dict().items()]
+    assert 0 < max(moved) < 3 * QUICK.meta_learning_rate  # one step of Adam, and no warm-up
+
+
+def test_the_task_loss_is_logged_and_repeated_runs_are_not(tmp_path):
+    class Logging(Classifier):
+        def training_step(self, batch, batch_idx):
+            self.logger.experiment.log_metrics({"by_hand": float(self.runs)}, self.runs)
+            return super().training_step(batch, batch_idx)
+
+    own = Logging()
+    logger = CSVLogger(tmp_path)
+    trainer(tmp_path, [own.criterion.callback()], logger=logger, log_every_n_steps=1).fit(
+        own, *in_order()
+    )
+    logger.save()
+    text = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()
+    header = text[0].split(",")
+    table = [dict(zip(header, line.split(","), strict=True)) for line in text[1:]]
+    assert sum(bool(row["adalfl/task_loss"]) for row in table) == 6
+    assert [float(row["by_hand"]) for row in table if row["by_hand"]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_batches_may_be_mappings_that_a_step_takes_apart(tmp_path):
+    class Mapped(Classifier):
+        def training_step(self, batch, batch_idx):
+            return self.criterion(self.net(batch["x"]), batch.pop("y"))
+
+        def validation_step(self, batch, batch_idx):
+            pass
+
+    def mapped(loader):
+        rows = [{"x": x, "y": y} for x, y in loader.dataset]
+        return DataLoader(rows, batch_size=16)
+
+    own = Mapped()
+    train, valid = in_order()
+    trainer(tmp_path, [own.criterion.callback(mapped(valid))]).fit(own, mapped(train))
+
+
+def test_a_loop_s_own_clipping_is_followed(tmp_path):
+    class Clipping(Classifier):
+        def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    require_same_training(*adapted_and_plain(tmp_path, module=Clipping, gradient_clip_val=0.1))
+
+
+class Twice(Classifier):
+    def training_step(self, batch, batch_idx):
+        return self.criterion(self.net(batch[0]), batch[1]) + self.criterion(
+            self.net(batch[0]), batch[1]
+        )
+
+
+class Never(Classifier):
+    def training_step(self, batch, batch_idx):
+        if self.trainer.global_step > 0:
+            return F.cross_entropy(self.net(batch[0]), batch[1])
+        return super().training_step(batch, batch_idx)
+
+
+class Squared(Classifier):
+    def training_step(self, batch, batch_idx):
+        return self.criterion(self.net(batch[0]), batch[1]).square()
+
+
+class Weighted(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight * self.criterion(self.net(batch[0]), batch[1])
+
+
+class Meddling(Classifier):
+    def on_before_optimizer_step(self, optimizer):
+        for theta in self.parameters():
+            theta.grad.mul_(0.5)
+
+
+class Manual(Classifier):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+
+class Lbfgs(Classifier):
+    def configure_optimizers(self):
+        return torch.optim.LBFGS(self.parameters())
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Twice, "more than once"),
+        (Never, "not call the adaptive loss"),
+        (Squared, "times a constant"),
+        (Weighted, "times a constant"),
+        (Meddling, "something changed them"),
+        (Manual, "automatic optimization"),
+        (Lbfgs, "cannot follow LBFGS"),
+    ],
+)
+def test_what_a_loss_cannot_adapt_to_is_an_error(tmp_path, module, message):
+    own = module()
+    with pytest.raises(ConfigurationError, match=message):
+        trainer(tmp_path, [own.criterion.callback()]).fit(own, *in_order())
+    assert "training_step" not in vars(own)
+
+
+def test_what_is_missing_or_contradicts_is_an_error(tmp_path):
+    train, valid = in_order()
+    own = Classifier()
+    with pytest.raises(ConfigurationError, match="val_dataloaders"):
+        trainer(tmp_path, [own.criterion.callback()]).fit(own, train)
+    with pytest.raises(ConfigurationError, match="valid_loader"):
+        trainer(tmp_path, [own.criterion.callback()], num_sanity_val_steps=0).fit(
+            own, train, [valid, valid]
+        )
+    with pytest.raises(ConfigurationError, match="callbacks="):
+        trainer(tmp_path).fit(Classifier(), train, valid)
+    other = AdaptiveLoss(AdaLFL(clip_norm=1.0), outputs=3)
+    with pytest.raises(ConfigurationError, match="gradient_clip_val"):
+        trainer(tmp_path, [AdaLFLCallback(other)]).fit(own, train, valid)
+
+
+def test_learning_every_second_step(tmp_path):
+    own = Classifier()
+    own.criterion = AdaptiveLoss(replace(QUICK, every=2), outputs=3)
+    callback = own.criterion.callback()
+    trainer(tmp_path, [callback], max_steps=4).fit(own, *in_order())
+    assert callback.training.meta_optimizer.state_dict()["state"][0]["step"] == 2
