@@ -1,7 +1,6 @@
 """The adaptive loss under the real Lightning trainer, with modules as people write them."""
 
 import random
-import warnings
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from lossforge.errors import ConfigurationError
 from lossforge.methods import AdaLFL
@@ -57,7 +56,9 @@ class Classifier(lightning.LightningModule):
         x = x + 0.01 * random.random() * torch.randn_like(x)
         loss = self.criterion(self.net(x), y)
         if self.hparams.penalty:
-            loss = loss + self.hparams.penalty * sum(p.square().sum() for p in self.net.parameters())
+            loss = loss + self.hparams.penalty * sum(
+                p.square().sum() for p in self.net.parameters()
+            )
         self.log("train_loss", loss)
         return loss
 
@@ -318,7 +319,9 @@ def test_batches_may_be_mappings_that_a_step_takes_apart(tmp_path):
 
 def test_a_loop_s_own_clipping_is_followed(tmp_path):
     class Clipping(Classifier):
-        def configure_gradient_clipping(self, optimizer, gradient_clip_val, gradient_clip_algorithm):
+        def configure_gradient_clipping(
+            self, optimizer, gradient_clip_val, gradient_clip_algorithm
+        ):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     require_same_training(*adapted_and_plain(tmp_path, module=Clipping, gradient_clip_val=0.1))
@@ -410,3 +413,67 @@ def test_learning_every_second_step(tmp_path):
     callback = own.criterion.callback()
     trainer(tmp_path, [callback], max_steps=4).fit(own, *in_order())
     assert callback.training.meta_optimizer.state_dict()["state"][0]["step"] == 2
+
+
+class Even(Classifier):
+    """Nothing in it depends on how a batch is divided."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 3))
+
+    def training_step(self, batch, batch_idx):
+        penalty = sum(p.square().sum() for p in self.net.parameters())
+        return self.criterion(self.net(batch[0]), batch[1]) + 0.01 * penalty
+
+    def train_dataloader(self):
+        return self.divided(loaders()[0].dataset)
+
+    def val_dataloader(self):
+        return self.divided(loaders()[1].dataset)
+
+    def divided(self, dataset):
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        return DataLoader(
+            dataset, 16 // world, sampler=DistributedSampler(dataset, world, rank, shuffle=False)
+        )
+
+
+class Written(Callback):
+    """Writes what a process ends with."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_end(self, trainer, pl_module):
+        state = {"net": pl_module.net.state_dict(), "loss": pl_module.criterion.loss.state_dict()}
+        torch.save(state, self.folder / f"{trainer.world_size}-{trainer.global_rank}.pt")
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="processes are forked")
+@pytest.mark.parametrize(
+    "settings", [{}, {"gradient_clip_val": 0.05}, {"accumulate_grad_batches": 2}]
+)
+def test_two_processes_train_as_one(tmp_path, settings):
+    for processes in (1, 2):
+        own = Even()
+        trainer(
+            tmp_path,
+            [own.criterion.callback(), Written(tmp_path)],
+            max_steps=3,
+            strategy="ddp_fork" if processes > 1 else "auto",
+            devices=processes,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **settings,
+        ).fit(own)
+    whole, first, second = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")
+    )
+    for part in ("net", "loss"):
+        for name, value in whole[part].items():
+            torch.testing.assert_close(first[part][name], second[part][name], rtol=0, atol=0)
+            # The loss is moved by Adam, which makes rounding large.
+            atol = 1e-6 if part == "net" else 1e-5
+            torch.testing.assert_close(first[part][name], value, rtol=1e-4, atol=atol)

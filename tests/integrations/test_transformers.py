@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,6 +25,8 @@ SMALL = {
     "intermediate_size": 16,
     "max_position_embeddings": 16,
 }
+
+EVALUATED = {"eval_strategy": "steps", "eval_steps": 1}
 
 
 def rows(count: int, seed: int, kind: str) -> list[dict]:
@@ -171,3 +174,243 @@ def require_plain_steps(folder, kind, tolerance=1e-6, **settings):
 )
 def test_training_is_plain_training_under_the_same_loss(tmp_path, kind, settings):
     require_plain_steps(tmp_path, kind, **settings)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "tokens", "causal"])
+def test_the_loss_learns_as_in_a_loop_of_one_s_own(tmp_path, kind):
+    class Began(transformers.TrainerCallback):
+        def on_train_begin(self, args, state, control, **_):
+            assert own._valid is not None
+            draw = own._valid._prepare
+            own._valid._prepare = lambda batch: held_out.append(batch) or draw(batch)
+            began.update(deepcopy(own.adapt.state_dict()))
+            own.adapt.meta_optimizer = plainly(own.adapt)
+
+    def plainly(adapt):
+        # Adam would make steps of what is rounding.
+        return torch.optim.SGD(adapt.loss.parameters(), 1e3)
+
+    def seen(batch):
+        batches.append(padded(batch))
+        return batches[-1]
+
+    batches, held_out, began = [], [], {}
+    settings = {"optim": "sgd", "lr_scheduler_type": "constant", "max_grad_norm": 0.5}
+    own = trainer(tmp_path, kind, own=network(kind).eval(), max_steps=3, **settings)
+    for part in own.model.modules():
+        part.p = 0.0  # no dropout
+    own.add_callback(Began())
+    own._warm_up = lambda optimizer: setattr(own, "data_collator", seen)
+    own.get_train_dataloader = lambda: torch.utils.data.DataLoader(
+        own.train_dataset, 8, collate_fn=seen
+    )
+    own.train()
+    other = network(kind)
+    for part in other.modules():
+        part.p = 0.0
+    optimizer = torch.optim.SGD(other.parameters(), 1e-2)
+    adapt = replace(QUICK, clip_norm=0.5).attach(other, optimizer, class_dim=-1)
+    adapt.load_state_dict(began)
+    adapt.meta_optimizer = plainly(adapt)
+    for batch, valid in zip(batches[:3], held_out, strict=True):
+        adapt.step(shifted(batch, kind), shifted(valid, kind))
+    for one, two in ((own.model, other), (own.adapt.loss, adapt.loss)):
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    moved = [
+        (a - b).abs().max()
+        for a, b in zip(own.adapt.loss.state_dict().values(), began["loss"].values(), strict=True)
+    ]
+    assert max(moved) > 1e-3
+
+
+def shifted(batch: dict, kind: str) -> dict:
+    labels = batch["labels"]
+    if kind == "causal":
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
+    return batch | {"labels": labels}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("sequence", {"bf16": True}),
+        ("causal", {"bf16": True, "max_steps": 2}),
+        ("sequence", {"optim": "sgd", "optim_args": "momentum=0.9,nesterov=True"}),
+        ("sequence", {"optim": "rmsprop", "weight_decay": 0.1}),
+        ("sequence", {"optim": "adamw_torch_fused", "adam_beta2": 0.9, "weight_decay": 0.1}),
+        ("tokens", {"train_sampling_strategy": "group_by_length", "seed": 3}),
+        ("sequence", {"neftune_noise_alpha": 5.0}),
+        (
+            "sequence",
+            {"eval_strategy": "steps", "eval_steps": 1, "logging_steps": 1, "eval_on_start": True},
+        ),
+        (
+            "sequence",
+            {
+                "lr_scheduler_type": "reduce_lr_on_plateau",
+                "eval_strategy": "steps",
+                "eval_steps": 1,
+            },
+        ),
+        ("sequence", {"gradient_accumulation_steps": 3, "num_train_epochs": 1, "max_steps": -1}),
+        ("sequence", {"torch_compile": True, "torch_compile_backend": "eager", "max_steps": 2}),
+        *(
+            (
+                kind,
+                {
+                    "gradient_checkpointing": True,
+                    "gradient_checkpointing_kwargs": {"use_reentrant": reentrant},
+                    "max_steps": 2,
+                },
+            )
+            for kind in ("sequence", "causal")
+            for reentrant in (True, False)
+        ),
+    ],
+    ids=str,
+)
+def test_arguments_are_honored(tmp_path, kind, settings):
+    require_plain_steps(tmp_path, kind, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor=0.1"),
+        ({"optim": "adafactor"}, "optim='adafactor'"),
+        ({"fp16": True}, "fp16=True on a CPU"),
+        ({"use_liger_kernel": True}, "use_liger_kernel"),
+        ({"auto_find_batch_size": True}, "auto_find_batch_size"),
+    ],
+)
+def test_arguments_that_a_loss_cannot_adapt_under_are_refused_by_name(tmp_path, settings, name):
+    with pytest.raises(ConfigurationError, match=name):
+        trainer(tmp_path, **settings)
+
+
+def test_clipping_is_the_trainer_s(tmp_path):
+    for settings in ({"clip_norm": 0.3}, {"clip_value": 0.3}):
+        with pytest.raises(ConfigurationError, match="max_grad_norm"):
+            trainer(tmp_path, adalfl=AdaLFL(**settings))
+
+
+def test_what_the_loss_learns_from_is_needed(tmp_path):
+    settings = {"model": network("sequence"), "args": arguments(tmp_path), "adalfl": QUICK}
+    data = {"train_dataset": rows(8, 0, "sequence")}
+    with pytest.raises(ConfigurationError, match="eval_dataset"):
+        AdaLFLTrainer(**settings, **data)
+    several = {"eval_dataset": {"a": rows(8, 1, "sequence"), "b": rows(8, 2, "sequence")}}
+    with pytest.raises(ConfigurationError, match="valid_dataset"):
+        AdaLFLTrainer(**settings, **data, **several)
+    AdaLFLTrainer(**settings, **data, **several, valid_dataset=rows(8, 3, "sequence")).train()
+
+
+def test_a_batch_without_labels_is_an_error(tmp_path):
+    own = trainer(tmp_path)
+    own.data_collator = lambda batch: {k: v for k, v in padded(batch).items() if k != "labels"}
+    with pytest.raises(ConfigurationError, match="no 'labels'"):
+        own.train()
+
+
+def test_a_callback_that_changes_gradients_is_an_error(tmp_path):
+    class Meddling(transformers.TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+            for theta in model.parameters():
+                theta.grad.mul_(0.5)
+
+    own = trainer(tmp_path)
+    own.add_callback(Meddling())
+    with pytest.raises(ConfigurationError, match="something changed them"):
+        own.train()
+
+
+@pytest.mark.parametrize("at", [2, 4, 5])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, at):
+    settings = {"max_steps": 7, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
+    whole = trainer(tmp_path / "whole", **settings)
+    whole.train()
+    folder = tmp_path / "whole" / f"checkpoint-{at}"
+    torch.load(folder / "adalfl.pt", weights_only=True)
+    resumed = trainer(tmp_path / "resumed", **settings)
+    resumed.train(resume_from_checkpoint=str(folder))
+    assert resumed.adapt.steps == whole.adapt.steps == 7
+    for one, two in ((resumed.model, whole.model), (resumed.adapt.loss, whole.adapt.loss)):
+        for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_the_best_model_is_loaded_with_its_loss(tmp_path):
+    def accuracy(prediction):
+        logits = prediction.predictions
+        return {"accuracy": float((logits.argmax(-1) == prediction.label_ids).mean())}
+
+    own = AdaLFLTrainer(
+        model=network("sequence"),
+        args=arguments(
+            tmp_path,
+            learning_rate=0.3,
+            eval_strategy="steps",
+            eval_steps=1,
+            save_strategy="steps",
+            save_steps=1,
+            load_best_model_at_end=True,
+            metric_for_best_model="accuracy",
+        ),
+        train_dataset=rows(32, 0, "sequence"),
+        eval_dataset=rows(16, 1, "sequence"),
+        data_collator=padded,
+        compute_metrics=accuracy,
+        adalfl=QUICK,
+    )
+    own.train()
+    best = own.state.best_model_checkpoint
+    saved = torch.load(f"{best}/adalfl.pt", weights_only=True)
+    for name, value in own.adapt.loss.state_dict().items():
+        torch.testing.assert_close(value, saved["training"]["loss"][name], rtol=0, atol=0)
+    assert own.evaluate()["eval_accuracy"] == own.state.best_metric
+
+
+def test_the_task_loss_is_logged_and_evaluation_is_the_model_s_own(tmp_path):
+    own = trainer(tmp_path, logging_steps=1, save_strategy="steps", save_steps=4)
+    own.train()
+    logged = [entry["adalfl/task_loss"] for entry in own.state.log_history if "loss" in entry]
+    assert len(logged) == 4
+    assert all(value > 0 for value in logged)
+    found = own.evaluate()["eval_loss"]
+    plain = transformers.Trainer(
+        model=own.model,
+        args=arguments(tmp_path),
+        eval_dataset=rows(16, 1, "sequence"),
+        data_collator=padded,
+    )
+    assert found == pytest.approx(plain.evaluate()["eval_loss"])
+    history = json.loads((tmp_path / "checkpoint-4" / "trainer_state.json").read_text())
+    assert "adalfl/task_loss" in history["log_history"][0]
+
+
+def test_a_second_training_goes_on_with_the_loss(tmp_path):
+    own = trainer(tmp_path, max_steps=2)
+    own.train()
+    first = deepcopy(own.adapt.loss.state_dict())
+    own.train()
+    assert own.adapt.steps == 4
+    moved = [(a - first[name]).abs().max() for name, a in own.adapt.loss.state_dict().items()]
+    assert 0 < max(moved) < 4 * QUICK.meta_learning_rate
+
+
+def test_regression(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.BertConfig(**SMALL, num_labels=1, problem_type="regression")
+    data = [row | {"labels": row["labels"].float()} for row in rows(16, 0, "sequence")]
+    own = AdaLFLTrainer(
+        model=transformers.BertForSequenceClassification(config),
+        args=arguments(tmp_path),
+        train_dataset=data,
+        eval_dataset=data,
+        data_collator=padded,
+        adalfl=QUICK,
+        kind="regression",
+    )
+    own.train()
+    assert own.adapt.steps == 4

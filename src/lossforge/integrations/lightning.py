@@ -7,7 +7,7 @@ features. Two lines change::
         def __init__(self):
             super().__init__()
             self.net = ...
-            self.criterion = AdaptiveLoss(AdaLFL(), outputs=10)           # instead of CrossEntropyLoss
+            self.criterion = AdaptiveLoss(AdaLFL(), outputs=10)  # not CrossEntropyLoss()
 
         def training_step(self, batch, batch_idx):
             x, y = batch
@@ -441,7 +441,7 @@ class _Run:
             self._is_checked = True
 
     def learn(self) -> float | None:
-        """Update the loss where the optimizer has taken a step; return T of the validation batch."""
+        """Update the loss where the optimizer has taken a step; return T on validation."""
         observed, expected = self._observed, self._expected
         if observed is None or expected is None:
             return None
@@ -467,15 +467,15 @@ class _Run:
                 one.moment.repeated(),
                 self._muted(),
                 torch.enable_grad(),
-                self._criterion.receiving(lambda *_, value=value: value),  # type: ignore[misc]
+                self._criterion.receiving(lambda *_, value=value: value),
             ):
                 returned = self._step(*self._accepted(one.args))
             loss = returned["loss"] if isinstance(returned, Mapping) else returned
             _require_linear(loss, value)
             found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-            for sum_, g in zip(total, found, strict=True):
+            for index, g in enumerate(found):
                 if g is not None:
-                    sum_ += g / self._trainer.accumulate_grad_batches
+                    total[index] += g / self._trainer.accumulate_grad_batches
         self.adapt.average(total)
         return list(total)
 
@@ -567,14 +567,14 @@ def _with_clipping(adalfl: AdaLFL, trainer: Any) -> AdaLFL:
     """
     limit = trainer.gradient_clip_val or None
     by_value = str(trainer.gradient_clip_algorithm or "norm").rsplit(".", 1)[-1].lower() == "value"
-    clipping = {"clip_norm": None if by_value else limit, "clip_value": limit if by_value else None}
-    for name, value in clipping.items():
+    limits = (None, limit) if by_value else (limit, None)
+    for name, value in zip(("clip_norm", "clip_value"), limits, strict=True):
         if getattr(adalfl, name) not in (None, value):
             raise ConfigurationError(
                 f"AdaLFL({name}={getattr(adalfl, name)}) is not how the trainer clips; unset it "
                 "and use Trainer(gradient_clip_val=..., gradient_clip_algorithm=...)"
             )
-    return replace(adalfl, **clipping)
+    return replace(adalfl, clip_norm=limits[0], clip_value=limits[1])
 
 
 def _require_linear(loss: Any, value: Tensor) -> None:

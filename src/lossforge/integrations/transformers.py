@@ -18,7 +18,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 from transformers import Trainer, TrainerCallback
 
 from lossforge.errors import ConfigurationError
@@ -272,13 +272,12 @@ class AdaLFLTrainer(Trainer):
         """Return a batch's part of the labels that count in a step; None where no one counted."""
         if items is None or self._kind == "regression":
             return None
-        share: Tensor = labels.ne(IGNORED).sum() / items
-        return share * self.accelerator.num_processes
+        count = labels.ne(IGNORED).sum()
+        share: Tensor = count * self.accelerator.num_processes / items
+        return share
 
     def _precision(self) -> torch.dtype | None:
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(
-            self.accelerator.mixed_precision
-        )
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.accelerator.mixed_precision)
 
     def _batches(self, dataset: Any, purpose: str, size: int | None = None) -> Batches:
         """Return batches of our own, which leave the Trainer's loaders alone."""
@@ -304,7 +303,7 @@ def _order(dataset: Any, args: Any) -> dict[str, Any]:
     if isinstance(dataset, IterableDataset):
         return {}
     if args.world_size > 1:
-        part = DistributedSampler(dataset, args.world_size, args.process_index)
+        part: Any = DistributedSampler(dataset, args.world_size, args.process_index)
         return {"sampler": part}
     return {"shuffle": True}
 
@@ -329,6 +328,7 @@ def _require_supported(trainer: Any, adalfl: AdaLFL) -> None:
     refused = {
         f"label_smoothing_factor={args.label_smoothing_factor}": args.label_smoothing_factor != 0,
         f"optim={optim!r}": optim not in OPTIMIZERS and not is_own,
+        "fp16=True on a CPU (use bf16=True)": args.fp16 and args.device.type == "cpu",
         "optim_target_modules": args.optim_target_modules is not None,
         "compute_loss_func": trainer.compute_loss_func is not None,
         "use_liger_kernel=True": args.use_liger_kernel,
