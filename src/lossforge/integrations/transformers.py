@@ -15,11 +15,13 @@ Use it as `transformers.Trainer`, with settings of the loss besides::
 import os
 from dataclasses import replace
 from typing import Any, final
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 from transformers import Trainer, TrainerCallback
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from lossforge.errors import ConfigurationError
 from lossforge.integrations.quietly import (
@@ -68,6 +70,8 @@ class AdaLFLTrainer(Trainer):
         task_loss: what the loss learns to make small there; by default cross-entropy or the
             squared error.
         class_dim: dimension of the logits that holds the classes.
+        shift_labels: whether position t predicts the label at t + 1, as in causal language models;
+            by default told from the model's class.
         loss_seed: of the loss network's weights, and of the order of the validation batches.
         strategy: how the hypergradient is computed; by default the fastest that holds.
         **kwargs: the Trainer's own.
@@ -88,6 +92,7 @@ class AdaLFLTrainer(Trainer):
         valid_dataset: Any = None,
         task_loss: Loss | None = None,
         class_dim: int = -1,
+        shift_labels: bool | None = None,
         loss_seed: int = 0,
         strategy: OnlineStrategy | None = None,
         **kwargs: Any,
@@ -107,6 +112,7 @@ class AdaLFLTrainer(Trainer):
         self.adapt: AdaptiveTraining | None = None
         self._adalfl, self._kind, self._loss_seed = adalfl, kind, loss_seed
         self._task_loss, self._class_dim, self._strategy = task_loss, class_dim, strategy
+        self._shifts = _shifts_labels(self) if shift_labels is None else shift_labels
         self._valid: Batches | None = None
         self._saved: dict[str, Any] | None = None
         self._observed: ObservedStep | None = None
@@ -132,6 +138,11 @@ class AdaLFLTrainer(Trainer):
         if self.accelerator.gradient_state.sync_gradients:
             self._note_gradients()
         return value
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the batches of a step, and count the labels that the loss will see."""
+        with patch.object(self, "_loss_shifts_labels", self._shifts):
+            return super().get_batch_samples(*args, **kwargs)
 
     def compute_loss(
         self,
@@ -263,7 +274,7 @@ class AdaLFLTrainer(Trainer):
                 f"a batch has no {self.label_names[0]!r} among {', '.join(map(str, inputs))}; the "
                 "data collator must give them"
             )
-        if self._loss_shifts_labels:
+        if self._shifts:
             ahead = torch.full_like(labels[..., :1], IGNORED)
             labels = named.pop("shift_labels", torch.cat([labels[..., 1:], ahead], -1))
         return named, labels
@@ -306,6 +317,16 @@ def _order(dataset: Any, args: Any) -> dict[str, Any]:
         part: Any = DistributedSampler(dataset, args.world_size, args.process_index)
         return {"sampler": part}
     return {"shuffle": True}
+
+
+def _shifts_labels(trainer: Any) -> bool:
+    """Tell whether the model is a causal language model; not all of them say so to the Trainer."""
+    model = trainer.model
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        return False
+    is_causal = type(model).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+    return bool(trainer._loss_shifts_labels or is_causal)
 
 
 def _loaded(folder: str | None, device: Any) -> dict[str, Any] | None:
