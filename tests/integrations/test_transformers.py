@@ -282,6 +282,23 @@ def test_arguments_are_honored(tmp_path, kind, settings):
     require_plain_steps(tmp_path, kind, **settings)
 
 
+def test_half_precision_that_is_turned_into_single_is_known_to_be_coarse(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=30,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        pad_token_id=0,
+    )
+    own = trainer(
+        tmp_path, "causal", own=transformers.LlamaForCausalLM(config), bf16=True, max_steps=2
+    )
+    own.train()
+    assert own.adapt.steps == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
@@ -333,16 +350,16 @@ def test_a_callback_that_changes_gradients_is_an_error(tmp_path):
         own.train()
 
 
-@pytest.mark.parametrize("at", [2, 4, 5])
+@pytest.mark.parametrize("at", [2, 4])
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, at):
-    settings = {"max_steps": 7, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
+    settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 1, "logging_steps": 1}
     whole = trainer(tmp_path / "whole", **settings)
     whole.train()
     folder = tmp_path / "whole" / f"checkpoint-{at}"
     torch.load(folder / "adalfl.pt", weights_only=True)
     resumed = trainer(tmp_path / "resumed", **settings)
     resumed.train(resume_from_checkpoint=str(folder))
-    assert resumed.adapt.steps == whole.adapt.steps == 7
+    assert resumed.adapt.steps == whole.adapt.steps == 6
     for one, two in ((resumed.model, whole.model), (resumed.adapt.loss, whole.adapt.loss)):
         for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0)

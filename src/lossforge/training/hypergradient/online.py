@@ -214,9 +214,9 @@ class OnlineEngine:
                 number = require_finite(value, "loss", "the network was not updated")
                 found = fused.transposed(slope.detach())
                 if fused.signature not in self._trusted:
-                    self._check(
-                        fused, found, RecordedPass(_none, moment, fused.outputs, slope), batch
-                    )
+                    coarse = state.precision is not None
+                    one = RecordedPass(_none, moment, fused.outputs, slope, is_coarse=coarse)
+                    self._check(fused, found, one, batch)
             except torch.OutOfMemoryError:
                 raise
             except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError):
@@ -321,7 +321,8 @@ class Observation:
         """
         value, slope = slope_of(loss, outputs, targets, build=True)
         require_finite(value, "loss", "the network was not updated")
-        one = RecordedPass(rerun, moment, outputs.detach(), slope)
+        coarse = self._state.precision is not None
+        one = RecordedPass(rerun, moment, outputs.detach(), slope, is_coarse=coarse)
         self._passes.append(one)
         attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
         return attached
