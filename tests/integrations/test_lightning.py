@@ -477,3 +477,27 @@ def test_two_processes_train_as_one(tmp_path, settings):
             # The loss is moved by Adam, which makes rounding large.
             atol = 1e-6 if part == "net" else 1e-5
             torch.testing.assert_close(first[part][name], value, rtol=1e-4, atol=atol)
+
+
+def test_the_network_may_be_compiled_but_not_the_step(tmp_path):
+    own = Classifier()
+    with pytest.raises(ConfigurationError, match=r"self\.net = torch\.compile"):
+        trainer(tmp_path, [own.criterion.callback()]).fit(
+            torch.compile(own, backend="eager"), *in_order()
+        )
+    own = Classifier()
+    own.net = torch.compile(own.net, backend="eager")
+    callback = own.criterion.callback()
+    trainer(tmp_path, [callback], max_steps=2).fit(own, *in_order())
+    assert callback.training.steps == 2
+
+
+def test_a_training_step_without_the_index(tmp_path):
+    class Short(Classifier):
+        def training_step(self, batch):
+            return self.criterion(self.net(batch[0]), batch[1])
+
+    own = Short()
+    callback = own.criterion.callback()
+    trainer(tmp_path, [callback], max_steps=2).fit(own, *in_order())
+    assert callback.training.steps == 2

@@ -18,6 +18,7 @@ features. Two lines change::
     trainer.fit(module, train_loader, valid_loader)
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -296,6 +297,11 @@ def _require_supported(trainer: Any, module: Any) -> None:
             "a loss adapts to one optimizer under automatic optimization; leave "
             "automatic_optimization True, or use AdaLFL.attach in a loop of your own"
         )
+    if getattr(module, "_compiler_ctx", None) is not None:
+        raise ConfigurationError(
+            "a compiled training_step cannot be repeated; compile the network in it instead, as "
+            "self.net = torch.compile(net)"
+        )
     if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
         raise ConfigurationError(
             f"a loss cannot adapt under {type(trainer.strategy).__name__}; use one device or ddp"
@@ -494,9 +500,10 @@ class _Run:
 
     def _accepted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return what `training_step` takes: it may do without the index."""
-        code = getattr(self._step, "__func__", self._step)
-        count = getattr(getattr(code, "__code__", None), "co_argcount", 3) - 1
-        return tuple(map(_own_containers, args[: max(1, count)]))
+        parameters = inspect.signature(self._step).parameters.values()
+        takes_any = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        count = len(args) if takes_any else len(parameters)
+        return tuple(map(_own_containers, args[:count]))
 
     @contextmanager
     def _muted(self) -> Iterator[None]:
