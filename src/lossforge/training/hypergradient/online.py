@@ -271,9 +271,9 @@ class OnlineEngine:
                 number = require_finite(value, "loss", "the network was not updated")
                 found = fused.transposed(slope.detach())
                 if fused.signature not in self._trusted:
-                    self._check(
-                        fused, found, RecordedPass(_none, moment, fused.outputs, slope), batch
-                    )
+                    coarse = state.precision is not None
+                    one = RecordedPass(_none, moment, fused.outputs, slope, is_coarse=coarse)
+                    self._check(fused, found, one, batch)
             except torch.OutOfMemoryError:
                 raise
             except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError):
@@ -381,7 +381,8 @@ class Observation:
         self._engine.everywhere &= moment.draws_elsewhere()
         value, slope = slope_of(loss, outputs, targets, build=True)
         require_finite(value, "loss", "the network was not updated")
-        one = RecordedPass(rerun, moment, outputs.detach(), slope)
+        coarse = self._state.precision is not None
+        one = RecordedPass(rerun, moment, outputs.detach(), slope, is_coarse=coarse)
         self._passes.append(one)
         attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
         return attached
@@ -412,6 +413,14 @@ class Observation:
         if self._way is not None:
             self._raw = []
             self.clipping.forget()
+
+    def leave_out(self, others: Gradients) -> None:
+        """Take no note of gradients of terms beside M, which its passes do not have."""
+        if self._raw:
+            self._raw = [
+                g if g is None or other is None else g - other
+                for g, other in zip(self._raw, others, strict=True)
+            ]
 
     def differentiate(
         self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
