@@ -1,9 +1,14 @@
-"""An adaptive loss under the Hugging Face Trainer: `pip install "lossforge[transformers]"`."""
+"""An adaptive loss under the Hugging Face Trainer: `pip install "lossforge[transformers]"`.
+
+`AdaLFLTrainer` takes a Trainer's arguments, and the settings of the loss. The loss learns from the
+evaluation data set; checkpoints hold it, and `train(resume_from_checkpoint=True)` goes on with it.
+"""
 
 import tempfile
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, TrainingArguments
+from transformers.utils.logging import disable_progress_bar
 
 from lossforge import AdaLFL
 from lossforge.integrations.transformers import AdaLFLTrainer
@@ -15,6 +20,7 @@ def rows(count: int, seed: int) -> list[dict[str, torch.Tensor]]:
     return [{"input_ids": row, "labels": row[0] % 2} for row in tokens]
 
 
+disable_progress_bar()
 torch.manual_seed(0)
 config = BertConfig(
     vocab_size=30,
@@ -22,18 +28,25 @@ config = BertConfig(
     num_hidden_layers=1,
     num_attention_heads=2,
     intermediate_size=32,
-    attn_implementation="eager",  # attention that can be differentiated twice
 )
 with tempfile.TemporaryDirectory() as folder:
     arguments = TrainingArguments(
         output_dir=folder,
-        max_steps=30,
+        max_steps=60,
         learning_rate=3e-3,
+        lr_scheduler_type="cosine",
+        warmup_steps=5,
+        max_grad_norm=1.0,
         per_device_train_batch_size=16,
         use_cpu=True,
         disable_tqdm=True,
         report_to=[],
-        save_strategy="no",
+        eval_strategy="steps",
+        eval_steps=20,
+        save_strategy="steps",
+        save_steps=20,
+        load_best_model_at_end=True,
+        logging_steps=20,
         dataloader_pin_memory=False,
     )
     trainer = AdaLFLTrainer(
@@ -41,7 +54,7 @@ with tempfile.TemporaryDirectory() as folder:
         args=arguments,
         train_dataset=rows(256, 0),
         eval_dataset=rows(64, 1),
-        adalfl=AdaLFL(warm_up_steps=100, warm_up_horizons=(10,)),
+        adalfl=AdaLFL(warm_up_steps=20, warm_up_horizons=(10,), trial_steps=20),
     )
     trainer.train()
     print(f"validation loss {trainer.evaluate()['eval_loss']:.3f}")

@@ -243,5 +243,8 @@ def test_the_offline_hypergradient_is_that_of_unrolling(specimen):
         if "Jitted" not in str(error):  # PyTorch cannot call a script with other weights
             require_honest(specimen, error)
         return
-    found, expected = run(strategy), run("unroll")
+    found = run(strategy)
+    if specimen.no_double_backward:  # nothing to hold forward mode against but differences, above
+        return
+    expected = run("unroll")
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))

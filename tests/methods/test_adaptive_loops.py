@@ -489,3 +489,14 @@ def test_attention_is_said_once(recwarn):
         adapt.step(batch(0), batch(1))
     adapt.step(batch(2), batch(3))
     assert not [w for w in recwarn if issubclass(w.category, SlowPathWarning)]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_code_with_random_numbers_of_its_own_gives_way_to_the_model():
+    """The default compiler draws dropout masks by another rule."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    adapt = attached(torch.compile(model), optimizer=sgd(model))
+    for step in range(3):
+        assert adapt.step(batch(step), batch(9)).hypergradient is not None

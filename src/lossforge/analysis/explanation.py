@@ -1,11 +1,8 @@
 """What a loss is and does, for a person to decide whether to trust it."""
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, final
-
-import torch
 
 from lossforge.analysis.behaviour import (
     Calibration,
@@ -17,7 +14,15 @@ from lossforge.analysis.behaviour import (
     path,
     rest_point,
 )
-from lossforge.analysis.nearest import Match, nearest
+from lossforge.analysis.nearest import (
+    LEAST_PROBABILITY,
+    Match,
+    Mixture,
+    mixture,
+    nearest,
+    ties,
+)
+from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -26,6 +31,9 @@ FLAT = 1e-3
 """of the greatest force: less does not train"""
 
 EXPLODES = 1e6
+
+ALIKE = 0.1
+"""of the gradient: a loss that leaves no more than this is held against its nearest known one"""
 
 
 @final
@@ -48,6 +56,7 @@ class Explanation:
         calibration: on random posteriors; None for regression.
         minimum: the error at which a regression loss is least; None for classification.
         warnings: what its user needs to know.
+        mixture: the sum of two known losses that is much nearer than each, if there is one.
     """
 
     loss: str
@@ -64,24 +73,30 @@ class Explanation:
     calibration: Calibration | None
     minimum: float | None
     warnings: tuple[str, ...]
+    mixture: Mixture | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
-        plain = asdict(self)
-        return {key: _plain(value) for key, value in plain.items()}
+        document: dict[str, Any] = plain(asdict(self))
+        return document
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
-        best, second = self.matches[:2]
+        best, tied = self.matches[0], ties(self.matches)
+        second = next((m for m in self.matches[1:] if m not in tied), self.matches[1])
+        same = f"; as well as {', '.join(match.name for match in tied)}" if tied else ""
         usual = "cross-entropy" if self.kind == "classification" else "squared error"
         unlike = "" if best.residual < 0.5 else "; it is unlike every loss that is known here"
         told = [
             ("loss", self.loss),
-            ("nearest", f"{best.name}, {_likeness(best)}{unlike}"),
+            ("nearest", f"{best.name}, {_likeness(best)}{same}{unlike}"),
             ("then", f"{second.name}, {_likeness(second)}"),
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
         ]  # fmt: skip
+        if self.mixture is not None:
+            share = f"{1 - self.mixture.residual:.1%} of its gradient"
+            told.insert(1, ("mixture", f"{self.mixture.name}, {share}"))
         return told + (self._classes() if self.kind == "classification" else self._errors())
 
     def _classes(self) -> list[tuple[str, str]]:
@@ -149,12 +164,13 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
     middle = int((way.position - guess).abs().argmin())
     end = len(way.position) - 1 if classifies else int((way.position - 1e-3).abs().argmin())
     judged = calibration(loss) if classifies else None
+    matches = tuple(nearest(loss, classes))
     return Explanation(
         loss=str(loss),
         latex=loss.formula.latex if isinstance(loss, SymbolicLoss) else None,
         kind=loss.kind,
         classes=classes,
-        matches=tuple(nearest(loss, classes)),
+        matches=matches,
         learning_rate_factor=learning_rate_factor(loss, classes),
         null_force=float(way.force[middle]),
         final_force=float(way.force[end]),
@@ -163,7 +179,11 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
         convex=is_convex(loss, classes),
         calibration=judged,
         minimum=None if classifies else float(way.position[int(way.value.argmin())]),
-        warnings=_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
+        warnings=(
+            *_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
+            *_confident_mistakes(matches[0], way, classes),
+        ),
+        mixture=mixture(loss, matches[0].residual, classes),
     )
 
 
@@ -215,19 +235,24 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
     return [f"flat for {where} from {low:.2g} to {high:.2g}: nothing is learned from those"]
 
 
+def _confident_mistakes(match: Match, way: Path, classes: int) -> list[str]:
+    """Warn where a loss gives up mistakes that its nearest known loss pulls at."""
+    known = match.known_loss
+    if known.kind != "classification" or match.residual > ALIKE:
+        return []
+    expected = match.factor * path(known, classes).force
+    weak = (way.position < LEAST_PROBABILITY) & (way.force < 0.5 * expected)
+    if not bool(weak.any()):
+        return []
+    return [
+        f"for target probabilities below {float(way.position[weak].max()):.1g} it pulls less than "
+        f"half as much as {match.name}: confident mistakes are given up"
+    ]
+
+
 def _likeness(match: Match) -> str:
     return f"{1 - match.residual:.1%} of its gradient, times {match.factor:.3g}"
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, torch.Tensor) else value

@@ -27,6 +27,7 @@ from lossforge.training.hypergradient import (
     plain_step,
     preferred,
 )
+from lossforge.training.hypergradient.jacobian import Gradients
 from lossforge.training.hypergradient.state import Batch, slope_of, take_step, unscale
 from lossforge.training.module import Moment as Circumstances
 from lossforge.training.module import OutputSpec
@@ -288,6 +289,24 @@ class AdaptiveTraining:
         self.steps += 1
         return found
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the loss learns in the step that comes next, as `every` has it."""
+        return (self.steps + 1) % self._settings.every == 0
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What the optimizer trains, in its order."""
+        return self._state.parameters
+
+    def keep_all_randomness(self) -> None:
+        """Repeat passes with the same numbers of `random` and NumPy too, which some models draw."""
+        self._engine.everywhere = True
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their mean over the processes that train together."""
+        self._state.average(tensors)
+
     def observe(self) -> "ObservedStep":
         """Return one step of a loop of your own: its backward passes and its optimizer's step.
 
@@ -331,7 +350,7 @@ class AdaptiveTraining:
 
     def _begin_step(self, batch: Batch, has_valid: bool) -> bool:
         """Tell whether the loss is to learn in this step; keep a copy of it where asked to."""
-        is_due = (self.steps + 1) % self._settings.every == 0
+        is_due = self.is_due
         if is_due and not has_valid:
             raise DataError("a validation batch is needed to adapt the loss; pass one to step")
         record = self._settings.record_every
@@ -394,8 +413,9 @@ class ObservedStep:
         `GradScaler` where there is one, as ever.
         """
         inputs, targets = as_pair(batch)
-        state, moment = self._engine.state, self._watched.moment()
-        return self.loss_of(state.run(inputs), targets, moment, lambda: state.rerun(inputs))
+        engine, moment = self._engine, self._watched.moment()
+        outputs = engine.run(inputs, moment)
+        return self.loss_of(outputs, targets, moment, lambda: engine.rerun(inputs))
 
     def loss_of(
         self,
@@ -423,6 +443,22 @@ class ObservedStep:
         Gradients must be unscaled already.
         """
         self._watched.gradients_ready()
+
+    @property
+    def clipped(self) -> Gradients:
+        """The gradients as the settings clip them; between `before_clipping` and `before_step`."""
+        return self._watched.clipping.clipped
+
+    def leave_out(self, others: Gradients) -> None:
+        """Tell, after `before_step`, which gradients of the step came from terms beside the loss.
+
+        The first step is checked against the gradients that PyTorch found, and a weight penalty in
+        a loop of one's own is among them.
+
+        Args:
+            others: of those terms, averaged over processes; one a parameter, None for none.
+        """
+        self._watched.leave_out(others)
 
     def before_step(self, *, clip: bool = True) -> None:
         """Unscale and clip the gradients, and take note of what the optimizer is about to do.
@@ -454,7 +490,7 @@ class ObservedStep:
             rerun: instead, runs code of your own on it and returns outputs and targets.
         """
         adapt, state = self._adapt, self._engine.state
-        is_due = (adapt.steps + 1) % adapt._settings.every == 0
+        is_due = adapt.is_due
         adapt.steps += 1
         loss = self._total / max(1, self._batches)
         state.clear_gradients()
@@ -464,7 +500,7 @@ class ObservedStep:
             if valid_batch is None:
                 raise DataError("a validation batch is needed to adapt the loss; pass one to learn")
             inputs, targets = as_pair(valid_batch)
-            rerun = lambda: (state.rerun(inputs), targets)  # noqa: E731
+            rerun = lambda: (self._engine.rerun(inputs), targets)  # noqa: E731
         reached, found = self._watched.differentiate(adapt.loss, *_split(rerun, adapt._task_loss))
         adapt._learn(adapt.meta_optimizer, found)
         return OnlineStep(loss, reached, found)

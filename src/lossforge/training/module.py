@@ -237,13 +237,19 @@ def differentiable() -> Iterator[None]:
 
     Attention runs on PyTorch's math backend, because flash attention can be differentiated neither
     twice nor forward; compiled code runs eagerly; reentrant checkpoints run their function as it
-    is.
+    is; weight normalization is computed by its definition.
     """
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(without_reentrant_checkpoints())
+        stack.enter_context(patch.object(torch, "_weight_norm", _weight_norm))
         yield
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """Stand in for PyTorch's function of that name, whose second derivative is wrong."""
+    return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
 @contextmanager

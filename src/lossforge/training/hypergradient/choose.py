@@ -30,19 +30,11 @@ def preferred(module: nn.Module) -> tuple[OnlineStrategy, ...]:
     """Return the strategies for online learning, the faster first.
 
     Forward mode is faster on convolutions, the reversed reverse pass on all else (measured on 2
-    CPU cores). Embeddings whose gradient is not their derivative are no matter for forward mode.
+    CPU cores).
     """
-    if any(_masks_gradients(part) for part in module.modules()):
-        return ("low_rank", "reverse")
     if any(isinstance(part, _CONVOLUTIONS) for part in module.modules()):
         return ("forward", "reverse")
     return ("low_rank", "reverse", "forward")
-
-
-def _masks_gradients(part: nn.Module) -> bool:
-    return isinstance(part, nn.Embedding) and (
-        part.padding_idx is not None or part.scale_grad_by_freq
-    )
 
 
 def choose_strategy(start: Start, inputs: Inputs, inner_steps: int = 1) -> Strategy:

@@ -19,6 +19,10 @@ class FastTangents(TorchFunctionMode):
     PyTorch's own rule for batch normalization is composed of a dozen elementwise passes; it took a
     quarter of the forward-mode pass through a convolutional network on a CPU. A convolution of an
     input without a tangent, as a network's first, convolves zeros in its place: 5 times dearer.
+
+    Embeddings have the tangent that their gradient is the transpose of: none at padding, and
+    weighted where gradients are scaled by frequency. Bags of embeddings and distances have one at
+    all.
     """
 
     def __torch_function__(
@@ -28,12 +32,13 @@ class FastTangents(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Replace batch normalization and first convolutions; pass all else on."""
+        """Replace the functions that have a rule here; pass all else on."""
         kwargs = kwargs or {}
-        if func is F.batch_norm:
-            return _batch_norm(*args, **kwargs)
         if func in CONVOLUTIONS:
             return _convolution(func, *args, **kwargs)
+        rule = RULES.get(func)
+        if rule is not None:
+            return rule(*args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -54,6 +59,54 @@ def _convolution(
     tangent = convolve(input, filters.tangent, shift and shift.tangent, *args, **options)
     paired: Tensor = forward_ad.make_dual(outputs, tangent)
     return paired
+
+
+def _embedding(
+    input: Tensor,  # noqa: A002  # PyTorch's own name
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Stand in for PyTorch's function of that name."""
+    table = forward_ad.unpack_dual(weight)
+    rows = F.embedding(input, table.primal, padding_idx, max_norm, norm_type)
+    if table.tangent is None:
+        return rows
+    tangent = F.embedding(input, table.tangent)
+    if padding_idx is not None:
+        tangent = tangent.masked_fill((input == padding_idx % len(weight))[..., None], 0)
+    if scale_grad_by_freq:
+        counts = torch.bincount(input.flatten(), minlength=len(weight))
+        tangent = tangent / counts[input][..., None]
+    paired: Tensor = forward_ad.make_dual(rows, tangent)
+    return paired
+
+
+def _embedding_bag(
+    input: Tensor,  # noqa: A002  # PyTorch's own name
+    weight: Tensor,
+    *args: Any,
+    **options: Any,
+) -> Tensor:
+    """Stand in for PyTorch's function of that name, which is linear in the weight but for "max"."""
+    table = forward_ad.unpack_dual(weight)
+    bags = F.embedding_bag(input, table.primal, *args, **options)
+    scale_by_frequency = options.get("scale_grad_by_freq", args[3] if len(args) > 3 else False)
+    if table.tangent is None or "max" in (*args, *options.values()) or scale_by_frequency:
+        return F.embedding_bag(input, weight, *args, **options)
+    tangent = F.embedding_bag(input, table.tangent, *args, **options)
+    paired: Tensor = forward_ad.make_dual(bags, tangent)
+    return paired
+
+
+def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """Stand in for PyTorch's function of that name."""
+    differences: Tensor = x1[..., :, None, :] - x2[..., None, :, :]
+    distances: Tensor = torch.linalg.vector_norm(differences, p, dim=-1)
+    return distances
 
 
 def _batch_norm(
@@ -120,3 +173,11 @@ def _laid_out_as(model: Tensor, tensor: Tensor) -> Tensor:
     if model.dim() == 4 and model.is_contiguous(memory_format=torch.channels_last):
         return tensor.contiguous(memory_format=torch.channels_last)
     return tensor.contiguous()
+
+
+RULES: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    F.batch_norm: _batch_norm,
+    F.embedding: _embedding,
+    F.embedding_bag: _embedding_bag,
+    torch.cdist: _cdist,
+}

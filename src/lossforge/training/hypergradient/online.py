@@ -19,7 +19,7 @@ from typing import Any, Literal, final, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lossforge.errors import ConfigurationError, unknown_name
@@ -48,11 +48,14 @@ from lossforge.training.hypergradient.state import (
     unscale,
 )
 from lossforge.training.module import (
+    Inputs,
     Moment,
+    differentiable,
     replaced,
     without_hooks,
     without_reentrant_checkpoints,
 )
+from lossforge.training.network import channels_last
 from lossforge.training.optimizers import Tensors
 
 OnlineStrategy = Literal["low_rank", "forward", "reverse"]
@@ -108,6 +111,9 @@ class OnlineEngine:
         self.everywhere = True  # until a first pass shows that it draws from nowhere else
         self.writes_parameters = False
         self._verified: dict[Pattern, Way] = {}
+        self._arranges = any(isinstance(p, nn.Conv2d) for p in state.module.modules())
+        self._is_compiled: bool | None = None
+        self._runs_eagerly = False
         self._trusted: set[object] = set()
         self._spare: frozenset[int] = frozenset()
         self._attends: bool | None = None
@@ -155,7 +161,7 @@ class OnlineEngine:
             if watched.is_skipped:
                 return OnlineStep(total, None, None)
             reached, hypergradient = watched.differentiate(
-                loss, lambda: state.rerun(valid[0]), outcome
+                loss, lambda: self.rerun(valid[0]), outcome
             )
         return OnlineStep(total, reached, hypergradient)
 
@@ -164,8 +170,42 @@ class OnlineEngine:
     ) -> Tensor:
         moment = watched.moment()
         with self.state.synchronized(last=last):
-            outputs = self._run_watching(inputs)
-        return watched.record(loss, outputs, targets, moment, lambda: self.state.rerun(inputs))
+            outputs = self.run(inputs, moment)
+        return watched.record(loss, outputs, targets, moment, lambda: self.rerun(inputs))
+
+    def run(self, inputs: Inputs, moment: Moment) -> Tensor:
+        """Run the model on a training batch, as in plain training.
+
+        Args:
+            inputs: of the batch.
+            moment: taken just before.
+        """
+        if self._is_compiled is None:
+            self._is_compiled = is_compiled(self.state.module)
+            if self._is_compiled:
+                self._attends = False
+                self._choose_eager(inputs, moment)
+        if not self._runs_eagerly:
+            return self._run_watching(inputs)
+        with torch.compiler.set_stance("force_eager"):
+            return self.state.run(inputs)
+
+    def _choose_eager(self, inputs: Inputs, moment: Moment) -> None:
+        """Find out whether compiled code draws random numbers of its own; if so do without it."""
+        with torch.no_grad(), moment.kept():
+            outputs = self.state.run(inputs)
+        with torch.no_grad(), moment.repeated(), differentiable():
+            again = self.rerun(inputs)
+        try:
+            RecordedPass(_none, moment, outputs, outputs).require_same(again)
+        except NotRepeatableError:
+            self._runs_eagerly = True
+            warnings.warn(
+                "the compiled model draws other random numbers than the model itself: steps in "
+                "which the loss adapts run it without the compiler",
+                SlowPathWarning,
+                stacklevel=6,
+            )
 
     def _run_watching(self, inputs: Any) -> Tensor:
         """Run the model; say once where a slower attention will be needed for derivatives."""
@@ -176,7 +216,7 @@ class OnlineEngine:
         self._attends = watch.seen
         if watch.seen:
             # One pass in forward mode costs less than a second graph.
-            self.ways = tuple(sorted(self.ways))
+            self.ways = tuple(sorted(self.ways))  # forward, reverse
             warnings.warn(
                 "the model uses scaled_dot_product_attention: the passes of AdaLFL that need "
                 "derivatives run it on PyTorch's math backend, slower than flash attention",
@@ -196,9 +236,21 @@ class OnlineEngine:
 
     def find_way(self, passes: Sequence[RecordedPass], before: Tensors, raw: Gradients) -> Way:
         """Return the first way of computing J w that gives the gradient of a step."""
-        found = first_that_holds(self.ways, self.state, passes, before, raw)
+        try:
+            found = first_that_holds(self.ways, self.state, passes, before, raw)
+        except ConfigurationError:
+            if not self._arranges:
+                raise
+            self._arranges = False
+            found = first_that_holds(self.ways, self.state, passes, before, raw)
         self._verified[_pattern(raw)] = found
         return found
+
+    def rerun(self, inputs: Inputs) -> Tensor:
+        """Run the model for its derivatives, in the memory layout in which it is fastest."""
+        if self._arranges and isinstance(inputs, Tensor):
+            inputs = channels_last(inputs)
+        return self.state.rerun(inputs)
 
     def _fused_step(
         self, loss: Loss, batch: Batch, valid: Batch, outcome: Outcome
@@ -219,9 +271,9 @@ class OnlineEngine:
                 number = require_finite(value, "loss", "the network was not updated")
                 found = fused.transposed(slope.detach())
                 if fused.signature not in self._trusted:
-                    self._check(
-                        fused, found, RecordedPass(_none, moment, fused.outputs, slope), batch
-                    )
+                    coarse = state.precision is not None
+                    one = RecordedPass(_none, moment, fused.outputs, slope, is_coarse=coarse)
+                    self._check(fused, found, one, batch)
             except torch.OutOfMemoryError:
                 raise
             except (NotRepeatableError, RuntimeError, NotImplementedError, TypeError):
@@ -329,7 +381,8 @@ class Observation:
         self._engine.everywhere &= moment.draws_elsewhere()
         value, slope = slope_of(loss, outputs, targets, build=True)
         require_finite(value, "loss", "the network was not updated")
-        one = RecordedPass(rerun, moment, outputs.detach(), slope)
+        coarse = self._state.precision is not None
+        one = RecordedPass(rerun, moment, outputs.detach(), slope, is_coarse=coarse)
         self._passes.append(one)
         attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
         return attached
@@ -361,6 +414,14 @@ class Observation:
             self._raw = []
             self.clipping.forget()
 
+    def leave_out(self, others: Gradients) -> None:
+        """Take no note of gradients of terms beside M, which its passes do not have."""
+        if self._raw:
+            self._raw = [
+                g if g is None or other is None else g - other
+                for g, other in zip(self._raw, others, strict=True)
+            ]
+
     def differentiate(
         self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
     ) -> tuple[float, Tensors]:
@@ -376,10 +437,11 @@ class Observation:
             ConfigurationError: the model cannot be differentiated.
         """
         engine, state = self._engine, self._state
-        reached, arrived = validation_gradient(engine, rerun, outcome)
         for one in self._passes:
             one.share = one.share / self._scale
+        # Before all else: it also finds out in which layout the model can be run.
         way = self._way or engine.find_way(self._passes, self._before, self._raw)
+        reached, arrived = validation_gradient(engine, rerun, outcome)
         response: Gradients = [
             None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
         ]
@@ -458,6 +520,14 @@ def _pattern(gradient: Gradients) -> Pattern:
     return tuple(g is None for g in gradient)
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Tell whether `torch.compile` was applied to a module or to a part of it."""
+    return any(
+        type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None
+        for part in module.modules()
+    )
+
+
 def _none() -> Tensor:
     raise AssertionError("a shared pass is not run again")
 
@@ -471,7 +541,7 @@ def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[O
         and state.scaler is None
         and not state.is_shared
         and not is_hooked(module)
-        and not any(type(part).__name__ == "OptimizedModule" for part in module.modules())
+        and not is_compiled(module)
         and all(id(theta) in learned for theta in module.parameters() if theta.requires_grad)
     )
     if not plain:

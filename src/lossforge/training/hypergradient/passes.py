@@ -50,6 +50,7 @@ class RecordedPass:
         slope: dM/df at the outputs, differentiable by M's parameters.
         share: with which the loss entered the step: a mean's part; during the backward pass with a
             scaler's scale.
+        is_coarse: whether the pass ran in half precision, whatever its outputs were turned into.
         suspects: operators that are known to lack derivatives, where the pass was in reverse.
     """
 
@@ -58,6 +59,7 @@ class RecordedPass:
     outputs: Tensor
     slope: Tensor
     share: Tensor = field(default_factory=lambda: torch.zeros(()))
+    is_coarse: bool = False
     suspects: tuple[str, ...] = ()
 
     def hear(self, share: Tensor) -> None:
@@ -71,7 +73,7 @@ class RecordedPass:
 
     def require_same(self, outputs: Tensor) -> None:
         """Raise unless the outputs are those that the pass had."""
-        tolerance = TOLERANCE.get(self.outputs.dtype, COARSE)
+        tolerance = COARSE if self.is_coarse else TOLERANCE.get(self.outputs.dtype, COARSE)
         scale = float(self.outputs.nan_to_num(0, 0, 0).abs().amax()) if outputs.numel() else 0.0
         if outputs.shape != self.outputs.shape or not torch.allclose(
             outputs.detach(), self.outputs, tolerance, tolerance * scale, equal_nan=True
