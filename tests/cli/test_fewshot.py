@@ -73,6 +73,10 @@ def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["fewshot", "ablation", *TINY, "--variants", "maml", "protonet", "--out", str(out)]
     assert main(words) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].split()[0] == "method"
+    assert any(line.startswith("maml ") and " ± " in line for line in printed)
+    assert any(line.startswith("protonet ") for line in printed)
     table = (out / "table.md").read_text()
     assert "| maml |" in table
     assert "| protonet |" in table
@@ -87,6 +91,17 @@ def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
     assert f"explain one of its runs: {out}/maml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("variants", [["maml"], ["ablation", "--variants", "protonet", "maml"]])
+def test_divergence_is_one_line_and_no_result(variants, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fewshot", *variants, *TINY, "--inner-rate", "1e20", "--out", str(out)]) == 2
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1].startswith("lossforge: maml diverged at meta-step 1: ")
+    assert "Traceback" not in told.err
+    assert told.out == ""
+    assert not (out / "result.json").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -94,6 +109,10 @@ def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
         (["maml", "--task", "clusterz"], "did you mean 'clusters'"),
         (["maml", *TINY, "--ways", "50"], "fewer than 50 ways"),
         (["npbml", *TINY, "--order", "first"], "first order"),
+        (["maml", *TINY, "--variants", "npbml"], "--variants is of ablation"),
+        (["ablation", *TINY, "--variant", "maml"], "pass --variants"),
+        (["maml", *TINY, "--variant=maml"], "--variant is not used here"),
+        (["npbml", *TINY, "--similarity", "distanc"], "distance"),
         (["maml", "--task", "clusters", "--network", "conv4"], "--network dense"),
     ],
 )

@@ -8,7 +8,8 @@ import tyro
 
 from lossforge import experiments
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.errors import unknown_name
+from lossforge.cli.printing import terminal_width
+from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments import FewShotReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.fewshot_run import ABLATION
@@ -62,6 +63,7 @@ def fewshot(words: list[str]) -> int:
     if name not in known:
         raise unknown_name("few-shot method", name, known)
     options = _parse(name, rest)
+    _check_unused(name, rest, options)
     report = experiments.fewshot(
         ABLATION if name == ABLATION else options.method,
         options.task,
@@ -90,8 +92,22 @@ def _parse(name: str, words: list[str]) -> FewShotOptions:
     return parse_options(FewShotOptions, words, f"lossforge fewshot {name}", default=default)
 
 
+def _check_unused(name: str, words: list[str], options: FewShotOptions) -> None:
+    """Raise `ConfigurationError` for an option that the method would ignore."""
+    if name != ABLATION and options.variants:
+        raise ConfigurationError(f"--variants is of ablation; {name} is one method: leave it out")
+    if word_after("--variant", words) is not None:
+        instead = "pass --variants" if name == ABLATION else f"the method is {name}: leave it out"
+        raise ConfigurationError(f"--variant is not used here; {instead}")
+
+
 def print_few_shot(report: FewShotReport) -> None:
-    """Print a few-shot report."""
+    """Print a few-shot report: a line for one method, a table for several."""
+    if len(report.rows()) > 1:
+        for table in report.tables():
+            print(table.plain(terminal_width()))
+        print(f"the run is {report.path}")
+        return
     unit = " %" if report.result["metric"] == "accuracy" else ""
     for row in report.rows():
         print(
