@@ -7,7 +7,7 @@ import torch
 
 from lossforge.errors import ConfigurationError, DataError, DivergedError, UnknownNameError
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
-from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml.few_shot import make_learner, pretrain
 from lossforge.tasks.episodes import FewShotTask, Shape
 from lossforge.tasks.few_shot_sets import characters_task, load_few_shot
 
@@ -66,6 +66,18 @@ def test_meta_training_learns_what_to_ignore():
     untrained = dataclasses.replace(settings, meta_steps=1, meta_rate=1e-9, final_meta_rate=0)
     before, after = (each.run(task, shape, seed=0) for each in (untrained, settings))
     assert after.score > before.score + 3 * (after.interval + before.interval)
+
+
+@pytest.mark.parametrize("name", ["clusters", "images"])
+def test_pretraining_leaves_warp_layers_and_film_as_they_begin(name):
+    task = images_task() if name == "images" else load_few_shot(name)
+    settings = FewShot("npbml", **(TINY | {"network": "auto"}))
+    learner = make_learner(settings, task, SHAPE, 0)
+    before = {n: w.clone() for n, w in learner.encoder.named_parameters()}
+    pretrain(learner, settings, task, 0, None)
+    for n, weight in learner.encoder.named_parameters():
+        stays = "generator" in n or ".layer." in n
+        assert torch.equal(weight, before[n]) is stays, n
 
 
 def test_meta_sgd_moves_its_rates_by_a_visible_factor():

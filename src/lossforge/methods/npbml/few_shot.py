@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lossforge.errors import DivergedError, unknown_name
 from lossforge.methods.npbml.learner import Learner, Order, Parts
 from lossforge.methods.npbml.loss import Similarity
-from lossforge.methods.npbml.networks import make_encoder
+from lossforge.methods.npbml.networks import backbone_parameters, make_encoder
 from lossforge.methods.npbml.protonet import ProtoNet
 from lossforge.progress import ProgressReporter
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
@@ -440,6 +440,9 @@ def pretrain(
 ) -> None:
     """Train the encoder to tell all meta-training classes apart; the head is thrown away.
 
+    Warp layers and FiLM stay the identity that they begin as: rows of many classes at a time say
+    nothing of how a task of a few rows is to be modulated.
+
     Raises:
         DivergedError: the encoder's weights are no longer finite.
     """
@@ -452,7 +455,8 @@ def pretrain(
     with isolated_seed(derive_seed(seed, "pretraining head")):
         features = encoder(pool.inputs[:2]).shape[1]
         head = nn.Linear(features, len(pool.names)).to(pool.inputs.device)
-    adam = torch.optim.Adam([*encoder.parameters(), *head.parameters()], settings.meta_rate)
+    trained = [*backbone_parameters(encoder), *head.parameters()]
+    adam = torch.optim.Adam(trained, settings.meta_rate)
     for step in range(settings.pretrain_steps):
         rows = torch.randint(len(labels), (64,), generator=draw).to(labels.device)
         adam.zero_grad()

@@ -155,6 +155,17 @@ class Dense(nn.Sequential):
         super().__init__(*layers)
 
 
+def backbone_parameters(encoder: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of an encoder but for those of its warp layers and FiLM."""
+    others = {
+        weight
+        for module in encoder.modules()
+        if isinstance(module, Warp | FiLM)
+        for weight in module.parameters()
+    }
+    return [weight for weight in encoder.parameters() if weight not in others]
+
+
 ENCODERS: dict[str, tuple[Callable[..., nn.Module], int]] = {
     "conv4": (Conv4, 64),
     "resnet12": (ResNet12, 64),
