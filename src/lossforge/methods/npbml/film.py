@@ -2,6 +2,7 @@
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 
@@ -17,7 +18,6 @@ class FiLM(nn.Module):
         seen: width of the rows that gamma and beta are computed from; by default `features`.
 
     Examples:
-        >>> import torch
         >>> x = torch.randn(4, 3, 5, 5)
         >>> bool((FiLM(3)(x) == x).all())
         True
@@ -43,7 +43,10 @@ class FiLM(nn.Module):
         """
         rows = inputs if rows is None else rows
         others = [axis for axis in range(rows.dim()) if axis != 1]
-        scale, shift = self.coefficients(rows.mean(others))
-        shape = (1, -1, *[1] * (inputs.dim() - 2))
-        modulated: Tensor = inputs * scale.view(shape) + shift.view(shape)
-        return modulated
+        # A mean over one row is the row: loss networks of weights see no more.
+        mean = rows[0] if rows.dim() == 2 and len(rows) == 1 else rows.mean(others)
+        scale, shift = self.coefficients(mean)
+        if inputs.dim() > 2:
+            shape = (1, -1, *[1] * (inputs.dim() - 2))
+            scale, shift = scale.view(shape), shift.view(shape)
+        return torch.addcmul(shift, inputs, scale)
