@@ -27,10 +27,10 @@ import torch
 from harness import Report, first_rows, machine
 from lossforge.analysis.behaviour import is_bounded
 from lossforge.analysis.behaviour import path as path_of
-from lossforge.analysis.comparison import Comparison
-from lossforge.analysis.statistics import mean_and_deviation, paired_comparison
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError
+from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.files import write_atomically
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS
@@ -173,7 +173,7 @@ def table(cells: Cells, tasks: list[str], searches: list[str], seeds: int) -> st
             ranks[method].append(1 + order.index(method))
             mean, deviation = mean_and_deviation(tests[method])
             paired = paired_comparison(tests[method], tests[TUNED])
-            differs = paired is not None and paired.p_t < 0.05
+            differs = paired is not None and paired.p_t is not None and paired.p_t < 0.05
             mark = ("-" if paired.mean < 0 else "+") if paired and differs else ""
             text = f"{mean:.4f} ± {deviation:.4f}{mark}" if math.isfinite(mean) else "diverged"
             shown.append(f"**{text}**" if method == order[0] else text)

@@ -16,5 +16,5 @@ for variant in ("maml", "protonet"):  # npbml, warp_maml, maml_inductive, ...
         valid_tasks=30,
         test_tasks=100,
     )
-    found = method.run(task, shape, seed=0)
+    found = method.run(task, shape, seed=0, progress=False)
     print(f"{variant}: {found.score:.1f} ± {found.interval:.1f} % of 100 new tasks' queries")

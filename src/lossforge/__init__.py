@@ -12,7 +12,18 @@ from lossforge.errors import LossforgeError
 
 if TYPE_CHECKING:
     from lossforge import losses, models, tasks
+    from lossforge.experiments import (
+        Comparison,
+        compare,
+        explain,
+        export,
+        fewshot,
+        resume,
+        search,
+        train,
+    )
     from lossforge.losses import load, save
+    from lossforge.losses.expression import register_primitive
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
 
@@ -22,16 +33,25 @@ __all__ = [
     "GPLFL",
     "ML3",
     "AdaLFL",
+    "Comparison",
     "EvoMAL",
     "FewShot",
     "LossforgeError",
     "RandomSearch",
     "TaylorGLO",
+    "compare",
+    "explain",
+    "export",
+    "fewshot",
     "load",
     "losses",
     "models",
+    "register_primitive",
+    "resume",
     "save",
+    "search",
     "tasks",
+    "train",
 ]
 
 _PACKAGES = frozenset({"losses", "models", "tasks"})
@@ -40,12 +60,21 @@ _MODULE_OF = {
     "GPLFL": "lossforge.methods",
     "ML3": "lossforge.methods",
     "AdaLFL": "lossforge.methods",
+    "Comparison": "lossforge.experiments",
     "EvoMAL": "lossforge.methods",
     "FewShot": "lossforge.methods.npbml",
     "RandomSearch": "lossforge.methods",
     "TaylorGLO": "lossforge.methods",
+    "compare": "lossforge.experiments",
+    "explain": "lossforge.experiments",
+    "export": "lossforge.experiments",
+    "fewshot": "lossforge.experiments",
     "load": "lossforge.losses",
+    "register_primitive": "lossforge.losses.expression",
+    "resume": "lossforge.experiments",
     "save": "lossforge.losses",
+    "search": "lossforge.experiments",
+    "train": "lossforge.experiments",
 }
 """where each public name is defined; a test holds it against the imports above"""
 

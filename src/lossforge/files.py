@@ -1,9 +1,12 @@
-"""Files that survive a crash: written whole or not at all, read with errors of ours."""
+"""Files that survive a crash: written whole or not at all, read with `LossforgeError`s."""
 
 import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lossforge.errors import FileFormatError
 
@@ -27,6 +30,24 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write plain data as JSON, the same bytes for the same data."""
     write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Return dataclass fields, tuples and numbers as JSON can hold them.
+
+    Infinity (the worst metric, of a run that diverged) and NaN become None, tuples become lists.
+
+    Examples:
+        >>> plain({"tests": (0.5, float("inf"))})
+        {'tests': [0.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Range checks for hyper-parameters, each one line to call and one line to read when it fails."""
 
 import math
+from numbers import Real
 
 from lossforge.errors import ConfigurationError
 
@@ -28,6 +29,9 @@ def require_in_range(
         ...
         lossforge.errors.ConfigurationError: learning_rate must be above 0, not 0.0
     """
+    given: object = value
+    if not isinstance(given, Real):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}")
     if math.isfinite(value) and low <= value <= high and not (exclude_low and value == low):
         return
     lower = f"above {low:g}" if exclude_low else f"at least {low:g}"
@@ -36,3 +40,18 @@ def require_in_range(
     else:
         bounds = f"{lower} and at most {high:g}" if exclude_low else f"from {low:g} to {high:g}"
     raise ConfigurationError(f"{name} must be {bounds}, not {value!r}")
+
+
+def require_whole(name: str, value: int, low: int) -> None:
+    """Raise `ConfigurationError` unless `value` is a whole number of at least `low`.
+
+    Examples:
+        >>> require_whole("seeds", 5, 1)
+        >>> require_whole("seeds", 2.5, 1)
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.ConfigurationError: seeds must be a whole number, not 2.5
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    require(whole, f"{name} must be a whole number, not {value!r}")
+    require_in_range(name, value, low)

@@ -10,7 +10,7 @@ from lossforge.analysis.adaptation import draw_adaptation, trace_of
 from lossforge.cli import main
 from lossforge.losses import ADALFL_NETWORK, NeuralLoss
 from lossforge.methods import AdaLFL
-from lossforge.methods.adalfl import Moment
+from lossforge.methods.adalfl import LossSnapshot
 
 
 @pytest.mark.parametrize(("kind", "outputs"), [("classification", 4), ("regression", 1)])
@@ -25,17 +25,17 @@ def test_a_trace_tells_curves_and_factors(kind, outputs, tmp_path):
     for _ in range(5):
         adapt.step((x, y), (x, y))
     trace = trace_of(adapt.moments, outputs)
-    assert [look.step for look in trace] == [0, 2, 4]
+    assert [curves.step for curves in trace] == [0, 2, 4]
     assert len(trace[0].p) == len(trace[0].target)
     assert len(trace[0].non_target) == (len(trace[0].p) if outputs > 1 else 0)
-    json.dumps([look.factor for look in trace], allow_nan=False)
+    json.dumps([curves.factor for curves in trace], allow_nan=False)
     draw_adaptation(trace, kind, tmp_path / "adaptation")
     assert (tmp_path / "adaptation.png").stat().st_size > 5000
 
 
 def test_a_loss_that_stays_gives_one_curve():
     loss = NeuralLoss(ADALFL_NETWORK)
-    trace = trace_of([Moment(step, 1.0, loss) for step in (0, 10)], 3)
+    trace = trace_of([LossSnapshot(step, 1.0, loss) for step in (0, 10)], 3)
     assert trace[0].target == trace[1].target
     assert loss.layers[0].dtype == torch.float32
 
@@ -46,7 +46,7 @@ def test_train_leaves_loss_trace_and_picture(tmp_path, capsys):
     words += ["--steps", "20", "--check-every", "10", "--adalfl.warm-up-steps", "10"]
     assert main([*words, "--adalfl.record-every", "5"]) == 0
     moments = json.loads((out / "adaptation.json").read_text())["moments"]
-    assert [look["step"] for look in moments] == [0, 5, 10, 15]
+    assert [curves["step"] for curves in moments] == [0, 5, 10, 15]
     assert (out / "adaptation.svg").exists()
     assert main(["explain", str(out), "--classes", "3"]) == 0
     assert "network 2-40-40-1" in capsys.readouterr().out

@@ -4,16 +4,20 @@ import json
 from dataclasses import replace
 
 import pytest
+from torch import Tensor
 
 from lossforge.analysis.explanation import explain
+from lossforge.analysis.portrait import draw_portrait
 from lossforge.errors import ConfigurationError
 from lossforge.losses import (
     ADALFL_NETWORK,
     HANDCRAFTED,
     CrossEntropy,
     LabelSmoothing,
+    Loss,
     NeuralLoss,
     SymbolicLoss,
+    SymmetricCrossEntropy,
     taylor_loss,
 )
 
@@ -38,6 +42,30 @@ def test_any_loss_can_be_explained(loss):
     after = loss.state_dict()
     assert all((after[key] == before[key]).all() for key in before)
     assert all(after[key].dtype == before[key].dtype for key in before)
+
+
+class Norm(Loss):
+    """A user's loss that is no sum over the outputs and cannot be saved."""
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.kind == "classification":
+            margins = outputs - outputs.gather(1, targets[:, None])
+            return margins.relu().logsumexp(1)
+        return (outputs - targets).square().sum(1).add(1e-6).sqrt()
+
+    def definition(self) -> dict[str, object]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "norm"
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_loss_that_is_not_elementwise_is_explained_and_drawn(kind, tmp_path):
+    found = explain(Norm(kind), classes=4)
+    assert found.kind == kind
+    assert found.matches[0].residual < 0.7
+    assert all(picture.exists() for picture in draw_portrait(Norm(kind), tmp_path, classes=4))
 
 
 @pytest.mark.parametrize("loss", [loss() for loss in HANDCRAFTED.values()], ids=str)
@@ -76,3 +104,11 @@ def test_the_formula_comes_with_its_latex():
 def test_two_classes_are_the_least():
     with pytest.raises(ConfigurationError, match="classes must be at least 2"):
         explain(CrossEntropy(), classes=1)
+
+
+def test_ties_are_told_as_ties():
+    told = dict(explain(SymmetricCrossEntropy(alpha=1.0, beta=0.5)).lines())
+    assert told["nearest"].startswith("symmetric_cross_entropy:alpha=1,beta=0.5, 100.0%")
+    assert "as well as poly1:epsilon=2" in told["nearest"]
+    assert not told["then"].startswith("poly1")
+    assert "as well as" not in dict(explain(LabelSmoothing(0.2)).lines())["nearest"]

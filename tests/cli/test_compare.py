@@ -72,7 +72,7 @@ def test_tuning_chooses_on_validation_data_alone():
 def test_an_interrupted_grid_goes_on(monkeypatch):
     words = ["compare", "--task", "iris", *SMALL, "--losses", "cross_entropy", "focal"]
     assert main([*words, "--out", "whole"]) == 0
-    from lossforge.cli.compare import _Work
+    from lossforge.experiments.compare_run import _Work
 
     real, cells = _Work._outcome_of, []
 
@@ -108,3 +108,12 @@ def test_mistakes_are_one_line_and_nothing_is_written(words, says, capsys, tmp_p
     assert error.startswith("lossforge: ")
     assert says in error
     assert not list(tmp_path.iterdir())
+
+
+def test_other_formats(capsys):
+    words = ["compare", "--task", "iris", *SMALL, "--losses", "cross_entropy", "focal", "--out"]
+    assert main([*words, "a", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result("a")
+    assert main([*words, "b", "--format", "markdown"]) == 0
+    with open("b/report.md") as stream:
+        assert capsys.readouterr().out == stream.read()

@@ -29,3 +29,16 @@ def test_mistakes_are_told(capsys):
     assert "did you mean 'cross_entropy'" in capsys.readouterr().err
     assert main(["explain"]) == 2
     assert capsys.readouterr().err.startswith("lossforge: ")
+
+
+def test_markdown_and_json_by_format(capsys):
+    assert main(["explain", "focal", "--format", "markdown"]) == 0
+    assert "| nearest |" in capsys.readouterr().out
+    assert main(["explain", "focal", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "classification"
+
+
+def test_text_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["explain", "focal"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60

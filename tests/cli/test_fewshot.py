@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lossforge.cli import main
+from lossforge.runs import RunFolder
 
 TINY = [
     *("--task", "clusters", "--ways", "3", "--network", "dense", "--width", "5"),
@@ -37,6 +38,37 @@ def test_what_was_learned_is_explained_task_by_task(tmp_path, capsys):
     assert "learns no loss" in capsys.readouterr().err
 
 
+def test_a_run_killed_before_its_results_is_resumed_and_explained(tmp_path, monkeypatch, capsys):
+    words = ["fewshot", "maml_inductive", *TINY]
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    killed = tmp_path / "killed"
+
+    def kill(self, result):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_result", kill)
+        assert main([*words, "--out", str(killed)]) == 130
+    assert (killed / "learner.pt").exists()
+    assert main(["explain", str(killed)]) == 2
+    assert f"lossforge resume {killed}" in capsys.readouterr().err
+    assert main(["resume", str(killed)]) == 0
+    assert main(["explain", str(killed)]) == 0
+    results = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "killed")]
+    assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
+
+
+def test_a_complete_run_without_its_learner_is_told(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fewshot", "maml_inductive", *TINY, "--out", str(out)]) == 0
+    (out / "learner.pt").write_bytes(b"no weights")
+    assert main(["explain", str(out)]) == 2
+    assert "learner.pt is damaged" in capsys.readouterr().err
+    (out / "learner.pt").unlink()
+    assert main(["explain", str(out)]) == 2
+    assert "lost its learner.pt" in capsys.readouterr().err
+
+
 def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["fewshot", "ablation", *TINY, "--variants", "maml", "protonet", "--out", str(out)]
@@ -51,6 +83,8 @@ def test_an_ablation_is_one_table_and_resumes(tmp_path, capsys):
     again, before = (json.loads(text) for text in ((out / "result.json").read_text(), result))
     assert [row["test"] for row in again["variants"]] == [r["test"] for r in before["variants"]]
     capsys.readouterr()
+    assert main(["explain", str(out)]) == 2
+    assert f"explain one of its runs: {out}/maml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from lossforge.cli import main
@@ -26,3 +28,13 @@ def test_mistakes_are_told(capsys):
     assert main(["list", "task"]) == 2
     assert "did you mean 'tasks'" in capsys.readouterr().err
     assert main(["list"]) == 2
+
+
+def test_lists_for_other_programs(capsys):
+    assert main(["list", "losses", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"cross_entropy"} <= {row["name"] for row in found}
+    assert main(["list", "--format=markdown", "losses"]) == 0
+    assert "| cross_entropy |" in capsys.readouterr().out
+    assert main(["list", "losses", "--format", "xml"]) == 2
+    assert "known: json, markdown, plain" in capsys.readouterr().err

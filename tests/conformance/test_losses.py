@@ -5,8 +5,10 @@ import torch
 from torch import Tensor, nn
 
 import lossforge as lf
+from lossforge.cli import main
 from lossforge.errors import DataError
 from lossforge.losses import HANDCRAFTED, Loss, NeuralLoss, SymbolicLoss, taylor_loss
+from lossforge.losses.named import named as resolve_name
 from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK, Architecture
 from lossforge.tasks import Kind
 
@@ -94,6 +96,15 @@ def test_the_slope_is_the_derivative(name):
     loss.float()
 
 
+@pytest.mark.parametrize("name", HANDCRAFTED)
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_the_curvature_is_the_derivative_of_the_slope(name, outputs):
+    loss = LOSSES[name]
+    leaf, targets = pair(loss, (3, outputs))
+    targets = targets % 2 if outputs == 1 and loss.kind == "classification" else targets
+    assert torch.autograd.gradgradcheck(lambda x: loss(x, targets), leaf.requires_grad_())
+
+
 @each
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(name, dtype):
@@ -145,6 +156,36 @@ def test_probabilities_serve_as_targets(name):
     outputs, labels = pair(loss, (6, 3))
     onehot = nn.functional.one_hot(labels, 3).double()
     torch.testing.assert_close(loss(outputs, onehot), loss(outputs, labels))
+
+
+@pytest.mark.parametrize("name", HANDCRAFTED)
+def test_a_single_output_learns_which_of_two_classes(name):
+    loss = LOSSES[name]
+    if loss.kind == "regression":
+        pytest.skip("for classification")
+    inputs = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
+    targets = (inputs[:, 0] > 0).long()
+    logit = nn.Linear(1, 1)
+    nn.init.zeros_(logit.weight)
+    nn.init.zeros_(logit.bias)
+    optimizer = torch.optim.SGD(logit.parameters(), 0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss(logit(inputs), targets).backward()
+        optimizer.step()
+    assert ((logit(inputs)[:, 0] > 0) == (targets == 1)).all()
+    # The classes are alike: what is right by as much for either costs as much.
+    sides = reduced(loss, "none", torch.tensor([[-1.3], [1.3]]), torch.tensor([0, 1]))
+    torch.testing.assert_close(sides[0], sides[1])
+
+
+@pytest.mark.parametrize("name", HANDCRAFTED)
+def test_the_registry_is_all_that_a_loss_needs(name, capsys):
+    make = HANDCRAFTED[name]
+    assert getattr(lf.losses, make.__name__) is make
+    assert str(resolve_name(str(make()))) == str(make())
+    assert main(["list", "losses"]) == 0
+    assert name in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", [*HANDCRAFTED, "symbolic", "symbolic regression"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossforge.analysis.comparison import Comparison
+from lossforge.experiments.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.methods import METHODS
 from lossforge.searching import make_problems

@@ -3,7 +3,7 @@ from statistics import fmean
 import pytest
 import torch
 
-from lossforge.analysis.comparison import Comparison
+from lossforge.experiments.comparison import Comparison
 from lossforge.losses import default_loss
 from lossforge.losses.named import named
 from lossforge.searching import BaseTraining, make_problems

@@ -27,12 +27,12 @@ LINES = 8
 
 @final
 @dataclass(frozen=True)
-class Look:
+class LossCurves:
     """An adaptive loss at one step of training.
 
     Attributes:
         step: of training.
-        factor: its gradient in multiples of the usual loss's, along the latter.
+        factor: its gradient in multiples of the default loss's, along the latter.
         smoothing: the label smoothing ξ that comes to rest where it does; None where it does not
             come to rest, or in regression.
         p: predictions, from 0 to 1 (classification), or errors from -3 to 3.
@@ -48,17 +48,17 @@ class Look:
     non_target: list[float]
 
 
-def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[Look]:
+def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
     """Return what a loss was over time.
 
     Args:
         moments: kept by `AdaLFL` with `record_every`.
         classes: outputs of the network.
     """
-    return [_look(moment, classes) for moment in moments]
+    return [_curves(moment, classes) for moment in moments]
 
 
-def _look(moment: LossSnapshot, classes: int) -> Look:
+def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     loss = deepcopy(moment.loss).double()
     classifies = loss.kind == "classification"
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
@@ -72,7 +72,7 @@ def _look(moment: LossSnapshot, classes: int) -> Look:
     if classifies and classes > 1:
         rest = rest_point(path(loss, classes))
         smoothing = None if rest is None else (1 - rest) * classes / (classes - 1)
-    return Look(
+    return LossCurves(
         moment.step,
         moment.factor,
         smoothing,
@@ -82,11 +82,11 @@ def _look(moment: LossSnapshot, classes: int) -> Look:
     )
 
 
-def draw_adaptation(trace: Sequence[Look], kind: Kind, stem: Path) -> None:
+def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None:
     """Write curves over time, learning-rate factor and smoothing as PNG and SVG.
 
     Args:
-        trace: at least one look.
+        trace: at least one.
         kind: of the task.
         stem: of the files, without ending.
     """
@@ -99,21 +99,23 @@ def draw_adaptation(trace: Sequence[Look], kind: Kind, stem: Path) -> None:
     names = ["target, y = 1", "non-target, y = 0"] if classifies else ["y = 0"]
     shades = colormaps["viridis"]
     for axes, name in zip(panels, names, strict=False):
-        for look in trace[::every]:
-            values = look.target if name == names[0] else look.non_target
-            shade = shades(0.9 * look.step / max(trace[-1].step, 1))
-            axes.plot(look.p, values, color=shade, label=f"step {look.step}")
+        for curves in trace[::every]:
+            values = curves.target if name == names[0] else curves.non_target
+            shade = shades(0.9 * curves.step / max(trace[-1].step, 1))
+            axes.plot(curves.p, values, color=shade, label=f"step {curves.step}")
         axes.set(title=name, xlabel="probability p" if classifies else "error p - y")
         axes.set_ylabel("loss of one output")
     panels[0].legend(fontsize="xx-small", title="training step", title_fontsize="xx-small")
     rates = panels[len(names)]
-    steps = [look.step for look in trace]
-    rates.plot(steps, [look.factor for look in trace], "-", color="black")
+    steps = [curves.step for curves in trace]
+    rates.plot(steps, [curves.factor for curves in trace], "-", color="black")
     rates.axhline(1, linestyle=":", color="grey")
     rates.set(title="as a learning rate", xlabel="training step")
-    rates.set_ylabel("factor on the usual loss's step")
+    rates.set_ylabel("factor on the default loss's step")
     if classifies:
-        smoothed = [(look.step, look.smoothing) for look in trace if look.smoothing is not None]
+        smoothed = [
+            (curves.step, curves.smoothing) for curves in trace if curves.smoothing is not None
+        ]
         _draw_smoothing(panels[3], smoothed)
     for axes in panels:
         axes.grid(alpha=0.3)

@@ -108,13 +108,17 @@ def is_convex(loss: Loss, classes: int) -> bool:
 
     A classification loss that is not elementwise is looked at along the target's probability.
     """
-    if isinstance(loss, ElementwiseLoss | NeuralLoss):
-        targets = (0.0, 1.0) if loss.kind == "classification" else (-1.0, 0.0, 1.0)
-        low, high = (0.01, 0.99) if loss.kind == "classification" else (-4.0, 4.0)
-        p = torch.linspace(low, high, POINTS, dtype=torch.double)[:, None]
+    if loss.kind == "regression":
+        p = torch.linspace(-4.0, 4.0, POINTS, dtype=torch.double)[:, None]
+        curves = [
+            loss.to(p.dtype).per_example(p, torch.full_like(p, target)).detach()
+            for target in (-1.0, 0.0, 1.0)
+        ]
+    elif isinstance(loss, ElementwiseLoss | NeuralLoss):
+        p = torch.linspace(0.01, 0.99, POINTS, dtype=torch.double)[:, None]
         curves = [
             loss.to(p.dtype).elementwise(torch.full_like(p, target), p)[:, 0].detach()
-            for target in targets
+            for target in (0.0, 1.0)
         ]
     else:
         p_t = torch.linspace(0.01, 0.99, POINTS, dtype=torch.double)

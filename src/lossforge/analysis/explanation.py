@@ -1,11 +1,8 @@
 """What a loss is and does, for a person to decide whether to trust it."""
 
 import copy
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, final
-
-import torch
 
 from lossforge.analysis.behaviour import (
     Calibration,
@@ -17,7 +14,8 @@ from lossforge.analysis.behaviour import (
     path,
     rest_point,
 )
-from lossforge.analysis.nearest import Match, nearest
+from lossforge.analysis.nearest import Match, nearest, ties
+from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.tasks.task import Kind
 from lossforge.validation import require_in_range
@@ -67,17 +65,19 @@ class Explanation:
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
-        plain = asdict(self)
-        return {key: _plain(value) for key, value in plain.items()}
+        document: dict[str, Any] = plain(asdict(self))
+        return document
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
-        best, second = self.matches[:2]
+        best, tied = self.matches[0], ties(self.matches)
+        second = next((m for m in self.matches[1:] if m not in tied), self.matches[1])
+        same = f"; as well as {', '.join(match.name for match in tied)}" if tied else ""
         usual = "cross-entropy" if self.kind == "classification" else "squared error"
         unlike = "" if best.residual < 0.5 else "; it is unlike every loss that is known here"
         told = [
             ("loss", self.loss),
-            ("nearest", f"{best.name}, {_likeness(best)}{unlike}"),
+            ("nearest", f"{best.name}, {_likeness(best)}{same}{unlike}"),
             ("then", f"{second.name}, {_likeness(second)}"),
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
@@ -221,13 +221,3 @@ def _likeness(match: Match) -> str:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, torch.Tensor) else value

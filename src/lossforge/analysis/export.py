@@ -1,77 +1,51 @@
 """Losses as files that need no lossforge: PyTorch, plain Python, SymPy, LaTeX."""
 
+import re
 from collections.abc import Callable, Sequence
+from textwrap import indent
+from typing import Any
 
 from lossforge.errors import ConfigurationError, unknown_name
-from lossforge.losses import Loss, SymbolicLoss
-from lossforge.losses.expression import ARITY, Expression, to_text
-from lossforge.losses.expression.primitives import EPSILON, LIMIT
-from lossforge.losses.handcrafted import (
-    Absolute,
-    CrossEntropy,
-    Focal,
-    Handcrafted,
-    Huber,
-    LabelSmoothing,
-    Squared,
-)
-
-TORCH_PRIMITIVES = {
-    "add": "a + b",
-    "sub": "a - b",
-    "mul": "a * b",
-    "aq": "a / (b * b + 1).sqrt()",
-    "min": "torch.minimum(a, b)",
-    "max": "torch.maximum(a, b)",
-    "sign": "a.sign() + 0 * a",
-    "square": "a * a",
-    "abs": "a.abs()",
-    "log": f"0.5 * (a * a + {EPSILON**2!r}).log()",
-    "sqrt": f"(a * a + {EPSILON**2!r}).sqrt().sqrt()",
-    "tanh": "a.tanh()",
-}
-
-PYTHON_PRIMITIVES = TORCH_PRIMITIVES | {
-    "aq": "a / math.sqrt(b * b + 1)",
-    "min": "min(a, b)",
-    "max": "max(a, b)",
-    "sign": "float((a > 0) - (a < 0))",
-    "abs": "abs(a)",
-    "log": f"0.5 * math.log(a * a + {EPSILON**2!r})",
-    "sqrt": f"math.sqrt(math.sqrt(a * a + {EPSILON**2!r}))",
-    "tanh": "math.tanh(a)",
-}
-
-SYMPY_PRIMITIVES = TORCH_PRIMITIVES | {
-    "aq": "a / sympy.sqrt(b * b + 1)",
-    "min": "sympy.Min(a, b)",
-    "max": "sympy.Max(a, b)",
-    "sign": "sympy.sign(a)",
-    "abs": "sympy.Abs(a)",
-    "log": f"sympy.log(a * a + {EPSILON**2!r}) / 2",
-    "sqrt": f"sympy.sqrt(sympy.sqrt(a * a + {EPSILON**2!r}))",
-    "tanh": "sympy.tanh(a)",
-}
+from lossforge.losses import Handcrafted, Loss, SymbolicLoss
+from lossforge.losses.expression import ARITY, PRIMITIVES, Expression, Primitive, to_text
+from lossforge.losses.expression.primitives import LIMIT
+from lossforge.losses.handcrafted.base import Classification
 
 TORCH_LIMIT = f"torch.nn.functional.hardtanh(a, -{LIMIT!r}, {LIMIT!r})"
 PYTHON_LIMIT = f"min(max(a, -{LIMIT!r}), {LIMIT!r})"
 
-PREPARATION = {
-    "classification": """\
+SINGLE_PRECISION = """\
     outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
-    p = outputs.sigmoid() if outputs.shape[1] == 1 else outputs.softmax(1)
+"""
+
+TARGETS = {
+    "classification": """\
     if targets.shape == outputs.shape:
-        y = targets.to(p.dtype)
+        y = targets.to(outputs.dtype)
     elif outputs.shape[1] == 1:
-        y = targets.to(p.dtype).unsqueeze(1)
+        y = targets.to(outputs.dtype).unsqueeze(1)
     else:
-        y = torch.nn.functional.one_hot(targets, p.shape[1]).movedim(-1, 1).to(p.dtype)
+        y = torch.nn.functional.one_hot(targets, outputs.shape[1]).movedim(-1, 1)
+        y = y.to(outputs.dtype)
 """,
     "regression": """\
-    p = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
+    p = outputs
     y = (targets if targets.shape == p.shape else targets.unsqueeze(1)).to(p.dtype)
 """,
 }
+
+PROBABILITIES = """\
+    p = outputs.sigmoid() if outputs.shape[1] == 1 else outputs.softmax(1)
+"""
+
+TWO_CLASSES = """\
+    logits = outputs
+    if outputs.shape[1] == 1:  # the logit of the second of two classes
+        logits = torch.cat([torch.zeros_like(outputs), outputs], 1)
+        y = torch.cat([1 - y, y], 1)
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+"""
 
 REDUCTION = """\
     if reduction == "none":
@@ -81,24 +55,12 @@ REDUCTION = """\
 
 SIGNATURE = 'def loss(outputs, targets, reduction="mean"):\n'
 
-HANDCRAFTED_TORCH: dict[type[Handcrafted], str] = {
-    CrossEntropy: "F.cross_entropy(outputs, targets, reduction='none')",
-    LabelSmoothing: "F.cross_entropy(outputs, targets, reduction='none', "
-    "label_smoothing={smoothing!r})",
-    Focal: "((1 - (-F.cross_entropy(outputs, targets, reduction='none')).exp()).clamp_min(1e-38)"
-    " ** {gamma!r} * F.cross_entropy(outputs, targets, reduction='none'))",
-    Squared: "(outputs - targets).square().sum(1)",
-    Absolute: "(outputs - targets).abs().sum(1)",
-    Huber: "F.huber_loss(outputs, targets, reduction='none', delta={delta!r}).sum(1)",
-}
-"""for outputs of two or more classes with integer labels, or values of the outputs' shape"""
-
 
 def export(loss: Loss, form: str, provenance: str) -> str:
     r"""Return a loss as the text of a standalone file.
 
     Args:
-        loss: symbolic; handcrafted ones for "torch" as well.
+        loss: symbolic or handcrafted.
         form: "torch", "python", "sympy" or "latex".
         provenance: where the loss comes from; stands at the top.
 
@@ -113,11 +75,23 @@ def export(loss: Loss, form: str, provenance: str) -> str:
     """
     if form not in FORMS:
         raise unknown_name("form of export", form, FORMS)
+    symbolic, handcrafted = FORMS[form]
     if isinstance(loss, SymbolicLoss):
-        return FORMS[form](loss, provenance)
-    if form == "torch" and type(loss) in HANDCRAFTED_TORCH:
-        return _handcrafted(loss, provenance)  # type: ignore[arg-type]
-    raise ConfigurationError(f"{loss} has no formula to export to {form}; give a symbolic loss")
+        return symbolic(loss, provenance)
+    if isinstance(loss, Handcrafted):
+        _require_numbers_alone(loss)
+        return handcrafted(loss, provenance)
+    raise ConfigurationError(
+        f"{loss} has no formula to export to {form}; give a symbolic or handcrafted loss"
+    )
+
+
+def _require_numbers_alone(loss: Handcrafted) -> None:
+    """Refuse what a formula does not show, rather than leave it out."""
+    if hidden := sorted(set(loss.definition()) - {"type", *loss.options()}):
+        raise ConfigurationError(
+            f"{loss} with {' and '.join(hidden)} cannot be exported; drop them"
+        )
 
 
 def _torch(loss: SymbolicLoss, provenance: str) -> str:
@@ -125,10 +99,12 @@ def _torch(loss: SymbolicLoss, provenance: str) -> str:
     value = f"-torch.nn.functional.logsigmoid(-{value})" if loss.softplus else value
     return (
         _header(loss, provenance, "import torch\n")
-        + _helpers(loss.expression, TORCH_PRIMITIVES, TORCH_LIMIT)
+        + _helpers(loss.expression, lambda primitive: primitive.torch_source, TORCH_LIMIT)
         + SIGNATURE
         + f'    """Outputs [B, C, ...], {_targets(loss)}; see the top of the file."""\n'
-        + PREPARATION[loss.kind]
+        + SINGLE_PRECISION
+        + TARGETS[loss.kind]
+        + (PROBABILITIES if loss.kind == "classification" else "")
         + "    y, p = _limit(y), _limit(p)\n    one = torch.ones_like(p)\n"
         + f"    values = {value}\n    values = values.expand_as(p).sum(1)\n"
         + REDUCTION
@@ -141,7 +117,7 @@ def _python(loss: SymbolicLoss, provenance: str) -> str:
     softplus = "def _softplus(x):\n    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))\n\n\n"
     return (
         _header(loss, provenance, "import math\n")
-        + _helpers(loss.expression, PYTHON_PRIMITIVES, PYTHON_LIMIT)
+        + _helpers(loss.expression, lambda primitive: primitive.python_source, PYTHON_LIMIT)
         + (softplus if loss.softplus else "")
         + 'def loss(y, p):\n    """The loss of one output: target y and prediction p, numbers."""\n'
         + f"    y, p, one = _limit(y), _limit(p), 1.0\n    return {value}\n"
@@ -153,7 +129,7 @@ def _sympy(loss: SymbolicLoss, provenance: str) -> str:
     value = f"sympy.log(1 + sympy.exp({value}))" if loss.softplus else value
     return (
         _header(loss, provenance, "import sympy\n")
-        + _helpers(loss.expression, SYMPY_PRIMITIVES, "a")
+        + _helpers(loss.expression, lambda primitive: primitive.sympy_source, "a")
         + 'y, p = sympy.symbols("y p", real=True)\none = sympy.Integer(1)\n'
         + f"loss = {value}\nslope = sympy.diff(loss, p)\n"
     )
@@ -163,21 +139,95 @@ def _latex(loss: SymbolicLoss, provenance: str) -> str:
     return f"% {provenance}\n{loss.formula.latex}"
 
 
-def _handcrafted(loss: Handcrafted, provenance: str) -> str:
-    value = HANDCRAFTED_TORCH[type(loss)].format(**loss.options())
+def _handcrafted_torch(loss: Handcrafted, provenance: str) -> str:
+    statements = loss.torch_source()
+    imports = "import math\n\n" if "math." in statements else ""
+    functional = "import torch.nn.functional as F\n" if "F." in statements else ""
     return (
-        f'"""{loss}\n\n{provenance}\n"""\n\nimport torch.nn.functional as F\n\n\n'
+        f'"""{loss}\n\n{provenance}\n"""\n\n{imports}import torch\n{functional}\n\n'
         + SIGNATURE
-        + f'    """{_targets(loss).capitalize()}."""\n    values = {value}\n'
+        + f'    """Outputs [B, C, ...], {_targets(loss)}."""\n'
+        + SINGLE_PRECISION
+        + TARGETS[loss.kind]
+        + (TWO_CLASSES if isinstance(loss, Classification) else "")
+        + indent(statements, "    ")
+        + "\n    values = values.sum(1)\n"
         + REDUCTION
     )
 
 
-FORMS: dict[str, Callable[[SymbolicLoss, str], str]] = {
-    "torch": _torch,
-    "python": _python,
-    "sympy": _sympy,
-    "latex": _latex,
+def _handcrafted_python(loss: Handcrafted, provenance: str) -> str:
+    formula = loss.formula()
+    imports = "import math\n\n\n" if re.search(r"\b(log|exp|sqrt)\(", formula) else ""
+    helpers = "".join(
+        definition for name, definition in PYTHON_FUNCTIONS.items() if f"{name}(" in formula
+    )
+    return (
+        f'"""{loss}\n\n{provenance}\n"""\n\n{imports}{helpers}'
+        f"def loss({', '.join(_variables(loss))}):\n"
+        f'    """The loss of one output: {_meaning(loss)}."""\n'
+        f"    return {formula}\n"
+    )
+
+
+def _handcrafted_sympy(loss: Handcrafted, provenance: str) -> str:
+    names = _variables(loss)
+    return (
+        f'"""{loss}\n\nof one output: {_meaning(loss)}.\n\n{provenance}\n"""\n\n'
+        "import sympy\nfrom sympy import Abs as abs\nfrom sympy import Max as max\n"
+        "from sympy import Min as min\nfrom sympy import exp, log, sqrt\n\n"
+        f'{", ".join(names)} = sympy.symbols("{" ".join(names)}", real=True)\n'
+        f"loss = {loss.formula()}\nslope = sympy.diff(loss, {names[1]})\n"
+    )
+
+
+def _handcrafted_latex(loss: Handcrafted, provenance: str) -> str:
+    import sympy
+
+    known: dict[str, object] = {"abs": sympy.Abs, "min": sympy.Min, "max": sympy.Max}
+    known |= {name: sympy.Symbol(name, real=True) for name in VARIABLES}
+    formula = sympy.sympify(loss.formula(), known)
+    numbers = {number: _short(number) for number in formula.atoms(sympy.Float)}
+    return f"% {provenance}\n{sympy.latex(formula.xreplace(numbers))}"
+
+
+def _short(number: Any) -> Any:
+    """Return a SymPy number as people write it: 1 for 1.0, few digits."""
+    import sympy
+
+    whole = float(number).is_integer()
+    return sympy.Integer(int(number)) if whole else sympy.Float(number, 4)
+
+
+VARIABLES = {
+    "y": "target y",
+    "p": "prediction p",
+    "z": "raw output z",
+    "C": "number C of outputs",
+}
+
+PYTHON_FUNCTIONS = {
+    "log": "def log(x):\n    return math.log(max(x, 1e-300))\n\n\n",
+    "exp": "exp = math.exp\n\n\n",
+    "sqrt": "sqrt = math.sqrt\n\n\n",
+}
+
+
+def _variables(loss: Handcrafted) -> list[str]:
+    """Return the names that the loss's formula uses, y and the prediction first."""
+    formula = loss.formula()
+    return [name for name in VARIABLES if re.search(rf"\b{name}\b", formula)]
+
+
+def _meaning(loss: Handcrafted) -> str:
+    return ", ".join(VARIABLES[name] for name in _variables(loss))
+
+
+FORMS: dict[str, tuple[Callable[[SymbolicLoss, str], str], Callable[[Handcrafted, str], str]]] = {
+    "torch": (_torch, _handcrafted_torch),
+    "python": (_python, _handcrafted_python),
+    "sympy": (_sympy, _handcrafted_sympy),
+    "latex": (_latex, _handcrafted_latex),
 }
 
 
@@ -194,14 +244,19 @@ def _header(loss: SymbolicLoss, provenance: str, imports: str) -> str:
     )
 
 
-def _helpers(expression: Expression, bodies: dict[str, str], limit: str) -> str:
+def _helpers(expression: Expression, source: Callable[[Primitive], str], limit: str) -> str:
     """Return the definitions of the primitives that an expression uses."""
     text = f"def _limit(a):\n    return {limit}\n\n\n"
-    for name in sorted(expression.symbols & set(bodies)):
+    for name in sorted(expression.symbols & set(PRIMITIVES)):
+        body = source(PRIMITIVES[name])
+        if not body:
+            raise ConfigurationError(
+                f"the primitive {name!r} was registered without the source that this export needs"
+            )
         arguments = ["a", "b"][: ARITY[name]]
         limited = ", ".join(f"_limit({argument})" for argument in arguments)
         listed = ", ".join(arguments)
-        text += f"def _{name}({listed}):\n    {listed} = {limited}\n    return {bodies[name]}\n\n\n"
+        text += f"def _{name}({listed}):\n    {listed} = {limited}\n    return {body}\n\n\n"
     return text
 
 

@@ -25,12 +25,12 @@ Direction = dict[str, Tensor]
 @final
 @dataclass(frozen=True)
 class Surroundings:
-    """The usual loss around a network's weights.
+    """The default loss around a network's weights.
 
     Attributes:
         name: of the loss that the network was trained under.
         offsets: multiples of the directions, [P].
-        line: the usual loss along the first direction, [P].
+        line: the default loss along the first direction, [P].
         plane: the same over both directions, [P, P].
     """
 
@@ -70,19 +70,19 @@ def surroundings(
     name: str,
     network: nn.Module,
     split: Split,
-    usual: Loss,
+    default: Loss,
     directions: tuple[Direction, Direction],
     *,
     span: float = 1.0,
     points: int = 21,
 ) -> Surroundings:
-    """Return the usual loss on a grid around a network's weights.
+    """Return the default loss on a grid around a network's weights.
 
     Args:
         name: of the loss that the network was trained under.
         network: trained; it is left as it is.
         split: rows on which the loss is measured.
-        usual: that loss.
+        default: that loss.
         directions: see `random_direction`; the same draw for every network that is compared.
         span: greatest multiple of the directions.
         points: along each; odd, so that the weights themselves are among them.
@@ -95,7 +95,7 @@ def surroundings(
     if points % 2 == 0:
         raise ConfigurationError(f"points must be odd, not {points}")
     offsets = np.linspace(-span, span, points).tolist()
-    plane = [[_at(network, split, usual, directions, (a, b)) for a in offsets] for b in offsets]
+    plane = [[_at(network, split, default, directions, (a, b)) for a in offsets] for b in offsets]
     return Surroundings(name, offsets, plane[points // 2], plane)
 
 
@@ -103,7 +103,7 @@ def surroundings(
 def _at(
     network: nn.Module,
     split: Split,
-    usual: Loss,
+    default: Loss,
     directions: tuple[Direction, Direction],
     offset: tuple[float, float],
 ) -> float:
@@ -114,7 +114,7 @@ def _at(
     }
     network.eval()
     outputs: Tensor = torch.func.functional_call(network, moved, (split.inputs,))
-    return float(usual(outputs.float(), split.targets))
+    return float(default(outputs.float(), split.targets))
 
 
 @torch.no_grad()
@@ -145,13 +145,13 @@ def project(features: Tensor, seed: int = 0) -> Any:
     return TSNE(perplexity=perplexity, random_state=seed, init="pca").fit_transform(scaled)
 
 
-def draw_landscapes(found: Sequence[Surroundings], usual: str, folder: Path) -> None:
+def draw_landscapes(found: Sequence[Surroundings], default: str, folder: Path) -> None:
     """Write line.png and planes.png, and both as SVG; planes share their levels."""
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
     for index, each in enumerate(found):
         axes.plot(each.offsets, each.line, STYLES[index % len(STYLES)], label=each.name)
-    axes.set(xlabel="offset along a filter-normalized direction", ylabel=usual)
+    axes.set(xlabel="offset along a filter-normalized direction", ylabel=default)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", title="trained under")
     save_figure(figure, folder / "line")
@@ -163,7 +163,7 @@ def draw_landscapes(found: Sequence[Surroundings], usual: str, folder: Path) -> 
         drawn = axes.contourf(each.offsets, each.offsets, plane, levels=levels, cmap="cividis")
         axes.plot(0, 0, "w+")
         axes.set(title=f"under {each.name}", xlabel="first direction", ylabel="second direction")
-    figure.colorbar(drawn, ax=list(panels), label=f"log10 of {usual}")
+    figure.colorbar(drawn, ax=list(panels), label=f"log10 of {default}")
     save_figure(figure, folder / "planes")
 
 

@@ -5,18 +5,19 @@ constant added changes nothing, a factor is a learning rate. So gradients are co
 from guesses to confident predictions, with the factor fitted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 from typing import final
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from lossforge.analysis.forms import FORMS, Form
-from lossforge.losses import Loss
-from lossforge.losses.preparation import encode_targets, predictions
+from lossforge.losses import HANDCRAFTED, Handcrafted, Loss
+from lossforge.losses.handcrafted.base import Setting
+from lossforge.losses.preparation import predictions
 from lossforge.randomness import torch_generator
 
 ROWS = 900
@@ -28,8 +29,11 @@ LEAST_PROBABILITY = 0.02
 `behaviour` reports it on its own."""
 
 GRID = 25
+COARSE_GRID = 9
+"""Values tried of a number, where it is the only one that is fitted and where there are several."""
+
 AS_GOOD, AT_MOST, NEGLIGIBLE = 0.25, 0.004, 5e-4
-"""A loss without a parameter is preferred to one with one if its residual is larger by no more than
+"""A loss with fewer numbers is preferred to one with more if its residual is larger by no more than
 this share of the other's, or at most this much, and this much besides."""
 
 
@@ -42,13 +46,21 @@ class Match:
         name: with its fitted parameter.
         residual: the part of the gradient, 0 to 1, that `factor` times the known loss's leaves.
         factor: by which its learning rate is multiplied.
-        parameter: the fitted number, None where there is none.
+        parameter: the first fitted number, None where there is none.
+        options: all numbers of the known loss.
     """
 
     name: str
     residual: float
     factor: float
     parameter: float | None
+    options: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def known_loss(self) -> Handcrafted:
+        """The known loss with its numbers."""
+        make: Callable[..., Handcrafted] = HANDCRAFTED[self.name.partition(":")[0]]
+        return make(**self.options)
 
 
 def nearest(loss: Loss, classes: int = 10) -> list[Match]:
@@ -65,12 +77,15 @@ def nearest(loss: Loss, classes: int = 10) -> list[Match]:
         ('cross_entropy', 6.0)
     """
     outputs, targets = sample(loss, classes)
-    wanted = gradient(loss, outputs, targets)
-    y = encode_targets(targets, outputs, loss.kind)
-    forms = [form for form in FORMS if form.kind == loss.kind]
-    matches = [_fit(form, wanted, outputs, y) for form in forms]
-    matches.sort(key=lambda match: match.residual)
-    return _simplest_first(matches)
+    fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
+    matches = [fit.match(known) for known in HANDCRAFTED.values() if known.of_kind == loss.kind]
+    return _simplest_first(matches, loss.name if isinstance(loss, Handcrafted) else "")
+
+
+def ties(matches: Sequence[Match]) -> list[Match]:
+    """Return the matches after the first that fit as well: where losses are one up to a factor."""
+    best = matches[0].residual
+    return [match for match in matches[1:] if match.residual <= best + NEGLIGIBLE]
 
 
 def sample(loss: Loss, classes: int) -> tuple[Tensor, Tensor]:
@@ -103,37 +118,102 @@ def gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     return found
 
 
-def form_gradient(form: Form, value: float, outputs: Tensor, y: Tensor) -> Tensor:
-    """Return the same derivative of a known loss."""
-    leaf = outputs.detach().requires_grad_()
-    with torch.enable_grad():
-        total = form.function(y, predictions(leaf, form.kind), value).sum()
-        (slope,) = torch.autograd.grad(total, leaf)
-    found: Tensor = slope
-    return found
+@final
+@dataclass(frozen=True)
+class _Fit:
+    """Fits known losses to a loss whose gradient on outputs [B, C] and targets is `wanted`."""
+
+    loss: Loss
+    wanted: Tensor
+    outputs: Tensor
+    targets: Tensor
+
+    def match(self, known: type[Handcrafted]) -> Match:
+        """Return the known loss whose gradient is most alike."""
+        settings = [setting for setting in known.settings if setting.low is not None]
+        options = self._options(known) | self._fitted(known, settings)
+        residual, factor = self._measured(known, options)
+        parameter = options[settings[0].name] if settings else None
+        text = ",".join(f"{name}={value:.3g}" for name, value in options.items())
+        name = f"{known.name}:{text}" if text else known.name
+        return Match(name, residual, factor, parameter, options)
+
+    def _options(self, known: type[Handcrafted]) -> dict[str, float]:
+        """Return a known loss's numbers before those to be fitted are."""
+        return (self.loss if isinstance(self.loss, known) else known()).options()
+
+    def _measured(self, known: type[Handcrafted], options: dict[str, float]) -> tuple[float, float]:
+        make: Callable[..., Handcrafted] = known
+        slope = gradient(make(**options), self.outputs, self.targets)
+        return compare(self.wanted, slope)
+
+    def _fitted(self, known: type[Handcrafted], settings: Sequence[Setting]) -> dict[str, float]:
+        if not settings:
+            return {}
+        axes = [_Axis.of(setting) for setting in settings]
+
+        def numbers(at: Sequence[float]) -> dict[str, float]:
+            return {axis.name: axis.value(place) for axis, place in zip(axes, at, strict=True)}
+
+        def residual(at: Sequence[float]) -> float:
+            return self._measured(known, self._options(known) | numbers(at))[0]
+
+        found = _line_search(axes[0], residual) if len(axes) == 1 else _box_search(axes, residual)
+        return numbers(found)
 
 
-def _fit(form: Form, wanted: Tensor, outputs: Tensor, y: Tensor) -> Match:
-    def measured(value: float) -> tuple[float, float]:
-        return compare(wanted, form_gradient(form, value, outputs, y))
+@final
+@dataclass(frozen=True)
+class _Axis:
+    """A number's way from the least to the greatest value that is tried, as 0 to 1 or by logs."""
 
-    if not form.parameter:
-        residual, factor = measured(0.0)
-        return Match(form.name, residual, factor, None)
-    scale = (np.log, np.exp) if form.logarithmic else (float, float)
-    grid = np.linspace(scale[0](form.low), scale[0](form.high), GRID)
-    residuals = [measured(scale[1](at))[0] for at in grid]
-    best = int(np.argmin(residuals))
+    name: str
+    start: float
+    stop: float
+    logarithmic: bool
+
+    @classmethod
+    def of(cls, setting: Setting) -> "_Axis":
+        assert setting.low is not None
+        assert setting.high is not None
+        low, high = setting.low, setting.high
+        if setting.logarithmic:
+            low, high = math.log(low), math.log(high)
+        return cls(setting.name, low, high, setting.logarithmic)
+
+    def value(self, place: float) -> float:
+        """Return the number at a place."""
+        return float(math.exp(place)) if self.logarithmic else float(place)
+
+    def places(self, count: int) -> list[float]:
+        """Return evenly spaced places."""
+        return [float(place) for place in np.linspace(self.start, self.stop, count)]
+
+
+def _line_search(axis: _Axis, residual: Callable[[Sequence[float]], float]) -> list[float]:
+    grid = axis.places(GRID)
+    best = int(np.argmin([residual([place]) for place in grid]))
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)])
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
-        lambda at: measured(scale[1](at))[0],
-        bounds=bounds,
-        method="bounded",
-        options={"xatol": 1e-5},
+        lambda place: residual([place]), bounds=bounds, method="bounded", options={"xatol": 1e-5}
     )
-    value = float(scale[1](found.x))
-    residual, factor = measured(value)
-    return Match(form.spec(value), residual, factor, value)
+    return [float(found.x)]
+
+
+def _box_search(axes: Sequence[_Axis], residual: Callable[[Sequence[float]], float]) -> list[float]:
+    start = min(product(*(axis.places(COARSE_GRID) for axis in axes)), key=residual)
+    from scipy.optimize import minimize
+
+    found = minimize(
+        residual,
+        start,
+        method="Nelder-Mead",
+        bounds=[(axis.start, axis.stop) for axis in axes],
+        options={"xatol": 1e-5, "fatol": 1e-7, "maxfev": 300},
+    )
+    return [float(place) for place in found.x]
 
 
 def compare(wanted: Tensor, known: Tensor) -> tuple[float, float]:
@@ -148,9 +228,18 @@ def compare(wanted: Tensor, known: Tensor) -> tuple[float, float]:
     return float((wanted - factor * known).norm() / size), float(factor)
 
 
-def _simplest_first(matches: Sequence[Match]) -> list[Match]:
-    """Move a match without a parameter to the front if it is as good as the best."""
-    best = matches[0].residual
-    threshold = best + min(AS_GOOD * best, AT_MOST) + NEGLIGIBLE
-    simple = [m for m in matches if m.parameter is None and m.residual <= threshold]
-    return [*simple[:1], *(match for match in matches if match not in simple[:1])]
+def _simplest_first(matches: Sequence[Match], own: str) -> list[Match]:
+    """Order by residual, but begin with the one of fewest numbers that is as good as the best.
+
+    Where several are as good and as simple, known losses that are the same up to a factor, the one
+    that the loss is itself (`own`) comes first, else the one that is registered first.
+    """
+    least = min(match.residual for match in matches)
+    good = [m for m in matches if m.residual <= least + min(AS_GOOD * least, AT_MOST) + NEGLIGIBLE]
+    simplest = min(len(match.options) for match in good)
+    simple = [match for match in good if len(match.options) == simplest]
+    closest = min(match.residual for match in simple)
+    mine = [m for m in good if m.name.partition(":")[0] == own and m.residual <= least + NEGLIGIBLE]
+    first = next(iter([*mine, *(m for m in simple if m.residual <= closest + NEGLIGIBLE)]))
+    rest = sorted((match for match in matches if match is not first), key=lambda m: m.residual)
+    return [first, *rest]

@@ -1,20 +1,20 @@
 """A loss as a picture: its curves and slopes, beside the nearest known loss."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lossforge.analysis.behaviour import path
 from lossforge.analysis.drawing import STYLES, new_figure, save_figure
-from lossforge.analysis.forms import FORMS, Form
 from lossforge.analysis.nearest import Match, nearest
-from lossforge.losses import CrossEntropy, ElementwiseLoss, Handcrafted, Loss, NeuralLoss, Squared
-from lossforge.specs import parse_spec
+from lossforge.losses import CrossEntropy, Loss, Squared
+from lossforge.tasks.task import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POINTS = 400
 COLORS = ("#00429d", "#c23b22")
@@ -35,44 +35,52 @@ def draw_portrait(loss: Loss, folder: Path, classes: int = 10) -> list[Path]:
     return [folder / f"{name}.png" for name in ("curves", "force")]
 
 
+@runtime_checkable
+class PerOutput(Protocol):
+    """A loss that is a sum over the outputs of a function of (y, p)."""
+
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the loss of each output, shaped like `p` [B, C]."""
+
+
 @final
 class _Curves:
     """The loss of one output as a function of its prediction."""
 
-    def __init__(self, loss: Loss, classes: int):
-        self.loss, self.classes = loss, classes
-        self.classifies = loss.kind == "classification"
+    def __init__(self, kind: Kind, classes: int):
+        self.classes, self.classifies = classes, kind == "classification"
         low, high = (0.005, 0.995) if self.classifies else (-3.0, 3.0)
         self.p = torch.linspace(low, high, POINTS, dtype=torch.double)
         self.targets = {"target, y = 1": 1.0, "non-target, y = 0": 0.0}
         if not self.classifies:
             self.targets = {"y = 0": 0.0}
 
-    def of_loss(self, target: float) -> Tensor:
-        """Return the loss's curve for a target."""
-        if isinstance(self.loss, ElementwiseLoss | NeuralLoss):
-            column = self.p[:, None]
-            return self.loss.elementwise(torch.full_like(column, target), column)[:, 0].detach()
-        assert isinstance(self.loss, Handcrafted)
-        form = next(form for form in FORMS if form.name == self.loss.name)
-        return self.of_form(form, next(iter(self.loss.options().values()), 0.0), target)
+    def of_loss(self, loss: Loss, target: float) -> Tensor:
+        """Return a loss's curve for a target.
 
-    def of_form(self, form: Form, value: float, target: float) -> Tensor:
-        """Return a known loss's curve for a target."""
-        width = self.classes if self.classifies else 1
-        p = self.p[:, None].expand(-1, width)
-        return form.function(torch.full_like(p, target), p, value)[:, 0]
+        Of a classification loss that is no sum over its outputs: that of an example, the other
+        outputs being equal among themselves, whatever the target.
+        """
+        if not self.classifies:
+            column = self.p[:, None]
+            return loss.per_example(column, torch.full_like(column, target)).detach()
+        p = self.p[:, None].expand(-1, self.classes)
+        if isinstance(loss, PerOutput):
+            return loss.elementwise(torch.full_like(p, target), p)[:, 0].detach()
+        outputs = torch.zeros_like(p).contiguous()
+        outputs[:, 0] = (self.p * (self.classes - 1) / (1 - self.p)).log()
+        labels = torch.zeros(len(p), dtype=torch.long)
+        return loss.per_example(outputs, labels).detach()
 
 
 def _draw_curves(loss: Loss, match: Match, classes: int, stem: Path) -> None:
-    curves = _Curves(loss, classes)
+    curves = _Curves(loss.kind, classes)
     figure = new_figure(9, 4)
     values, slopes = figure.subplots(1, 2)
-    name = parse_spec(match.name)[0]
-    form = next(form for form in FORMS if form.name == name)
+    nearest_loss = match.known_loss.double()
     for (label, target), color in zip(curves.targets.items(), COLORS, strict=False):
-        ours = curves.of_loss(target)
-        known = match.factor * curves.of_form(form, match.parameter or 0.0, target)
+        ours = curves.of_loss(loss, target)
+        known = match.factor * curves.of_loss(nearest_loss, target)
         for axes, drawn, other in (
             (values, ours, _beside(ours, known)),
             (slopes, _slope(ours, curves.p), _slope(known, curves.p)),
@@ -99,6 +107,17 @@ def _draw_curves(loss: Loss, match: Match, classes: int, stem: Path) -> None:
 
 
 def _draw_force(loss: Loss, classes: int, stem: Path) -> None:
+    save_figure(force_figure(loss, classes), stem)
+
+
+def force_figure(loss: Loss, classes: int) -> "Figure":
+    """Return the pull on the target's output beside the default loss's.
+
+    Args:
+        loss: any; it is changed to float64.
+        classes: of the outputs (classification).
+    """
+    loss = loss.double().requires_grad_(False)
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
     usual: Loss = CrossEntropy() if loss.kind == "classification" else Squared()
@@ -118,7 +137,7 @@ def _draw_force(loss: Loss, classes: int, stem: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     axes.set_title(_title(loss), fontsize="medium")
-    save_figure(figure, stem)
+    return figure
 
 
 def _beside(ours: Tensor, known: Tensor) -> Tensor:

@@ -26,19 +26,19 @@ class TaskLoss:
 
     Attributes:
         position: the logit of the row's class while the others are 0; in regression the error.
-        usual: cross-entropy or squared error there.
+        default: cross-entropy or squared error there.
         learned: with the inductive term added, which the task's rows modulate.
     """
 
     position: list[float]
-    usual: list[float]
+    default: list[float]
     learned: list[float]
 
     @property
     def slope_ratio(self) -> float:
-        """The learned loss's fall over the usual one's, from end to end of the first half."""
+        """The learned loss's fall over the default one's, from end to end of the first half."""
         middle = POINTS // 2
-        known = self.usual[0] - self.usual[middle]
+        known = self.default[0] - self.default[middle]
         return (self.learned[0] - self.learned[middle]) / known
 
 
@@ -59,7 +59,7 @@ def task_losses(
     """
     if learner.loss.inductive is None:
         raise ConfigurationError(
-            "this method learns no loss of labelled predictions; explain npbml or maml_inductive"
+            "this method learns no loss of labeled predictions; explain npbml or maml_inductive"
         )
     generator = torch_generator(seed, "explained tasks")
     found = []
@@ -74,25 +74,25 @@ def task_losses(
 def _task_loss(learner: Learner, outputs: Tensor, targets: Tensor) -> TaskLoss:
     assert learner.loss.inductive is not None
     grid = torch.linspace(-RANGE, RANGE, POINTS)
-    usual, learned = [], []
+    default, learned = [], []
     for position in grid:
         row = torch.zeros_like(outputs[:1])
         row[0, 0] = position
         target = torch.zeros_like(targets[:1])
         seen = learner.loss.seen(torch.cat([outputs, row]), torch.cat([targets, target]))
         known = task_loss(row, target, learner.kind)
-        usual.append(float(known))
+        default.append(float(known))
         learned.append(float(known + learner.loss.inductive.by_row(seen)[-1]))
-    return TaskLoss(grid.tolist(), usual, learned)
+    return TaskLoss(grid.tolist(), default, learned)
 
 
 def draw_task_losses(found: Sequence[TaskLoss], kind: str, stem: Path) -> None:
     """Write the curves of some tasks as PNG and SVG; `stem` is without ending."""
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
-    axes.plot(found[0].position, found[0].usual, "k:", linewidth=2, label="the usual loss")
+    axes.plot(found[0].position, found[0].default, "k:", linewidth=2, label="the default loss")
     for index, each in enumerate(found):
-        moved = each.usual[POINTS // 2] - each.learned[POINTS // 2]
+        moved = each.default[POINTS // 2] - each.learned[POINTS // 2]
         shown = [value + moved for value in each.learned]
         style = STYLES[index % len(STYLES)]
         axes.plot(each.position, shown, style, label=f"learned, task {index + 1}")

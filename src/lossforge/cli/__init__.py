@@ -14,11 +14,11 @@ usage: lossforge COMMAND ...
 Learn the loss function that a network trains on.
 
 commands:
-  search METHOD   find a loss for a task, and compare it with the usual one
+  search METHOD   find a loss for a task, and compare it with the default loss
   train           train one network in full under any loss
-  compare         hold losses against each other over seeds, tasks and networks
+  compare         compare losses over seeds, tasks and networks
   fewshot METHOD  learn to learn from a handful of examples: NPBML, MAML and their relatives
-  explain LOSS    say what a loss does, which known loss is nearest, and what to beware of
+  explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LossforgeError as error:
         print(f"lossforge: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            print(f"lossforge: {stop}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; there is no one to tell.

@@ -1,36 +1,38 @@
 """`lossforge explain`: what a loss is and does."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from lossforge.analysis.explanation import Explanation
-from lossforge.analysis.explanation import explain as explain_loss
-from lossforge.analysis.portrait import draw_portrait
-from lossforge.cli.fewshot import explain_run
+from lossforge import experiments
+from lossforge.analysis.task_losses import draw_task_losses
 from lossforge.cli.parsing import parse_options
+from lossforge.cli.printing import print_as, terminal_width
+from lossforge.experiments import ExplanationReport
+from lossforge.experiments.fewshot_run import explain_few_shot
+from lossforge.experiments.tables import Form
 from lossforge.extras import require_extra
 from lossforge.files import read_json
-from lossforge.losses.named import named
 
 
 @dataclass(frozen=True)
 class ExplainOptions:
     """Say what a loss does, which known loss it is nearest to, and what to beware of."""
 
-    loss: tyro.conf.Positional[str]
+    loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, a run that found one, or a few-shot run"""
     classes: int = 10
-    """outputs on which a classification loss is looked at"""
+    """outputs on which a classification loss is evaluated"""
     plots: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """write curves and forces as PNG and SVG into this folder"""
+    """folder for curves and gradients as PNG and SVG"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
-    """print JSON for programs instead of text"""
+    """print JSON for programs; the same as --format json"""
+    format: Form = "plain"
+    """how to print the explanation: plain text, markdown, or json"""
 
 
 def explain(words: list[str]) -> int:
@@ -38,18 +40,18 @@ def explain(words: list[str]) -> int:
     options = parse_options(ExplainOptions, words, "lossforge explain")
     if options.plots is not None:
         require_extra("plots", "--plots")
+    form: Form = "json" if options.json else options.format
     if is_few_shot(Path(options.loss)):
-        explain_run(Path(options.loss), options.plots)
+        _explain_few_shot(Path(options.loss), options.plots, form)
         return 0
-    loss = named(options.loss)
-    found = explain_loss(loss, options.classes)
-    if options.json:
-        print(json.dumps(found.document(), indent=2, ensure_ascii=False, allow_nan=False))
+    report = experiments.explain(options.loss, classes=options.classes)
+    if form == "plain":
+        _print(report)
     else:
-        _print(found)
+        print_as(form, [report.table()], report.document())
     if options.plots is not None:
-        written = draw_portrait(loss, options.plots, options.classes)
-        if not options.json:
+        written = report.write_plots(options.plots)
+        if form == "plain":
             print(f"plots: {', '.join(map(str, written))}, and as SVG")
     return 0
 
@@ -60,15 +62,32 @@ def is_few_shot(path: Path) -> bool:
     return config.is_file() and read_json(config).get("command") == "fewshot"
 
 
-def _print(found: Explanation) -> None:
-    console = Console(highlight=False)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for label, sentence in found.lines():
-        table.add_row(label, sentence)
-    if found.latex is not None:
-        table.add_row("LaTeX", found.latex)
-    for warning in found.warnings:
-        table.add_row("[red]warning[/]", warning)
-    console.print(table)
+def _explain_few_shot(path: Path, plots: Path | None, form: Form) -> None:
+    experiment, found = explain_few_shot(path)
+    if form == "json":
+        print(json.dumps({"slope_ratios": [each.slope_ratio for each in found]}, indent=2))
+    else:
+        variant, task = experiment.variants[0], experiment.task_name
+        print(f"{variant} on {task}: the inner loss of {len(found)} meta-test tasks")
+        for index, each in enumerate(found, 1):
+            print(f"  task {index}: {each.slope_ratio:.3f} times as steep as the default loss")
+    if plots is not None:
+        draw_task_losses(found, experiment.task.kind, plots / "task_losses")
+        if form != "json":
+            print(f"plots: {plots / 'task_losses.png'}, and as SVG")
+
+
+def _print(report: ExplanationReport) -> None:
+    """Print labels beside sentences, which are folded where the terminal is narrow."""
+    rows = report.table().rows
+    label_width = max(len(label) for label, _ in rows) + 2
+    for label, sentence in rows:
+        print(
+            textwrap.fill(
+                sentence,
+                max(40, terminal_width()),
+                initial_indent=label.ljust(label_width),
+                subsequent_indent=" " * label_width,
+                break_on_hyphens=False,
+            )
+        )

@@ -2,39 +2,31 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from lossforge import __version__
-from lossforge.analysis.export import export
+from lossforge import experiments
 from lossforge.cli.parsing import parse_options
-from lossforge.errors import RunError
-from lossforge.files import write_atomically
-from lossforge.losses.named import named
+from lossforge.experiments.explain_run import ExportForm
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Write a loss as a file that gives the same numbers without lossforge."""
 
-    loss: tyro.conf.Positional[str]
+    loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, or the run that found one"""
-    to: Literal["torch", "python", "sympy", "latex"]
+    to: ExportForm
     """what the file is for"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """where it goes; by default to standard output"""
+    """file to write; by default standard output"""
 
 
 def export_loss(words: list[str]) -> int:
     """Run `lossforge export LOSS --to FORM`."""
     options = parse_options(ExportOptions, words, "lossforge export")
-    loss = named(options.loss)
-    text = export(loss, options.to, f"Exported by lossforge {__version__} from {options.loss}.")
+    text = experiments.export(options.loss, options.to, out=options.out)
     if options.out is None:
-        print(text, end="" if text.endswith("\n") else "\n")
-        return 0
-    if options.out.exists():
-        raise RunError(f"{options.out} exists; choose another --out")
-    write_atomically(options.out, text if text.endswith("\n") else f"{text}\n")
+        print(text, end="")
     return 0

@@ -1,33 +1,13 @@
 """`lossforge landscape`: where training under different losses ends."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from lossforge.analysis.landscape import (
-    draw_landscapes,
-    draw_projections,
-    penultimate,
-    project,
-    random_direction,
-    surroundings,
-)
-from lossforge.cli.common import pick_device
-from lossforge.cli.meter import Meter
 from lossforge.cli.parsing import parse_options
-from lossforge.errors import RunError
-from lossforge.extras import require_extra
-from lossforge.losses import default_loss
-from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import Lesson
-from lossforge.models import resolve
-from lossforge.randomness import torch_generator
-from lossforge.tasks import Split, load
-from lossforge.training.full import Recipe
-from lossforge.validation import require, require_in_range
+from lossforge.experiments.landscape_run import landscape as draw_landscape
 
 
 @dataclass(frozen=True)
@@ -35,78 +15,54 @@ class LandscapeOptions:
     """Train a network under each loss and draw where it ends: surroundings, and features."""
 
     losses: tuple[str, ...]
-    """what networks are trained under: names, loss files or runs; or adalfl"""
+    """losses to train under: names from `lossforge list losses`, loss files, runs, or adalfl"""
     task: str
-    """what they learn: a name from `lossforge list tasks`"""
+    """task that the networks learn: a name from `lossforge list tasks`"""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """folder of the pictures"""
     model: str = "mlp"
-    """which networks: a name from `lossforge list models`"""
+    """network that is trained: a name from `lossforge list models`"""
     steps: int = 1000
-    """of training"""
+    """steps of training"""
     learning_rate: float = 0.01
-    """of the network's optimizer"""
+    """learning rate of the network's optimizer"""
     seed: int = 0
-    """of initialization, batches and directions"""
+    """seed of initialization, batches and directions"""
     span: float = 1.0
-    """greatest multiple of the directions"""
+    """largest multiple of the random directions around the weights"""
     points: int = 21
-    """along each direction"""
+    """points along each direction; odd"""
     rows: int = 500
-    """of the training and of the test split that are looked at"""
+    """rows of the training and of the test split on which networks are evaluated"""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """where data sets that come from files lie; by default LOSSFORGE_DATA"""
+    """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
-    """cpu, cuda, or auto: a GPU if there is one"""
+    """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
 
 
 def landscape(words: list[str]) -> int:
     """Run `lossforge landscape ...`."""
     options = parse_options(LandscapeOptions, words, "lossforge landscape")
-    require_extra("plots", "lossforge landscape")
-    require(len(options.losses) > 0, "give at least one of --losses")
-    require_in_range("rows", options.rows, 10)
-    task = load(options.task, device=pick_device(options.device), data_dir=options.data_dir)
-    resolve(options.model, task)
-    recipe = replace(Recipe(), steps=options.steps, learning_rate=options.learning_rate)
-    lessons = [Lesson(name, recipe, AdaLFL(warm_up_steps=500)) for name in options.losses]
-    for lesson in lessons:
-        lesson.check(task)
-    usual = default_loss(task.kind)
-    known, unknown = (_some(split, options.rows) for split in (task.train, task.test))
-    found, projected = [], []
-    console = Console(highlight=False)
-    with Meter(f"landscapes of {options.task} with {options.model}") as meter:
-        for lesson in lessons:
-            training = lesson.begin(task, options.model, options.seed, lambda *_: None)
-            outcome = training.run(lambda: None, meter.progress)
-            if outcome.failure is not None:
-                raise RunError(f"training under {lesson.loss} broke off: {outcome.failure}")
-            draws = (torch_generator(options.seed, "direction", axis) for axis in (0, 1))
-            first, second = (random_direction(training.model, draw) for draw in draws)
-            name = Path(lesson.loss).name
-            around = surroundings(
-                name,
-                training.model,
-                known,
-                usual,
-                (first, second),
-                span=options.span,
-                points=options.points,
-            )
-            found.append(around)
-            if task.kind == "classification":
-                projected.append((name, project(penultimate(training.model, unknown.inputs))))
-            console.print(
-                f"{name}: test {task.metric} {outcome.test:.4f}; {usual} at the weights "
-                f"{around.line[len(around.line) // 2]:.4g}, half-way out {around.sharpness:+.4g}"
-            )
-    draw_landscapes(found, str(usual), options.out)
-    if projected:
-        draw_projections(projected, unknown.targets, task.outputs, options.out)
-    console.print(f"pictures: {options.out}")
+    endings = draw_landscape(
+        options.losses,
+        options.task,
+        options.model,
+        out=options.out,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        span=options.span,
+        points=options.points,
+        rows=options.rows,
+        data_dir=options.data_dir,
+        device=options.device,
+    )
+    for ending in endings:
+        line = ending.around.line
+        print(
+            f"{ending.name}: test metric {ending.test:.4f}; the default loss is "
+            f"{line[len(line) // 2]:.4g} at the weights and {ending.around.sharpness:+.4g} more "
+            "half-way out"
+        )
+    print(f"pictures: {options.out}")
     return 0
-
-
-def _some(split: Split, rows: int) -> Split:
-    return Split(split.inputs[:rows], split.targets[:rows], split.rows[:rows])

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from typing import cast, get_args
 
+from rich import table as rich_table
 from rich.console import Console
-from rich.table import Table
 
+from lossforge.cli.parsing import word_after
+from lossforge.cli.printing import print_as
 from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.experiments.tables import Form, Table, check_form
 from lossforge.losses import HANDCRAFTED
 from lossforge.methods import METHODS, AdaLFL
 from lossforge.methods.npbml import VARIANTS
@@ -20,19 +24,40 @@ Row = tuple[str, str]
 def list_names(words: list[str]) -> int:
     """Print the names of one sort with a line about each."""
     listings = _listings()
-    usage = f"lossforge list {{{','.join(listings)}}}"
+    usage = f"lossforge list {{{','.join(listings)}}} [--format {{{','.join(get_args(Form))}}}]"
     if words in (["-h"], ["--help"]):
         print(f"usage: {usage}")
         return 0
+    what, form = _parse(words, usage)
+    if what not in listings:
+        raise unknown_name("list", what, listings)
+    rows = tuple(listings[what]())
+    if form == "plain":
+        _print(rows)
+    else:
+        table = Table(what, ("name", "about"), rows, text_columns=2)
+        print_as(form, [table], [{"name": name, "about": about} for name, about in rows])
+    return 0
+
+
+def _parse(words: list[str], usage: str) -> tuple[str, Form]:
+    """Return what to list, and in which form."""
+    form = word_after("--format", words)
+    if form is not None:
+        at = next(i for i, word in enumerate(words) if word.startswith("--format"))
+        words = words[:at] + words[at + (1 if "=" in words[at] else 2) :]
+        check_form(form)
     if len(words) != 1:
         raise ConfigurationError(f"say what to list: {usage}")
-    if words[0] not in listings:
-        raise unknown_name("list", words[0], listings)
-    table = Table.grid(padding=(0, 2))
-    for name, about in listings[words[0]]():
-        table.add_row(name, about)
-    Console().print(table)
-    return 0
+    return words[0], cast(Form, form or "plain")
+
+
+def _print(rows: Iterable[Row]) -> None:
+    """Print names beside their descriptions, which are folded where the terminal is narrow."""
+    console_table = rich_table.Table.grid(padding=(0, 2))
+    for row in rows:
+        console_table.add_row(*row)
+    Console(markup=False).print(console_table)
 
 
 def _listings() -> dict[str, Callable[[], Iterable[Row]]]:

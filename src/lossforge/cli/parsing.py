@@ -2,10 +2,11 @@
 
 import contextlib
 import io
-import re
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from itertools import pairwise, takewhile
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import tyro
 
@@ -13,7 +14,9 @@ from lossforge.errors import ConfigurationError
 
 Options = TypeVar("Options")
 
-RULE = re.compile(r"^[─-]{3,}")
+WITHOUT_PREFIX = tyro.conf.OmitArgPrefixes[int].__metadata__  # type: ignore[attr-defined]
+SIDES = "│| "
+"""what stands left and right of the text of a panel"""
 
 
 def parse_options(
@@ -31,35 +34,26 @@ def parse_options(
         ConfigurationError: an option is unknown, missing or of a wrong type.
         SystemExit: with status 0, after help was printed.
     """
-    complaints = io.StringIO()
-    with contextlib.redirect_stderr(complaints):
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    panel = io.StringIO()
+    with contextlib.redirect_stderr(panel):
         try:
-            if default is None:
-                return tyro.cli(kind, args=list(words), prog=program)
-            return tyro.cli(kind, args=list(words), prog=program, default=default)
+            options, unknown = tyro.cli(
+                kind, args=list(words), prog=program, return_unknown_args=True, **given
+            )
         except SystemExit as stop:
             if stop.code in (0, None):
                 raise
-    raise ConfigurationError(f"{_in_one_line(complaints.getvalue())}; see {program} --help")
-
-
-def _in_one_line(panel: str) -> str:
-    """Return what tyro says in its panel: the lines up to the first rule, without the frame."""
-    lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in panel.splitlines()]
-    inside = [line for line in lines if line and not re.match(r"^[╭╰]", line)]
-    if len(inside) > 1 and RULE.match(inside[1]):
-        # Where the output is no terminal of box characters, the title stands over a rule.
-        inside = inside[2:]
-    if "Required options" in panel and "nrecognized" not in panel:
-        missing = [line.split()[0] for line in inside if line.startswith("--")]
-        return f"an option is missing: {', '.join(missing)}"
-    until = next((i for i, line in enumerate(inside) if RULE.match(line)), len(inside))
-    text = " ".join(inside[:until])
-    suggested = re.findall(r"--[a-z][a-z0-9-]*", " ".join(inside[until:]))
-    near = [option for option in suggested if option != "--help"]
-    if "nrecognized" in text and near:
-        text += f"; did you mean {near[0]}?"
-    return (text[:1].lower() + text[1:]) if text else "the options cannot be read"
+            options, unknown = None, []
+    if options is None:
+        missing = [flag for flag in _required(kind, default) if not _is_given(flag, words)]
+        if missing:
+            _refuse_missing(missing, words, program)
+        _refuse(_first_paragraph(panel.getvalue()), program)
+    if unknown:
+        _refuse_unknown(unknown, options, program)
+    read: Options = options
+    return read
 
 
 def word_after(option: str, words: Sequence[str]) -> str | None:
@@ -77,3 +71,86 @@ def word_after(option: str, words: Sequence[str]) -> str | None:
         if word.startswith(f"{option}="):
             return word.removeprefix(f"{option}=")
     return None
+
+
+def flags(options: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the options of a parsed dataclass as a user writes them.
+
+    Examples:
+        >>> from lossforge.training.full import Recipe
+        >>> list(flags(Recipe()))[:2]
+        ['--steps', '--optimizer']
+    """
+    hints = get_type_hints(type(options), include_extras=True)
+    for item in fields(options):
+        value, notes = getattr(options, item.name), getattr(hints[item.name], "__metadata__", ())
+        # An option may be called other than its field.
+        names = [note.name for note in notes if getattr(note, "name", None)]
+        name = names[0] if names else item.name.replace("_", "-")
+        if is_dataclass(value):
+            inside = prefix if set(WITHOUT_PREFIX) & set(notes) else f"{prefix}{name}."
+            yield from flags(value, inside)
+        else:
+            yield f"--{prefix}{name}"
+
+
+def _required(kind: Any, default: object) -> list[str]:
+    """Return the options that have no default."""
+    if default is not None:
+        named = {item.name: getattr(default, item.name) for item in fields(default)}  # type: ignore[arg-type]
+        names = [name for name, value in named.items() if value is tyro.MISSING]
+    else:
+        positional = tyro.conf.Positional[int].__metadata__  # type: ignore[attr-defined]
+        hints = get_type_hints(kind, include_extras=True)
+        names = [
+            item.name
+            for item in fields(kind)
+            if item.default is MISSING
+            and item.default_factory is MISSING
+            and not set(positional) & set(getattr(hints[item.name], "__metadata__", ()))
+        ]
+    return [f"--{name.replace('_', '-')}" for name in names]
+
+
+def _is_given(flag: str, words: Sequence[str]) -> bool:
+    return any(word == flag or word.startswith(f"{flag}=") for word in words)
+
+
+def _refuse_missing(missing: Sequence[str], words: Sequence[str], program: str) -> NoReturn:
+    text = f"an option is missing: {', '.join(missing)}"
+    for word in words:
+        if word.startswith("--") and (near := get_close_matches(word, missing, n=1)):
+            text = f"no option is named {word}; did you mean {near[0]}?"
+    _refuse(text, program)
+
+
+def _refuse_unknown(unknown: Sequence[str], options: object, program: str) -> NoReturn:
+    wrong = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+    if not wrong:
+        _refuse(f"{unknown[0]!r} belongs to no option; remove it", program)
+    near = get_close_matches(wrong[0], list(flags(options)), n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    _refuse(f"no option is named {wrong[0]}{hint}", program)
+
+
+def _refuse(text: str, program: str) -> NoReturn:
+    raise ConfigurationError(f"{text.rstrip('.')}; see {program} --help")
+
+
+def _first_paragraph(panel: str) -> str:
+    r"""Return what tyro says in its panel: the first lines inside the frame, up to a rule.
+
+    Examples:
+        >>> _first_paragraph("╭─ Title ─╮\n│ Error parsing │\n│ --steps │\n│ ─── │\n│ more │")
+        'error parsing --steps'
+    """
+    inside = [line.strip(SIDES) for line in panel.splitlines()[1:]]
+    if inside and _is_rule(inside[0]):
+        # Where the output knows no frames, the title stands over a rule.
+        inside = inside[1:]
+    text = " ".join(takewhile(lambda line: not _is_rule(line), inside))
+    return (text[:1].lower() + text[1:]) if text else "the options cannot be read"
+
+
+def _is_rule(line: str) -> bool:
+    return not line.strip("─-╰╯+")

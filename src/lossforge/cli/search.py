@@ -1,65 +1,48 @@
-"""`lossforge search`: from options to a run, a loss and a fair test."""
+"""`lossforge search`: from options to a search."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
 
-from lossforge import __version__
-from lossforge.analysis.comparison import Comparison
-from lossforge.cli.common import (
-    absolute,
-    conclude,
-    free_folder,
-    load_unchanged,
-    pick_device,
-    require_fields,
-)
+from lossforge import experiments
 from lossforge.cli.method_options import from_options, options_class, to_options
-from lossforge.cli.narrator import Narrator
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.report import print_report, result_of
+from lossforge.cli.printing import print_tables
 from lossforge.errors import unknown_name
-from lossforge.losses import Loss, default_loss
+from lossforge.experiments import Comparison, NewFolder, SearchReport
+from lossforge.experiments.arguments import Preset
+from lossforge.experiments.search_run import COMPARISONS
 from lossforge.methods import METHODS
-from lossforge.runs import RunFolder, RunJournal, check_free
-from lossforge.searching import Method, State, make_problems
-from lossforge.tasks import load
-from lossforge.validation import require_in_range
+from lossforge.searching import Method
 
 OptionsT = TypeVar("OptionsT")
-
-Preset = Literal["quick", "paper"]
-
-FIELDS = {"method", "task", "model", "seed", "device", "settings", "comparison", "data"}
-"""what a search's configuration must have"""
-
-COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 
 @dataclass(frozen=True)
 class SearchOptions(Generic[OptionsT]):
-    """Search for a loss on a task, then compare it with the default loss over new seeds."""
+    """Search for a loss on a task, then compare it with the default loss over fresh seeds."""
 
     method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     task: str
-    """task to train networks on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
+    """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
-    """network to train: a name from `lossforge list models`, with options: mlp:width=100"""
+    """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
     seed: int = 0
-    """seed of all randomness; the same seed finds the same loss on the same machine"""
+    """seed of all random numbers; the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
-    """defaults of the options below: quick takes minutes on two cores, paper is as published"""
+    """quick takes minutes on two cores, paper has the published settings; sets the defaults of the
+    other options"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """folder to write the run to; by default a new one under runs/"""
+    """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """replace the run that the folder --out holds"""
+    """discard the run that the folder of --out holds"""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """folder of data sets that are read from files; by default LOSSFORGE_DATA"""
+    """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
-    """device to train on: cpu, cuda, or auto for a GPU if there is one"""
+    """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
 
 
 def search(words: list[str]) -> int:
@@ -72,30 +55,20 @@ def search(words: list[str]) -> int:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     options = _parse(METHODS[name], rest)
-    method = from_options(METHODS[name](), options.method)
-    require_in_range("seed", options.seed, 0)
-    device = pick_device(options.device)
-    if options.out is not None:
-        check_free(options.out, overwrite=options.overwrite)
-    task = load(options.task, device=device, data_dir=options.data_dir)
-    make_problems(task, options.model)
-    config: State = {
-        "version": __version__,
-        "command": "search",
-        "method": name,
-        "preset": options.preset,
-        "task": options.task,
-        "model": options.model,
-        "seed": options.seed,
-        "device": str(device),
-        "data_dir": absolute(options.data_dir),
-        "settings": method.settings(),
-        "comparison": asdict(options.comparison),
-        "data": task.fingerprint(),
-    }
-    out = options.out or free_folder(f"{name}-{task.name}-{options.seed}")
-    folder = RunFolder.create(out, config, overwrite=options.overwrite)
-    return conclude(folder, carry_out, print_report)
+    report = experiments.search(
+        from_options(METHODS[name](), options.method),
+        options.task,
+        options.model,
+        seed=options.seed,
+        preset=options.preset,
+        comparison=options.comparison,
+        out=options.out or NewFolder(),
+        overwrite=options.overwrite,
+        data_dir=options.data_dir,
+        device=options.device,
+    )
+    print_search(report)
+    return 0
 
 
 def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[Any]:
@@ -111,25 +84,13 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
     return parsed
 
 
-def carry_out(folder: RunFolder) -> None:
-    """Run the search that the folder's configuration asks for, from where it stands."""
-    config = _checked(folder.config, folder.path)
-    method = METHODS[config["method"]].from_settings(config["settings"])
-    comparison = Comparison(**config["comparison"])
-    task = load_unchanged(config, config["task"], config["data"], folder.path)
-    seed, (problem,) = config["seed"], make_problems(task, config["model"])
-    with Narrator(method, config, folder.path) as narrator:
-        found = method.run(task, config["model"], seed, journal=RunJournal(folder, narrator))
-        folder.write_loss(found.loss)
-        usual = default_loss(task.kind)
-        losses: dict[str, Loss] = {"learned": found.loss, str(usual): usual}
-        scores = comparison(losses, problem, method.base, seed, progress=narrator.progress)
-    folder.write_result(result_of(config, task, found, scores, folder.seconds))
-
-
-def _checked(config: State, path: Path) -> State:
-    """Return the configuration if it is whole."""
-    require_fields(config, FIELDS, path)
-    if config["method"] not in METHODS:
-        raise unknown_name("method", str(config["method"]), METHODS)
-    return config
+def print_search(report: SearchReport) -> None:
+    """Print a search's report."""
+    result = report.result
+    print(f"\nlearned loss: {result['loss']}")
+    print_tables(report.tables())
+    print(f"\n{report.verdict()}")
+    print(
+        f"{result['evaluations']} candidates trained in {result['seconds']:.0f} s. In your own "
+        f'training loop: loss = lossforge.load("{report.path}")'
+    )

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 
 from lossforge.errors import FileFormatError, LossforgeError
 from lossforge.files import read_json, write_atomically, write_json
-from lossforge.losses.expression import parse
-from lossforge.losses.handcrafted import HANDCRAFTED, SparseLSR
+from lossforge.losses.expression import PRIMITIVES, parse
+from lossforge.losses.handcrafted import HANDCRAFTED
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
 from lossforge.losses.symbolic import SymbolicLoss
@@ -77,15 +76,26 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
             f"{source} is of format version {version}, this lossforge reads {FORMAT_VERSION}; "
             "install the version that wrote it"
         )
+    _require_primitives(fields.pop("primitives", []), source)
     name = fields.pop("type", None)
-    if not isinstance(name, str) or name not in _BUILDERS:
+    if not isinstance(name, str) or name not in (known := _builders()):
         raise FileFormatError(f"{source} holds a loss of unknown type {name!r}")
     try:
-        return _BUILDERS[name](fields, reduction)
+        return known[name](fields, reduction)
     except (LossforgeError, TypeError, KeyError, ValueError, OverflowError) as error:
         raise FileFormatError(
             f"{source} is damaged: {_brief(error)}; restore it or make it anew"
         ) from None
+
+
+def _require_primitives(names: object, source: str) -> None:
+    """Raise `FileFormatError` unless the functions that a loss needs are registered."""
+    for name in names if isinstance(names, list) else [names]:
+        if name not in PRIMITIVES:
+            raise FileFormatError(
+                f"{source} uses the primitive {name!r}, which is not registered; call "
+                "lossforge.register_primitive before loading it"
+            )
 
 
 def _load_weights(loss: Loss, path: Path, digest: object) -> None:
@@ -146,25 +156,6 @@ def _neural(fields: dict[str, object], reduction: Reduction) -> Loss:
     )
 
 
-def _handcrafted(name: str) -> Callable[[dict[str, object], Reduction], Loss]:
-    def build(fields: dict[str, object], reduction: Reduction) -> Loss:
-        options = {key: float(value) for key, value in fields.items()}  # type: ignore[arg-type]
-        loss: Callable[..., Loss] = HANDCRAFTED[name]
-        return loss(**options, reduction=reduction)
-
-    return build
-
-
-def _sparse_lsr(fields: dict[str, object], reduction: Reduction) -> Loss:
-    if "weight" in fields:
-        fields["weight"] = torch.tensor(fields["weight"], dtype=torch.float)
-    loss: Callable[..., Loss] = SparseLSR
-    return loss(**fields, reduction=reduction)
-
-
-_BUILDERS: dict[str, Callable[[dict[str, object], Reduction], Loss]] = {
-    "symbolic": _symbolic,
-    "neural": _neural,
-    **{name: _handcrafted(name) for name in HANDCRAFTED},
-    "sparse_lsr": _sparse_lsr,
-}
+def _builders() -> dict[str, Callable[[dict[str, object], Reduction], Loss]]:
+    handcrafted = {name: loss.from_definition for name, loss in HANDCRAFTED.items()}
+    return {"symbolic": _symbolic, "neural": _neural, **handcrafted}

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from lossforge.errors import ExpressionError
 from lossforge.losses.expression import (
+    BUILT_IN,
+    PRIMITIVES,
     Expression,
     Formula,
     evaluate,
@@ -69,17 +71,27 @@ class SymbolicLoss(ElementwiseLoss):
 
     @property
     def formula(self) -> Formula:
-        """The simplified formula, for reading: as text, LaTeX and SymPy."""
-        return simplify(self.expression, self.coefficients.tolist(), softplus=self.softplus)
+        """The simplified formula, for reading: as text, LaTeX and SymPy.
+
+        That of a classification loss holds for labels, where y² is y and p is positive.
+        """
+        return simplify(
+            self.expression,
+            self.coefficients.tolist(),
+            softplus=self.softplus,
+            labels=self.kind == "classification",
+        )
 
     def definition(self) -> dict[str, object]:
-        """Return the loss as plain data."""
+        """Return the loss as plain data; it names the primitives that lossforge does not bring."""
+        own = sorted(self.expression.symbols & set(PRIMITIVES) - BUILT_IN)
         return {
             "type": "symbolic",
             "kind": self.kind,
             "expression": to_text(self.expression),
             "coefficients": self.coefficients.tolist(),
             "softplus": self.softplus,
+            **({"primitives": own} if own else {}),
         }
 
     def __str__(self) -> str:

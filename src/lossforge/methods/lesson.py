@@ -1,11 +1,13 @@
 """Full training of a network under any loss: fixed, learned, or adapting while it trains."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 from torch import Tensor
 
+from lossforge.errors import ConfigurationError
 from lossforge.losses import Loss, default_loss
 from lossforge.losses.named import named
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
@@ -21,31 +23,31 @@ AdaptOn = Literal["valid", "train"]
 @final
 @dataclass(frozen=True)
 class Lesson:
-    """What a network is taught by.
+    """Configuration of one training.
 
     Attributes:
-        loss: a name with options, the path of a saved loss, or "adalfl".
+        loss: a name with options, the path of a saved loss, a loss, or "adalfl".
         recipe: of the training.
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
             anew.
-        task_loss: what the adaptive loss is to lower on them, by name; the usual one where empty.
+        task_loss: what the adaptive loss is to lower on them; the default loss where empty.
     """
 
-    loss: str
+    loss: str | Loss
     recipe: Recipe
     adalfl: AdaLFL
     adapt_on: AdaptOn = "valid"
-    task_loss: str = ""
+    task_loss: str | Loss = ""
 
     def check(self, task: Task) -> None:
-        """Raise an error of ours if the loss does not exist or does not fit the task."""
+        """Raise `LossforgeError` if the loss does not exist or does not fit the task."""
         if self.loss != AdaLFL.name:
-            named(self.loss, task.kind)
+            _find(self.loss, task)
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
-        return named(self.task_loss, task.kind) if self.task_loss else default_loss(task.kind)
+        return default_loss(task.kind) if self.task_loss == "" else _find(self.task_loss, task)
 
     def begin(
         self, task: Task, model: Model, seed: int, warmed: Callable[[int, int], None] | None
@@ -56,14 +58,14 @@ class Lesson:
             task: to learn.
             model: the network.
             seed: the same seed begins from the same weights under every loss.
-            warmed: hears of an adaptive loss's warm-up; None for a training to be restored, which
-                needs none.
+            warmed: receives progress of an adaptive loss's warm-up; None for a training to be
+                restored, which needs none.
         """
         module = initialize(resolve(model, task), derive_seed(seed, "initialization"))
         trainee = self.recipe.make_trainee(module.to(task.device))
         seed = derive_seed(seed, "training")
         if self.loss != AdaLFL.name:
-            loss = named(self.loss, task.kind).to(task.device)
+            loss = _find(self.loss, task).to(task.device)
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
         teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None:
@@ -81,6 +83,15 @@ class Lesson:
             seed=derive_seed(seed, "loss"),
             precision=trainee.precision,
         )
+
+
+def _find(loss: str | Loss, task: Task) -> Loss:
+    """Return a loss of one's own by its name, or a copy of the one that is given."""
+    if isinstance(loss, str):
+        return named(loss, task.kind)
+    if loss.kind != task.kind:
+        raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {task.kind}")
+    return deepcopy(loss)
 
 
 @final

@@ -1,6 +1,7 @@
-"""Runs on disk."""
+"""Runs, on disk and in memory."""
 
 from lossforge.runs.folder import RunFolder, check_free
 from lossforge.runs.journal import Listener, RunJournal
+from lossforge.runs.memory import MemoryRun, Run
 
-__all__ = ["Listener", "RunFolder", "RunJournal", "check_free"]
+__all__ = ["Listener", "MemoryRun", "Run", "RunFolder", "RunJournal", "check_free"]

@@ -1,8 +1,9 @@
-"""A run on disk: what it was asked, how it went, where it can go on, and what it found.
+"""A run on disk: its configuration, history, checkpoints and results.
 
-``config.json`` is what was asked, ``checkpoint.json`` what a resumed run needs (tensors are in
-``checkpoint.pt``), ``history.jsonl`` a line a generation, ``loss.json`` the loss and
-``result.json`` how it fared. Each is written whole or not at all.
+``config.json`` is the configuration, ``checkpoint.json`` what a resumed run needs (tensors are in
+``checkpoint.pt``), ``history.jsonl`` a line for each round, ``loss.json`` the loss that was found,
+``learner.pt`` the weights of a few-shot learner, and ``result.json`` the results. Each is written
+whole or not at all, and ``result.json`` last: a run that has one is complete.
 """
 
 import hashlib
@@ -13,11 +14,12 @@ from typing import final
 
 from lossforge.errors import FileFormatError, RunError
 from lossforge.files import read_json, write_atomically, write_json
-from lossforge.losses import Loss, save
+from lossforge.losses import Loss, load, save
 from lossforge.methods import State
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
+LEARNER = "learner.pt"
 
 
 @final
@@ -26,6 +28,10 @@ class RunFolder:
 
     Args:
         path: of the folder.
+
+    Attributes:
+        path: of the folder.
+        history: a line for each round, as plain data.
     """
 
     def __init__(self, path: Path):
@@ -40,7 +46,7 @@ class RunFolder:
 
         Args:
             path: of the folder.
-            config: what was asked, as plain data.
+            config: of the run, as plain data.
             overwrite: discard the run that the folder holds.
 
         Raises:
@@ -48,7 +54,7 @@ class RunFolder:
         """
         check_free(path, overwrite=overwrite)
         run = cls(path)
-        for name in (CHECKPOINT, HISTORY, LOSS, RESULT, TENSORS):
+        for name in (RESULT, CHECKPOINT, HISTORY, LOSS, TENSORS, LEARNER):
             run._file(name).unlink(missing_ok=True)
         write_json(run._file(CONFIG), config)
         return run
@@ -66,12 +72,12 @@ class RunFolder:
 
     @property
     def config(self) -> State:
-        """What was asked."""
+        """The configuration that the run was begun with."""
         return read_json(self._file(CONFIG))
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken so far, interruptions left out."""
+        """How long the run has taken so far, without interruptions."""
         return self._before + time.monotonic() - self._began
 
     def restore(self) -> State | None:
@@ -118,17 +124,38 @@ class RunFolder:
             return None
         return self._file(TENSORS).read_bytes()
 
+    def child(self, name: str, config: State) -> "RunFolder":
+        """Return the run in a folder of this one, begun with `config` where there is none."""
+        path = self.path / name
+        if (path / CONFIG).exists():
+            return RunFolder.open(path)
+        return RunFolder.create(path, config, overwrite=False)
+
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
         save(loss, self._file(LOSS))
 
+    @property
+    def loss(self) -> Loss | None:
+        """The loss that was found, None where none was written."""
+        return load(self._file(LOSS)) if self._file(LOSS).exists() else None
+
+    def write_learner(self, learner: bytes) -> None:
+        """Write the weights of a few-shot learner, as `torch.save` gives them."""
+        write_atomically(self._file(LEARNER), learner)
+
+    @property
+    def learner(self) -> bytes | None:
+        """The weights of a few-shot learner, None where there are none."""
+        return self._file(LEARNER).read_bytes() if self._file(LEARNER).exists() else None
+
     def write_result(self, result: State) -> None:
-        """Write what came of the run; its presence says that the run has ended."""
+        """Write the results; this completes the run, so everything else is written before."""
         write_json(self._file(RESULT), result)
 
     @property
     def result(self) -> State | None:
-        """What came of the run, None while it has not ended."""
+        """The results, None while the run is not complete."""
         return read_json(self._file(RESULT)) if self._file(RESULT).exists() else None
 
     def _write_history(self, history: list[State]) -> None:

@@ -1,45 +1,45 @@
-"""A journal that keeps checkpoints in a run's folder and tells a listener how it goes."""
+"""A journal that writes checkpoints into a run and reports progress to a listener."""
 
 from typing import Protocol, final
 
 from lossforge.methods import State
-from lossforge.runs.folder import RunFolder
+from lossforge.runs.memory import Run
 
 
 class Listener(Protocol):
-    """Who hears of a run's progress."""
+    """Receives a run's progress."""
 
     def generation(self, entry: State) -> None:
-        """Hear a line of history."""
+        """Receive a line of history."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Hear how far the present stage has come."""
+        """Receive progress of the current stage."""
 
 
 @final
 class RunJournal:
-    """The journal of a run on disk.
+    """The journal of a run.
 
     Args:
-        folder: where checkpoints go.
-        listener: who hears of progress.
+        run: where checkpoints go.
+        listener: receives progress.
     """
 
-    def __init__(self, folder: RunFolder, listener: Listener):
-        self._folder, self._listener = folder, listener
+    def __init__(self, run: Run, listener: Listener):
+        self._run, self._listener = run, listener
 
     def restore(self) -> State | None:
         """Return the last checkpoint's state, None at a fresh start."""
-        state = self._folder.restore()
-        for entry in self._folder.history[-1:]:
+        state = self._run.restore()
+        for entry in self._run.history[-1:]:
             self._listener.generation(entry)
         return state
 
     def checkpoint(self, state: State, entry: State) -> None:
-        """Keep the state to resume from, and tell of it."""
-        self._folder.checkpoint(state, entry)
+        """Write the state to resume from, and report it."""
+        self._run.checkpoint(state, entry)
         self._listener.generation(entry)
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Pass on how far the present stage has come."""
+        """Report progress of the current stage."""
         self._listener.progress(stage, done, total)

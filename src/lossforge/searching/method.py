@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeVar, final
 
 from lossforge.errors import FileFormatError, unknown_name
-from lossforge.models import Model
+from lossforge.models import Model, describe
+from lossforge.progress import ProgressReporter
 from lossforge.searching.ask_tell import AskTell
 from lossforge.searching.journal import Journal, NullJournal, State
 from lossforge.searching.loop import Loop
@@ -90,6 +91,7 @@ class Method(AskTell[StateT, CandidateT], ABC):
         seed: int = 0,
         *,
         journal: Journal | None = None,
+        progress: bool = True,
     ) -> SearchResult:
         """Search for a loss.
 
@@ -97,11 +99,18 @@ class Method(AskTell[StateT, CandidateT], ABC):
             task: what networks train on; with several, fitness is averaged over them.
             model: which networks train: a name with options, or a factory of modules.
             seed: the same seed gives the same result on the same machine, interrupted or not.
-            journal: where to report to and resume from; by default nowhere.
+            journal: where to report to and resume from; by default nothing is kept.
+            progress: show progress on standard error, where there is no journal to do so.
 
         Raises:
             ConfigurationError: there is no task, the tasks are of several kinds, or the network
                 does not fit.
             LossforgeError: no network could be trained under any candidate.
         """
-        return Loop(self, make_problems(task, model), seed, journal or NullJournal()).run()
+        problems = make_problems(task, model)
+        if journal is not None or not progress:
+            return Loop(self, problems, seed, journal or NullJournal()).run()
+        names = " and ".join(problem.task.name for problem in problems)
+        title = f"{self.name} on {names} with {describe(model)}, seed {seed}"
+        with ProgressReporter(title, rounds=self.rounds, round_name=self.round_name) as reporter:
+            return Loop(self, problems, seed, reporter).run()

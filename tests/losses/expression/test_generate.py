@@ -7,7 +7,9 @@ from deap import gp
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
-from lossforge.losses.expression.tree import ARITY, Expression
+from lossforge.losses.expression.language import PAPER_LANGUAGE
+from lossforge.losses.expression.primitives import ARITY
+from lossforge.losses.expression.tree import Expression
 
 
 def leaf_depths(expression: Expression) -> list[int]:
@@ -48,11 +50,10 @@ def test_symbols_are_uniform():
 def test_sizes_are_distributed_as_deap_has_them(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gp, "random", Random(1))
     language = gp.PrimitiveSet("loss", 0)
-    for symbol, arity in ARITY.items():
-        if arity:
-            language.addPrimitive(min, arity, name=symbol)
-        else:
-            language.addTerminal(0.0, name=f"t{symbol}")
+    for symbol in PAPER_LANGUAGE.functions:
+        language.addPrimitive(min, ARITY[symbol], name=symbol)
+    for symbol in PAPER_LANGUAGE.terminals:
+        language.addTerminal(0.0, name=f"t{symbol}")
     sizes = sorted(e.size for e in ramped_half_and_half(4000, 2, 4, Random(0)))
     theirs = sorted(len(gp.genHalfAndHalf(language, 2, 4)) for _ in range(4000))
     for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):

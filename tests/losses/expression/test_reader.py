@@ -21,7 +21,7 @@ from lossforge.losses.expression.tree import Expression
         ("y // p", "column 1: no such operator"),
         ("y % p", "column 3: unexpected character '%'"),
         ("lgo(p)", "column 1: .* 'lgo'; did you mean 'log'"),
-        ("y + exp(p)", "column 5: no function is named 'exp'"),
+        ("y + cosh(p)", "column 5: no function is named 'cosh'"),
         ("sub(y)", r"column 1: sub takes 2 argument\(s\), not 1"),
         ("log(y, p)", "log takes 1"),
         ("log(*y)", "column 5: not in the language"),

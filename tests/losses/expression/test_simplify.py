@@ -3,10 +3,11 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lossforge.errors import ExpressionError
+from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression.generate import grow_tree, ramped_half_and_half
 from lossforge.losses.expression.primitives import softplus
 from lossforge.losses.expression.simplify import canonical, evaluate_sympy, simplify
@@ -150,3 +151,44 @@ def test_unfit_coefficients_are_refused(coefficients: list[float]):
 def test_no_function_of_numbers_is_left_in_a_formula():
     formula = simplify(parse("aq(y, add(1, 1))"))
     assert formula.text == "0.4472·y"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y*y*p", "p·y"),
+        ("square(y)*y", "y"),
+        ("(y - p)**2 - p*p", "y - 2·p·y"),
+        ("abs(p) + abs(y)", "p + y"),
+        ("abs(y*p + p)", "p·y + p"),
+        ("sign(p)", "1"),
+        ("sign(-y*p)", "-y"),
+        ("square(sqrt(p))", "p"),
+        ("square(sqrt(y - p))", "|p - y|"),
+        ("sqrt(p)*square(sqrt(p))", "p·√|p|"),
+        ("sign(y - p)", "-sign(p - y)"),
+        ("-y*log(p)", "-y·log|p|"),
+    ],
+)
+def test_what_is_known_of_labels_is_used_where_it_holds(text: str, expected: str):
+    expression = parse(text)
+    assert simplify(expression, labels=True).text == expected
+    assert SymbolicLoss(text).formula.text == expected
+    assert SymbolicLoss(text, kind="regression").formula.text == simplify(expression).text
+
+
+@given(expressions, st.integers(0, 100))
+def test_simplification_for_labels_keeps_values_of_labels(expression: Expression, seed: int):
+    assume("sqrt" not in expression.symbols)  # its square is |x| but for a little
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randint(2, (50,), generator=generator).double()
+    p = 0.01 + 0.98 * torch.rand(50, generator=generator, dtype=torch.float64)
+    coefficients = torch.randn(expression.size, generator=generator, dtype=torch.float64)
+    formula = simplify(expression, coefficients.tolist(), labels=True)
+    expected = evaluate(expression, y, p, coefficients)
+    nearby = evaluate(expression, y, p - 1e-9, coefficients)
+    nudged = evaluate(expression, y, p, coefficients * (1 + 1e-9))
+    steady = ((expected - nearby).abs() < 1e-4) & ((expected - nudged).abs() < 1e-4)
+    steady &= expected.abs() < 1e6
+    got = evaluate_sympy(formula.sympy, y, p)
+    torch.testing.assert_close(got[steady], expected[steady], rtol=1e-6, atol=1e-6)

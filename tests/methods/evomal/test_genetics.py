@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, ks_2samp
 
 from lossforge.errors import ConfigurationError
-from lossforge.losses.expression import ARITY, Expression, grow_tree, ramped_half_and_half
+from lossforge.losses.expression import (
+    ARITY,
+    PAPER_LANGUAGE,
+    Expression,
+    grow_tree,
+    ramped_half_and_half,
+)
 from lossforge.methods.evomal.genetics import (
     Genetics,
     Individual,
@@ -98,9 +104,9 @@ def test_a_tournament_prefers_the_fit_and_parsimony_the_small():
 # DEAP as an oracle ------------------------------------------------------------------------------
 
 PRIMITIVES = gp.PrimitiveSet("loss", 2, prefix="X")
-for name, arity in ARITY.items():
-    if arity:
-        PRIMITIVES.addPrimitive(operator.add if arity == 2 else operator.neg, arity, name=name)
+for name in PAPER_LANGUAGE.functions:
+    function = operator.add if ARITY[name] == 2 else operator.neg
+    PRIMITIVES.addPrimitive(function, ARITY[name], name=name)
 PRIMITIVES.addTerminal(1.0, name="one")
 PRIMITIVES.addTerminal(-1.0, name="minus")
 TERMINALS = {"ARG0": "y", "X0": "y", "X1": "p", "one": "1", "minus": "-1"}

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from lossforge.losses.expression.primitives import PRIMITIVES, Notation
+
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -20,8 +22,8 @@ class Style:
         power: base and exponent.
         scientific: mantissa and exponent of a number.
         call: any other function, name and arguments.
-        functions: functions with a notation of their own.
-        nested: the same where bars would stand within bars.
+        nested: whether bars within bars are written otherwise.
+        functions: notation of functions that are no primitives.
     """
 
     times: str
@@ -31,8 +33,17 @@ class Style:
     power: str
     scientific: str
     call: str
+    nested: bool
     functions: Mapping[str, str]
-    nested: Mapping[str, str]
+
+    def template(self, name: str, arguments: str) -> str:
+        """Return how to write a function, with {} for each argument or one {} for all."""
+        notation = PRIMITIVES[name].notation if name in PRIMITIVES else Notation()
+        if not self.nested:
+            return notation.latex or self.functions.get(name, "")
+        if "|" in arguments and notation.nested:
+            return notation.nested
+        return notation.text
 
 
 TEXT = Style(
@@ -43,18 +54,9 @@ TEXT = Style(
     power="{}{}",
     scientific="{}e{}",
     call="{}({})",
-    functions={"abs": "|{}|", "log": "log|{}|", "sqrt": "√|{}|"},
-    nested={"abs": "abs({})", "log": "log(abs({}))", "sqrt": "√(abs({}))"},
+    nested=True,
+    functions={},
 )
-_LATEX_FUNCTIONS = {
-    "abs": r"\left|{}\right|",
-    "log": r"\log\left|{}\right|",
-    "sqrt": r"\sqrt{{\left|{}\right|}}",
-    "softplus": r"\log\left(1 + e^{{{}}}\right)",
-    "tanh": r"\tanh\left({}\right)",
-    "min": r"\min\left({}\right)",
-    "max": r"\max\left({}\right)",
-}
 LATEX = Style(
     times=r" \, ",
     group=r"\left({}\right)",
@@ -63,8 +65,8 @@ LATEX = Style(
     power="{}^{{{}}}",
     scientific=r"{} \cdot 10^{{{}}}",
     call=r"\operatorname{{{}}}\left({}\right)",
-    functions=_LATEX_FUNCTIONS,
-    nested=_LATEX_FUNCTIONS,
+    nested=False,
+    functions={"softplus": r"\log\left(1 + e^{{{}}}\right)"},
 )
 
 
@@ -74,8 +76,9 @@ class Renderer:
     """Writes expressions in one style with numbers of so many significant digits.
 
     Examples:
-        >>> from lossforge.losses.expression.symbolic import DAMP, LOG, P, Y
-        >>> Renderer(TEXT, digits=2).render(1.0 * Y * LOG(P) - 0.123 * Y * DAMP(P))
+        >>> from lossforge.losses.expression.symbolic import P, Y, function
+        >>> log, damp = function("log"), function("damp")
+        >>> Renderer(TEXT, digits=2).render(1.0 * Y * log(P) - 0.123 * Y * damp(P))
         'y·log|p| - 0.12·y/√(1 + p²)'
     """
 
@@ -118,7 +121,7 @@ class Renderer:
 
     def _power(self, base: Any, exponent: int) -> str:
         text = self._factor(base)
-        if base.is_Function and base.func.__name__ in ("log", "sqrt", "damp"):
+        if base.is_Function and not _is_closed(base.func.__name__):
             text = self.style.group.format(text)
         raised = str(exponent)
         if self.style is TEXT:
@@ -129,11 +132,13 @@ class Renderer:
         name = expr.func.__name__
         if name == "damp":
             return self.style.damp.format(self._power(expr.args[0], 2))
-        arguments = ", ".join(map(self.render, expr.args))
-        templates = self.style.nested if "|" in arguments else self.style.functions
-        if name in templates:
-            return templates[name].format(arguments)
-        return self.style.call.format(name, arguments)
+        each = [self.render(argument) for argument in expr.args]
+        arguments = ", ".join(each)
+        template = self.style.template(name, arguments)
+        if not template:
+            return self.style.call.format(name, arguments)
+        one_for_all = template.replace("{{", "").count("{}") == 1
+        return template.format(arguments) if one_for_all else template.format(*each)
 
     def _number(self, number: Any) -> str:
         mantissa, _, exponent = f"{float(number):.{self.digits}g}".partition("e")
@@ -143,3 +148,7 @@ class Renderer:
 def _is_damp(factor: Any) -> bool:
     base = factor.base if factor.is_Pow else factor
     return bool(base.is_Function and base.func.__name__ == "damp")
+
+
+def _is_closed(name: str) -> bool:
+    return name != "damp" and (name not in PRIMITIVES or PRIMITIVES[name].notation.closed)

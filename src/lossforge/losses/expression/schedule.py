@@ -11,25 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, final
 
+from lossforge.losses.expression.primitives import PRIMITIVES, Merge
 from lossforge.losses.expression.tree import Expression
-
-# Binary kernels come first, so that the second arguments of a level are those of its first rows.
-KERNELS = ("add", "mul", "aq", "min", "square", "log", "sqrt", "tanh", "abs", "sign")
-
-
-class Merge(NamedTuple):
-    """A symbol as a kernel with signs, which the coefficients absorb: max(a, b) = -min(-a, -b)."""
-
-    kernel: str
-    output: int = 1
-    arguments: tuple[int, int] = (1, 1)
-
-
-MERGES = {
-    "sub": Merge("add", arguments=(1, -1)),
-    "max": Merge("min", output=-1, arguments=(-1, -1)),
-    "-1": Merge("1", output=-1),
-}
 
 
 class Node(NamedTuple):
@@ -71,7 +54,11 @@ def merged(symbol: str) -> Merge:
         >>> merged("sub")
         Merge(kernel='add', output=1, arguments=(1, -1))
     """
-    return MERGES.get(symbol, Merge(symbol))
+    if symbol == "-1":
+        return Merge("1", output=-1)
+    primitive = PRIMITIVES.get(symbol)
+    merge = None if primitive is None else primitive.merge
+    return Merge(symbol) if merge is None else merge
 
 
 def schedule(expressions: Sequence[Expression]) -> list[Level]:
@@ -82,16 +69,25 @@ def schedule(expressions: Sequence[Expression]) -> list[Level]:
         >>> [level.kernels for level in schedule(trees)]
         [(('add', 2),), (('square', 1),)]
     """
+    kernels = _kernels()
     by_height: dict[int, list[tuple[int, Node, tuple[int, ...]]]] = {}
     for tree, expression in enumerate(expressions):
         children = [expression.children(i) for i in range(expression.size)]
         for position, height in enumerate(_heights(children)):
             if height:
-                kernel = KERNELS.index(merged(expression.nodes[position]).kernel)
+                kernel = kernels.index(merged(expression.nodes[position]).kernel)
                 by_height.setdefault(height, []).append(
                     (kernel, Node(tree, position), children[position])
                 )
-    return [_level(sorted(by_height[height]), expressions) for height in sorted(by_height)]
+    return [_level(sorted(by_height[height]), kernels, expressions) for height in sorted(by_height)]
+
+
+def _kernels() -> list[str]:
+    """Return all functions, binary ones first.
+
+    The second arguments of a level are thus those of its first rows.
+    """
+    return sorted(PRIMITIVES, key=lambda name: -PRIMITIVES[name].arity)
 
 
 def _heights(children: list[tuple[int, ...]]) -> list[int]:
@@ -102,7 +98,9 @@ def _heights(children: list[tuple[int, ...]]) -> list[int]:
 
 
 def _level(
-    rows: list[tuple[int, Node, tuple[int, ...]]], expressions: Sequence[Expression]
+    rows: list[tuple[int, Node, tuple[int, ...]]],
+    kernels: Sequence[str],
+    expressions: Sequence[Expression],
 ) -> Level:
     def edge(node: Node, argument: int, child: int) -> Edge:
         symbols = expressions[node.tree].nodes
@@ -113,7 +111,7 @@ def _level(
     return Level(
         nodes=tuple(node for _, node, _ in rows),
         kernels=tuple(
-            (KERNELS[kernel], len(list(group)))
+            (kernels[kernel], len(list(group)))
             for kernel, group in groupby(rows, lambda row: row[0])
         ),
         binary=len(binary),

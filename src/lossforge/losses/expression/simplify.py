@@ -27,8 +27,7 @@ class Formula:
         text: infix, with numbers rounded.
         latex: the same as LaTeX, without delimiters.
         sympy: the SymPy expression in the symbols y and p, with numbers in full precision. The
-            functions abs, damp, log, max, min, sign, softplus, sqrt and tanh in it are bare names
-            with the language's meaning; damp(b) is 1/√(1 + b²).
+            functions in it are bare names with the language's meaning; damp(b) is 1/√(1 + b²).
     """
 
     text: str
@@ -72,6 +71,7 @@ def simplify(
     coefficients: Sequence[float] | None = None,
     *,
     softplus: bool = False,
+    labels: bool = False,
     digits: int = 4,
     time_limit: float = 5.0,
 ) -> Formula:
@@ -83,6 +83,8 @@ def simplify(
         expression: the tree.
         coefficients: one number for each node, in prefix order; all ones if None.
         softplus: whether the loss is log(1 + eˣ) of the expression.
+        labels: whether to use that y is 0 or 1 and p positive, as in classification by labels; the
+            formula then need not hold for probabilities as targets.
         digits: significant digits of numbers in print.
         time_limit: seconds after which the expression is given as it is, in function form.
 
@@ -93,8 +95,10 @@ def simplify(
         >>> from lossforge.losses.expression.text import parse
         >>> print(simplify(parse("-y*log(p) + y - y")).text)
         -y·log|p|
+        >>> print(simplify(parse("y*y*abs(p)*sign(p)"), labels=True).text)
+        p·y
     """
-    from lossforge.losses.expression.symbolic import SOFTPLUS, Algebra, plain
+    from lossforge.losses.expression.symbolic import Algebra, function, plain
 
     if coefficients is not None:
         require_coefficients(expression, coefficients)
@@ -102,14 +106,14 @@ def simplify(
 
     def shortest() -> Any:
         forms = [
-            Algebra(expand, readable=True).convert(expression, coefficients)
+            Algebra(expand, readable=True, labels=labels).convert(expression, coefficients)
             for expand in (False, True)
         ]
         return min(forms, key=lambda form: len(text.render(form)))
 
     found = within(time_limit, shortest)
     expr = plain(expression, coefficients) if found is None else found
-    expr = SOFTPLUS(expr) if softplus else expr
+    expr = function("softplus")(expr) if softplus else expr
     return Formula(text.render(expr), Renderer(LATEX, digits).render(expr), expr)
 
 

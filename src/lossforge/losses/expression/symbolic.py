@@ -2,8 +2,8 @@
 
 Sums, products and squares are SymPy's own. Every other primitive is a function named as in the
 language, of which SymPy knows nothing: its log and sqrt mean something else than ours, and its
-questions about signs and reals are slow. The rules below apply as such a function is built. Each
-keeps the value up to rounding while values stay within the limit of the primitives.
+questions about signs and reals are slow. The primitives' rules apply as such a function is built.
+Each keeps the value up to rounding while values stay within the limit of the primitives.
 
 The analytic quotient aq(a, b) becomes a·damp(b) with damp(b) = 1/√(1 + b²), linear in a.
 
@@ -11,7 +11,7 @@ Importing SymPy takes half a second, so this module is imported where it is need
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any, final
@@ -19,8 +19,9 @@ from typing import Any, final
 import sympy
 import torch
 
-from lossforge.losses.expression.primitives import PRIMITIVES
-from lossforge.losses.expression.tree import ARITY, Expression
+from lossforge.losses.expression.primitives import ARITY, PRIMITIVES
+from lossforge.losses.expression.primitives.primitive import Sign
+from lossforge.losses.expression.tree import Expression
 
 Symbolic = Any
 """A SymPy expression; SymPy has no types."""
@@ -35,10 +36,14 @@ MAX_BITS = 64
 """Size of an integer coefficient, which repeated squares would double every time."""
 
 Y, P = sympy.symbols("y p")
-ABS, DAMP, LOG, MAX, MIN, SIGN, SOFTPLUS, SQRT, TANH = map(
-    sympy.Function, ("abs", "damp", "log", "max", "min", "sign", "softplus", "sqrt", "tanh")
-)
-_ADD, _MUL, _SQUARE = map(sympy.Function, ("add", "mul", "square"))
+POSITIVE = frozenset({"damp"})
+"""Positive functions that stand for a part of a primitive."""
+
+
+@lru_cache
+def function(name: str) -> Symbolic:
+    """Return the SymPy function of that name, of which SymPy knows nothing."""
+    return sympy.Function(name)
 
 
 @lru_cache(maxsize=2**12)
@@ -68,6 +73,8 @@ class Algebra:
         expand: multiply sums out.
         readable: replace functions of numbers by numbers, and keep max as it is; else max(a, b) is
             -min(-a, -b), so that the two forms of one function become one.
+        labels: use what holds in classification by labels: y is 0 or 1, and p is positive. A root's
+            square then becomes an absolute value, from which it differs by at most `EPSILON`.
 
     Examples:
         >>> Algebra(expand=True, readable=True).build("square", Y - P)
@@ -76,6 +83,7 @@ class Algebra:
 
     expand: bool
     readable: bool
+    labels: bool = False
 
     def convert(
         self, expression: Expression, coefficients: Sequence[float] | None = None
@@ -106,78 +114,117 @@ class Algebra:
         if not arguments:
             return _TERMINALS[symbol]
         if self.readable and all(argument.is_Number for argument in arguments):
-            return _fold(symbol, arguments)
-        return _RULES[symbol](self, *arguments)
+            return self.fold(symbol, *arguments)
+        return PRIMITIVES[symbol].symbolic(self, *arguments)
+
+    def function(self, name: str, *arguments: Symbolic) -> Symbolic:
+        """Return a function of that name, of which SymPy knows nothing."""
+        return function(name)(*arguments)
+
+    def fold(self, symbol: str, *numbers: Symbolic) -> Symbolic:
+        """Return a primitive's value for numbers as a number."""
+        tensors = [torch.tensor(float(number), dtype=torch.float64) for number in numbers]
+        value = float(PRIMITIVES[symbol].value(*tensors))
+        whole = value.is_integer() and abs(value) < 2**53
+        return sympy.Integer(value) if whole else sympy.Float(value)
 
     def add(self, a: Symbolic, b: Symbolic) -> Symbolic:
         """Return a + b, as a function if it has too many terms."""
         if len(_terms(a)) + len(_terms(b)) > MAX_TERMS or _bits(a) + _bits(b) > MAX_BITS:
-            return _ADD(*sorted((a, b), key=key))
+            return function("add")(*sorted((a, b), key=key))
         return a + b
-
-    def sub(self, a: Symbolic, b: Symbolic) -> Symbolic:
-        """Return a - b, as a function if it has too many terms."""
-        return self.add(a, -b)
 
     def mul(self, a: Symbolic, b: Symbolic) -> Symbolic:
         """Return a·b, as a function if it has too many terms."""
         if self._too_large(a, b):
-            return _MUL(*sorted((a, b), key=key))
+            return function("mul")(*sorted((a, b), key=key))
         if not self.expand:
-            return a * b
-        return sympy.Add(*(s * t for s in _terms(a) for t in _terms(b)))
+            return self._reduced(a * b)
+        return sympy.Add(*(self._reduced(s * t) for s in _terms(a) for t in _terms(b)))
 
     def square(self, x: Symbolic) -> Symbolic:
         """Return x², as a function if it has too many terms."""
-        x = self._even(x)
+        x = self.even(x)
         if self._too_large(x, x):
-            return _SQUARE(x)
-        return self.mul(x, x) if self.expand else x**2
+            return function("square")(x)
+        return self.mul(x, x) if self.expand else self._reduced(x**2)
 
-    def aq(self, a: Symbolic, b: Symbolic) -> Symbolic:
-        """Return a·damp(b)."""
-        b = self._even(b)
-        if self.readable and b.is_Number:
-            return self.mul(a, _fold("aq", (sympy.S.One, b)))
-        return self.mul(a, sympy.S.One if b.is_zero else DAMP(b))
+    def extremum(self, name: str, *arguments: Symbolic) -> Symbolic:
+        """Return the "min" or "max" of arguments, nested ones in one, without repetitions."""
+        flat = {
+            part
+            for argument in arguments
+            for part in (argument.args if self.is_function(argument, name) else (argument,))
+        }
+        numbers = {argument for argument in flat if argument.is_Number}
+        of_numbers = min if name == "min" else max
+        kept = sorted(flat - numbers, key=key) + ([of_numbers(numbers)] if numbers else [])
+        return kept[0] if len(kept) == 1 else function(name)(*kept)
 
-    def min(self, a: Symbolic, b: Symbolic) -> Symbolic:
-        """Return the minimum, nested ones in one, without repetitions."""
-        return _extremum(MIN, min, (a, b))
+    def factorwise(self, rule: Callable[["Algebra", Symbolic], Symbolic], x: Symbolic) -> Symbolic:
+        """Return the product of what a rule makes of the factors, as |a·b| is |a|·|b|."""
+        return sympy.Mul(*(rule(self, factor) for factor in _factors(x)))
 
-    def max(self, a: Symbolic, b: Symbolic) -> Symbolic:
-        """Return the maximum, or what stands for it."""
-        return _extremum(MAX, max, (a, b)) if self.readable else -self.min(-a, -b)
-
-    def sign(self, x: Symbolic) -> Symbolic:
-        """Return the product of the factors' signs."""
-        return sympy.Mul(*map(_sign_of_factor, _factors(x)))
-
-    def abs(self, x: Symbolic) -> Symbolic:
-        """Return the product of the factors' absolute values."""
-        return sympy.Mul(*map(_abs_of_factor, _factors(x)))
-
-    def log(self, x: Symbolic) -> Symbolic:
-        """Return the protected logarithm, an even function."""
-        return LOG(self._even(x))
-
-    def sqrt(self, x: Symbolic) -> Symbolic:
-        """Return the protected root, an even function."""
-        return SQRT(self._even(x))
-
-    def tanh(self, x: Symbolic) -> Symbolic:
-        """Return the hyperbolic tangent, an odd function."""
+    def odd(self, name: str, x: Symbolic) -> Symbolic:
+        """Return an odd function with the sign before it."""
         if x.is_zero:
             return x
-        return -TANH(-x) if x.could_extract_minus_sign() else TANH(x)
+        return -function(name)(-x) if x.could_extract_minus_sign() else function(name)(x)
 
-    def _even(self, x: Symbolic) -> Symbolic:
+    def even(self, x: Symbolic) -> Symbolic:
         """Return the argument of an even function without sign, and factors without abs."""
         factors = _factors(x)
-        if any(factor.func == ABS for factor in factors):
-            bare = (factor.args[0] if factor.func == ABS else factor for factor in factors)
-            x = reduce(self.mul, bare)
-        return _upright(x)
+        if any(self.is_function(factor, "abs") for factor in factors):
+            x = reduce(self.mul, (f.args[0] if self.is_function(f, "abs") else f for f in factors))
+        return self.upright(x)
+
+    @staticmethod
+    def upright(x: Symbolic) -> Symbolic:
+        """Return x or -x, whichever has no minus sign before it."""
+        return -x if x.could_extract_minus_sign() else x
+
+    @staticmethod
+    def is_function(x: Symbolic, name: str) -> bool:
+        """Return whether x is a function of that name."""
+        return bool(x.is_Function) and x.func.__name__ == name
+
+    def is_positive(self, x: Symbolic) -> bool:
+        """Return whether x is known to be positive."""
+        if self.labels and x == P:
+            return True
+        return bool(x.is_Function) and _sign(x.func.__name__) == "positive"
+
+    def is_indicator(self, x: Symbolic) -> bool:
+        """Return whether x is known to be 0 or 1, so that it is its own sign and powers."""
+        return self.labels and bool(x == Y)
+
+    def is_never_negative(self, x: Symbolic) -> bool:
+        """Return whether x is known not to be negative."""
+        if x.is_Number:
+            return bool(x >= 0)
+        if self.is_indicator(x) or self.is_positive(x):
+            return True
+        if x.is_Add or x.is_Mul:
+            return all(map(self.is_never_negative, x.args))
+        if x.is_Function:
+            return _sign(x.func.__name__) != "any"
+        return bool(x.is_Pow and x.exp % 2 == 0)
+
+    def _reduced(self, product: Symbolic) -> Symbolic:
+        """Return a product with the powers of labels and roots written by what they are."""
+        if not self.labels:
+            return product
+        return sympy.Mul(*(self._reduced_power(factor) for factor in _factors(product)))
+
+    def _reduced_power(self, x: Symbolic) -> Symbolic:
+        if not x.is_Pow:
+            return x
+        if self.is_indicator(x.base):
+            return x.base
+        if self.is_function(x.base, "sqrt"):
+            half, odd = divmod(int(x.exp), 2)
+            return self.build("abs", x.base.args[0]) ** half * x.base**odd
+        return x
 
     def _too_large(self, a: Symbolic, b: Symbolic) -> bool:
         terms = len(_terms(a)) * len(_terms(b)) if self.expand else 1
@@ -195,13 +242,12 @@ def plain(expression: Expression, coefficients: Sequence[float] | None = None) -
     for position in reversed(range(expression.size)):
         symbol = expression.nodes[position]
         arguments = [stack.pop() for _ in range(ARITY[symbol])]
-        node = sympy.Function(symbol)(*arguments) if arguments else _TERMINALS[symbol]
+        node = function(symbol)(*arguments) if arguments else _TERMINALS[symbol]
         stack.append(node if coefficients is None else sympy.Float(coefficients[position]) * node)
     return stack.pop()
 
 
 _TERMINALS = {"y": Y, "p": P, "1": sympy.S.One, "-1": sympy.S.NegativeOne}
-_RULES: dict[str, Callable[..., Symbolic]] = {name: getattr(Algebra, name) for name in PRIMITIVES}
 
 
 def _terms(x: Symbolic) -> Sequence[Symbolic]:
@@ -218,55 +264,7 @@ def _bits(x: Symbolic) -> int:
     return max(int(number.p).bit_length() if number.is_Integer else 1 for number in numbers)
 
 
-def _upright(x: Symbolic) -> Symbolic:
-    return -x if x.could_extract_minus_sign() else x
-
-
-def _never_negative(x: Symbolic) -> bool:
-    if x.is_Number:
-        return bool(x >= 0)
-    if x.is_Add or x.is_Mul:
-        return all(map(_never_negative, x.args))
-    return x.func in (ABS, DAMP, SQRT) or (x.is_Pow and x.exp % 2 == 0)
-
-
-def _abs_of_factor(x: Symbolic) -> Symbolic:
-    if x.is_Number:
-        return abs(x)
-    for signed in (x, -x):
-        if _never_negative(signed):
-            return signed
-    if x.is_Pow:
-        return x.base ** (x.exp - 1) * _abs_of_factor(x.base)
-    return ABS(_upright(x))
-
-
-def _sign_of_factor(x: Symbolic) -> Symbolic:
-    if x.is_Number:
-        return sympy.sign(x)
-    if x.func in (DAMP, SQRT):
-        return sympy.S.One
-    if x.func == SIGN:
-        return x
-    if x.is_Pow:
-        return _sign_of_factor(x.base) ** x.exp
-    return -SIGN(-x) if x.could_extract_minus_sign() else SIGN(x)
-
-
-def _extremum(
-    function: Symbolic, of_numbers: Callable[..., Symbolic], arguments: Iterable[Symbolic]
-) -> Symbolic:
-    flat = {
-        part
-        for argument in arguments
-        for part in (argument.args if argument.func == function else (argument,))
-    }
-    numbers = {argument for argument in flat if argument.is_Number}
-    kept = sorted(flat - numbers, key=key) + ([of_numbers(numbers)] if numbers else [])
-    return kept[0] if len(kept) == 1 else function(*kept)
-
-
-def _fold(symbol: str, numbers: Iterable[Symbolic]) -> Symbolic:
-    tensors = [torch.tensor(float(number), dtype=torch.float64) for number in numbers]
-    value = float(PRIMITIVES[symbol].value(*tensors))
-    return sympy.Integer(value) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
+def _sign(name: str) -> Sign:
+    if name in POSITIVE:
+        return "positive"
+    return PRIMITIVES[name].sign if name in PRIMITIVES else "any"

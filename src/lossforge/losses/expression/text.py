@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 
 from lossforge.errors import ExpressionError
+from lossforge.losses.expression.primitives import ARITY
 from lossforge.losses.expression.reader import read
-from lossforge.losses.expression.tree import ARITY, Expression
+from lossforge.losses.expression.tree import Expression
 
 
 def to_text(expression: Expression) -> str:

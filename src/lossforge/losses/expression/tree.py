@@ -1,18 +1,12 @@
 """Expressions: immutable trees in prefix order, and their evaluation one at a time."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import final
 
 from torch import Tensor
 
 from lossforge.errors import ConfigurationError, ExpressionError
-from lossforge.losses.expression.primitives import PRIMITIVES, TERMINALS, limit
-
-ARITY: Mapping[str, int] = MappingProxyType(
-    {name: primitive.arity for name, primitive in PRIMITIVES.items()} | dict.fromkeys(TERMINALS, 0)
-)
+from lossforge.losses.expression.primitives import ARITY, PRIMITIVES, limit
 
 
 @final

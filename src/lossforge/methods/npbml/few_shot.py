@@ -20,6 +20,7 @@ from lossforge.errors import unknown_name
 from lossforge.methods.npbml.learner import Learner, Order, Parts
 from lossforge.methods.npbml.networks import make_encoder
 from lossforge.methods.npbml.protonet import ProtoNet
+from lossforge.progress import ProgressReporter
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks.episodes import ClassPool, Episode, FewShotTask, Part, Shape
 from lossforge.training import Stacking
@@ -85,40 +86,42 @@ class FewShot:
     network: str = "auto"
     """encoder: conv4, resnet12 or dense; auto is conv4 for images, else dense"""
     width: int = 0
-    """of its first layer; 0 for the papers'"""
+    """channels or features of the encoder's first layer; 0 for those of the papers"""
     inner_steps: int = 5
-    """steps in which a task is adapted to"""
+    """gradient steps in which the learner adapts to a task"""
     inner_rate: float = 0.01
-    """their step size"""
+    """learning rate of the inner steps"""
     inner_momentum: float = 0.9
-    """their momentum, in Nesterov's form"""
+    """Nesterov momentum of the inner steps"""
     inner_weight_decay: float = 5e-4
-    """their L2 penalty"""
+    """L2 penalty of the inner steps"""
     unlabelled: int = 0
-    """query rows that the transductive term sees in the inner loop; 0 for all, as in the paper"""
+    """query examples that the transductive loss uses in the inner steps; 0 for all, as in the
+    paper"""
     order: Order = "second"
-    """exact with all inner steps in memory, exact with one at a time, or first order"""
+    """how to differentiate through the inner steps: second holds all of them in memory, recompute
+    one at a time, first takes their gradients as constant"""
     stacking: Stacking = "auto"
     """adapt to the tasks of a meta-step as one stacked network, separately, or as was measured to
     be faster; stacked holds the inner steps of all tasks in memory"""
     meta_steps: int = 60_000
-    """steps of what is meta-learned"""
+    """meta-training steps"""
     meta_batch: int = 4
-    """tasks in each"""
+    """tasks in a meta-training step"""
     meta_rate: float = 1e-3
-    """their first step size (Adam)"""
+    """learning rate of meta-training (Adam) at the start"""
     final_meta_rate: float = 1e-5
-    """their last, by a cosine"""
+    """learning rate of meta-training at the end of its cosine schedule"""
     meta_clip_norm: float = 10.0
-    """greatest norm of the meta-gradient; 0 for no limit"""
+    """largest norm of the meta-gradient; 0 for no limit"""
     pretrain_steps: int = 2000
-    """steps of plain classification of all meta-training classes before"""
+    """steps that train the encoder to classify all meta-training classes, before meta-training"""
     check_every: int = 500
-    """meta-steps between looks at meta-validation tasks"""
+    """meta-training steps between evaluations on meta-validation tasks"""
     valid_tasks: int = 200
-    """tasks of each look; the learner that did best is tested"""
+    """meta-validation tasks in an evaluation; the learner that did best on them is tested"""
     test_tasks: int = 600
-    """tasks of the meta-test"""
+    """meta-test tasks"""
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
@@ -173,7 +176,7 @@ class FewShot:
         return SGD(self.inner_rate, momentum, momentum > 0, self.inner_weight_decay)
 
     def run(
-        self, task: FewShotTask, shape: Shape, seed: int = 0, progress: Progress | None = None
+        self, task: FewShotTask, shape: Shape, seed: int = 0, *, progress: bool = True
     ) -> "FewShotResult":
         """Meta-train, choose by meta-validation, meta-test.
 
@@ -181,12 +184,14 @@ class FewShot:
             task: where episodes come from.
             shape: of every episode.
             seed: the same seed gives the same result on the same machine.
-            progress: hears of stages.
+            progress: show progress on standard error.
         """
         course = MetaCourse(self, task, shape, seed)
-        while not course.is_over:
-            course.advance(progress)
-        return course.conclude(progress)
+        title = f"{self.variant} on {task.name}, seed {seed}"
+        with ProgressReporter(title, shown=progress) as reporter:
+            while not course.is_over:
+                course.advance(reporter.progress)
+            return course.conclude(reporter.progress)
 
 
 @final

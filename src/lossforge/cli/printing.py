@@ -1,0 +1,31 @@
+"""How results are printed: tables that fit the terminal, Markdown or JSON."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from lossforge.experiments.tables import Form, Table
+
+HOW_TO_PLOT = "plots need pip install 'lossforge[plots]'"
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def print_tables(tables: Sequence[Table]) -> None:
+    """Print tables as plain text, each after an empty line."""
+    for table in tables:
+        print(f"\n{table.plain(terminal_width())}")
+
+
+def print_as(form: Form, tables: Sequence[Table], document: Any) -> None:
+    """Print tables in Markdown or as plain text, or their content as JSON."""
+    if form == "json":
+        print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    elif form == "markdown":
+        print("\n".join(table.markdown() for table in tables), end="")
+    else:
+        print_tables(tables)

@@ -1,0 +1,34 @@
+"""Experiments, from first to last: what the program does, callable from Python.
+
+`search`, `train`, `compare` and `fewshot` return reports that print short, show tables in
+notebooks, and have `to_dataframe()` and `plot()`.
+"""
+
+from lossforge.experiments.compare_run import ComparisonReport, compare
+from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.experiment import NewFolder, Report
+from lossforge.experiments.explain_run import ExplanationReport, explain, export
+from lossforge.experiments.fewshot_run import FewShotReport, fewshot
+from lossforge.experiments.landscape_run import landscape
+from lossforge.experiments.resuming import resume
+from lossforge.experiments.search_run import SearchReport, search
+from lossforge.experiments.train_run import TrainingReport, train
+
+__all__ = [
+    "Comparison",
+    "ComparisonReport",
+    "ExplanationReport",
+    "FewShotReport",
+    "NewFolder",
+    "Report",
+    "SearchReport",
+    "TrainingReport",
+    "compare",
+    "explain",
+    "export",
+    "fewshot",
+    "landscape",
+    "resume",
+    "search",
+    "train",
+]

@@ -1,0 +1,307 @@
+"""What experiments are given: tasks, losses and networks, by name or as objects."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
+
+import torch
+
+from lossforge.errors import (
+    ConfigurationError,
+    FileFormatError,
+    LossforgeError,
+    RunError,
+    unknown_name,
+)
+from lossforge.losses import Handcrafted, Loss
+from lossforge.losses.named import named
+from lossforge.methods import AdaLFL, State
+from lossforge.models import Family, Model, describe, resolve
+from lossforge.tasks import Kind, Task, load
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
+
+Preset = Literal["quick", "paper"]
+
+TaskLike = str | Task
+"""a task's name, or the task"""
+
+LossLike = str | Path | Loss
+"""a loss's name with options, the path of its file or of the run that found it, or the loss"""
+
+
+@final
+@dataclass(frozen=True)
+class GivenTask:
+    """A task, and what a run's configuration calls it.
+
+    Attributes:
+        name: of the task.
+        task: on the device of the run.
+        device: its name.
+        data_dir: where data sets that come from files are, as an absolute path.
+    """
+
+    name: str
+    task: Task
+    device: str
+    data_dir: str | None
+
+    def config(self) -> State:
+        """Return what a run's configuration holds of the device and the data's place."""
+        return {"device": self.device, "data_dir": self.data_dir}
+
+
+def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
+    """Return a task by name, or one that is given as an object.
+
+    Args:
+        task: the name or the object.
+        device: cpu, cuda, or auto: for a name, a GPU if there is one; for an object, where it is.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+
+    Raises:
+        ConfigurationError: it is neither a name nor a task.
+        UnknownNameError: no task has that name.
+
+    Examples:
+        >>> as_task("iris", "cpu").task.outputs
+        3
+        >>> as_task(["iris"])
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.ConfigurationError: the task is a list; give a name, such as "digits", ...
+    """
+    folder = None if data_dir is None else str(Path(data_dir).resolve())
+    if isinstance(task, Task):
+        place = task.device if device == "auto" else pick_device(device)
+        return GivenTask(task.name, task.to(place), str(place), folder)
+    if not isinstance(task, str):
+        raise ConfigurationError(
+            f'the task is a {_type_name(task)}; give a name, such as "digits", or a '
+            "lossforge.tasks.Task, which holds training, validation and test rows"
+        )
+    place = pick_device(device)
+    return GivenTask(task, load(task, device=place, data_dir=data_dir), str(place), folder)
+
+
+def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> GivenTask:
+    """Load a task that a run was begun on.
+
+    Args:
+        config: of the run.
+        name: of the task.
+        fingerprint: of the data that the run was begun on.
+        path: of the run.
+
+    Raises:
+        RunError: its data have changed, or it was given as an object.
+    """
+    try:
+        task = load(name, device=config["device"], data_dir=config.get("data_dir"))
+    except LossforgeError:
+        if "task" not in config.get("given", ()):
+            raise
+        raise begun_from_python(path, f"task {name!r}") from None
+    if task.fingerprint() != fingerprint:
+        if "task" in config.get("given", ()):
+            raise begun_from_python(path, f"task {name!r}")
+        raise RunError(
+            f"the data of {name} have changed since {path} was begun; restore them or start anew"
+        )
+    return GivenTask(name, task, config["device"], config.get("data_dir"))
+
+
+def begun_from_python(path: Path, what: str) -> RunError:
+    """Return the error for a run that only the program that began it can go on with."""
+    return RunError(
+        f"{path} was begun from Python with a {what} of its own; repeat that call with resume=True"
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of that name; auto is a GPU if there is one.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+@final
+@dataclass(frozen=True)
+class GivenLoss:
+    """A loss, and what a run's configuration calls it.
+
+    Attributes:
+        name: with options, a path, "adalfl", or the text of a loss that is given as an object.
+        loss: the object; None where the name says it all.
+    """
+
+    name: str
+    loss: Loss | None = None
+
+    @property
+    def source(self) -> str | Loss:
+        """What the loss is made from: the object, or else the name."""
+        return self.name if self.loss is None else self.loss
+
+    @property
+    def is_handcrafted(self) -> bool:
+        """Whether a person wrote the loss."""
+        if self.loss is None and (self.name == AdaLFL.name or Path(self.name).exists()):
+            return False
+        return isinstance(self.loss or named(self.name), Handcrafted)
+
+    @property
+    def text(self) -> str:
+        """What a result calls the loss: its formula or description."""
+        return self.name if self.name == AdaLFL.name else str(self.loss or named(self.name))
+
+
+def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
+    """Return a loss by name or path, or one that is given as an object.
+
+    Args:
+        loss: the name, path or object; or "adalfl".
+        kind: of the tasks that it must serve.
+        name: what results call it; by default its own name.
+
+    Raises:
+        ConfigurationError: it is no loss, or one of the other kind.
+        UnknownNameError: no loss has that name.
+
+    Examples:
+        >>> from lossforge.losses import Huber
+        >>> as_loss(Huber(0.5), "regression").name
+        'huber:delta=0.5'
+        >>> as_loss(Huber, "regression")
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.ConfigurationError: the loss is the class Huber; give an instance: Huber()
+    """
+    if isinstance(loss, Path):
+        loss = str(loss)
+    if isinstance(loss, str):
+        if loss != AdaLFL.name:
+            found = named(loss, kind)
+            if name is not None and name != loss:
+                return GivenLoss(name, found)
+        return GivenLoss(loss)
+    check_is_loss(loss)
+    if loss.kind != kind:
+        raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {kind}")
+    if name is None and _says_it_all(loss):
+        return GivenLoss(str(loss))
+    return GivenLoss(name or str(loss), deepcopy(loss))
+
+
+def check_is_loss(loss: object) -> None:
+    """Raise `ConfigurationError` unless `loss` is a loss object."""
+    if isinstance(loss, type):
+        raise ConfigurationError(
+            f"the loss is the class {loss.__name__}; give an instance: {loss.__name__}()"
+        )
+    if not isinstance(loss, Loss):
+        raise ConfigurationError(
+            f"the loss is a {_type_name(loss)}; give a name, such as "
+            '"label_smoothing:smoothing=0.1", a path, or a lossforge loss'
+        )
+
+
+def _says_it_all(loss: Loss) -> bool:
+    """Tell whether a loss can be made again from its name."""
+    if not isinstance(loss, Handcrafted):
+        return False
+    try:
+        return named(str(loss)).definition() == loss.definition()
+    except LossforgeError:
+        return False
+
+
+def model_name(model: Model, task: Task) -> str:
+    """Check that a network fits a task, and return what results call it.
+
+    Raises:
+        ConfigurationError: it does not fit, or is neither a name nor a function that makes one.
+        UnknownNameError: no network has that name.
+    """
+    resolve(model, task)
+    return describe(model)
+
+
+def with_settings(base: Settings, settings: Mapping[str, Any], owner: str) -> Settings:
+    """Return a dataclass with some fields changed.
+
+    Raises:
+        UnknownNameError: there is no such field.
+        ConfigurationError: a value is out of its range or of a wrong type.
+
+    Examples:
+        >>> from lossforge.training.full import Recipe
+        >>> with_settings(Recipe(), {"steps": 5}, "train").steps
+        5
+        >>> with_settings(Recipe(), {"step": 5}, "train")
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.UnknownNameError: no setting of train is named 'step'; did you mean ...
+    """
+    known = [item.name for item in fields(base)]
+    for name in settings:
+        if name not in known:
+            raise unknown_name(f"setting of {owner}", name, known)
+    try:
+        return replace(base, **settings)
+    except TypeError as error:
+        raise ConfigurationError(f"a setting of {owner} is of a wrong type: {error}") from None
+
+
+def given_objects(task: object, model: object) -> tuple[str, ...]:
+    """Return which of task and model were given as objects that have no name to find them by."""
+    named = {"task": isinstance(task, str), "model": isinstance(model, str | Family)}
+    return tuple(what for what, is_named in named.items() if not is_named)
+
+
+def objects_config(given: tuple[str, ...], losses: Mapping[str, Loss]) -> State:
+    """Return what a configuration holds of the objects that were given; nothing without any."""
+    config: State = {"given": list(given)} if given else {}
+    return config | ({"loss_objects": list(losses)} if losses else {})
+
+
+def check_preset(preset: str) -> None:
+    """Raise `UnknownNameError` unless there is a preset of that name."""
+    if preset not in get_args(Preset):
+        raise unknown_name("preset", str(preset), get_args(Preset))
+
+
+def from_plain(kind: Any, content: State) -> Any:
+    """Return a dataclass from the plain data that a run's configuration holds of it."""
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    except TypeError:
+        raise FileFormatError(
+            f"the saved {kind.__name__} is of another version of lossforge; start anew"
+        ) from None
+
+
+def require_fields(config: State, names: set[str], path: Path) -> None:
+    """Raise `FileFormatError` unless a configuration is whole."""
+    if missing := names - set(config):
+        raise FileFormatError(f"{path}/config.json is damaged: {min(missing)} is missing")
+
+
+def _type_name(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__

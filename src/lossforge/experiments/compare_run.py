@@ -1,0 +1,489 @@
+"""Losses by tasks by networks by seeds, as one grid that can be resumed."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
+
+from lossforge import __version__
+from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.errors import ConfigurationError, DivergedError, unknown_name
+from lossforge.experiments.arguments import (
+    GivenLoss,
+    GivenTask,
+    LossLike,
+    Preset,
+    TaskLike,
+    as_loss,
+    as_task,
+    begun_from_python,
+    check_is_loss,
+    from_plain,
+    load_unchanged,
+    model_name,
+    objects_config,
+    require_fields,
+)
+from lossforge.experiments.curves import plot_curves
+from lossforge.experiments.experiment import (
+    Destination,
+    Experiment,
+    Out,
+    Report,
+    announce,
+    perform,
+    saved_losses,
+)
+from lossforge.experiments.grid import Cell, Grid, Line, Tune, best_rate
+from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
+from lossforge.experiments.tables import Table, number
+from lossforge.experiments.train_run import (
+    as_adalfl,
+    as_recipe,
+    check_adapt_on,
+    describe_warm_up,
+)
+from lossforge.extras import has_extra
+from lossforge.files import plain, write_atomically
+from lossforge.losses import Loss
+from lossforge.methods import AdaLFL, State
+from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
+from lossforge.models import Family, Model
+from lossforge.progress import ProgressReporter, stage_of
+from lossforge.runs import Run, RunFolder
+from lossforge.tasks import Kind, Task
+from lossforge.training.full import Outcome, Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIELDS = {"grid", "device", "data"}
+"""what a comparison's configuration must have"""
+
+Losses = Sequence[LossLike] | Mapping[str, LossLike]
+
+
+def compare(
+    losses: Losses,
+    task: TaskLike | Sequence[TaskLike],
+    model: Model | Sequence[Model] = "mlp",
+    *,
+    seeds: int = 5,
+    seed: int = 0,
+    tune: Tune = "none",
+    factors: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0),
+    tuning_seeds: int = 2,
+    preset: Preset = "quick",
+    recipe: Recipe | None = None,
+    adalfl: AdaLFL | None = None,
+    adapt_on: AdaptOn = "valid",
+    out: Out = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> "ComparisonReport":
+    """Train networks under several losses from the same seeds; test each once; compare in pairs.
+
+    Does exactly what ``lossforge compare`` does.
+
+    Args:
+        losses: names with options, paths, losses, or "adalfl"; or a mapping from what tables call
+            them. The first is what the others are held against, unless rates are tuned.
+        task: one or more tasks, by name or as objects.
+        model: one or more networks: names with options, or functions that return a fresh network.
+        seeds: networks trained under each loss.
+        seed: the first of the seeds.
+        tune: add entries whose learning rate is tuned on validation data: "none", "handcrafted"
+            (the rivals) or "all". The best tuned handcrafted loss is then what all entries are held
+            against.
+        factors: multiples of the learning rate that tuning tries.
+        tuning_seeds: networks trained for each of them.
+        preset: minutes on two cores, or the published steps.
+        recipe: how networks are trained; by default the preset's.
+        adalfl: settings of the adaptive loss; by default the preset's.
+        adapt_on: rows that the adaptive loss learns from: "valid" or "train".
+        out: the run's folder; by default nothing is written.
+        overwrite: discard the run that `out` holds.
+        resume: continue the run that `out` holds.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        device: cpu, cuda, or auto: a GPU if there is one.
+        progress: show progress on standard error.
+        **settings: fields of `Recipe` that differ from the preset's, such as ``steps=500``.
+
+    Returns:
+        The report, with a table for each task and network.
+
+    Raises:
+        LossforgeError: an argument is wrong.
+
+    Examples:
+        >>> report = compare(["cross_entropy", "focal"], "iris", "linear", seeds=2, steps=20,
+        ...                  progress=False)
+        >>> [row["loss"] for row in report.rows()]
+        ['cross_entropy', 'focal']
+    """
+    destination = Destination(out, overwrite, resume, progress)
+    given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
+    tasks = _by_name("task", [as_task(each, device, data_dir) for each in given_tasks])
+    named_losses = _as_losses(losses, _kind_of(tasks))
+    names = {model_name(each, one.task): each for each, one in product(models, tasks.values())}
+    try:
+        shares = tuple(float(factor) for factor in factors)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"factors must be numbers, not {factors!r}") from None
+    if tune not in get_args(Tune):
+        raise unknown_name("choice of tune", str(tune), get_args(Tune))
+    grid = Grid(
+        losses=tuple(each.name for each in named_losses),
+        tasks=tuple(tasks),
+        models=tuple(names),
+        seeds=seeds,
+        first_seed=seed,
+        recipe=as_recipe(recipe, preset, settings, "compare"),
+        adalfl=as_adalfl(adalfl, preset),
+        adapt_on=check_adapt_on(adapt_on),
+        tune=tune,
+        factors=shares,
+        tuning_seeds=tuning_seeds,
+    )
+    given = {
+        "task": all(isinstance(each, str) for each in given_tasks),
+        "model": all(isinstance(each, str | Family) for each in models),
+    }
+    experiment = CompareExperiment(
+        grid,
+        tasks,
+        names,
+        {each.name: each for each in named_losses},
+        preset,
+        tuple(what for what, is_named in given.items() if not is_named),
+    )
+    experiment.check()
+    return perform(experiment, ComparisonReport, destination)
+
+
+@final
+@dataclass(frozen=True)
+class CompareExperiment(Experiment["ComparisonReport"]):
+    """A comparison that can be resumed.
+
+    Attributes:
+        grid: what is trained, by name.
+        tasks: by name.
+        models: by name.
+        losses: by name.
+        preset: named in the result.
+        given: what was given as objects: "task", "model".
+    """
+
+    command: ClassVar[str] = "compare"
+
+    grid: Grid
+    tasks: Mapping[str, GivenTask]
+    models: Mapping[str, Model]
+    losses: Mapping[str, GivenLoss]
+    preset: str
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def restored(cls, folder: RunFolder) -> "CompareExperiment":
+        """Return the comparison that a run was begun with."""
+        config = folder.config
+        require_fields(config, FIELDS, folder.path)
+        if "model" in config.get("given", ()):
+            raise begun_from_python(folder.path, "network")
+        content, saved = config["grid"], saved_losses(config, folder.path)
+        nested = {
+            "recipe": from_plain(Recipe, content["recipe"]),
+            "adalfl": from_plain(AdaLFL, content["adalfl"]),
+        }
+        grid: Grid = from_plain(Grid, content | nested)
+        tasks = {
+            name: load_unchanged(config, name, config["data"][name], folder.path)
+            for name in grid.tasks
+        }
+        losses = {name: GivenLoss(name, saved.get(name)) for name in grid.losses}
+        return cls(grid, tasks, {name: name for name in grid.models}, losses, config["preset"])
+
+    def check(self) -> None:
+        """Raise `LossforgeError` where a loss does not fit a task."""
+        for task, name in product(self.tasks.values(), self.grid.losses):
+            model, rate = self.grid.models[0], self.grid.recipe.learning_rate
+            self.lesson(Cell(task.name, model, name, rate, 0)).check(task.task)
+
+    def lesson(self, cell: Cell) -> Lesson:
+        """Return how a cell's network is trained."""
+        return replace(self.grid.lesson(cell), loss=self.losses[cell.loss].source)
+
+    def objects(self) -> dict[str, Loss]:
+        """Return the losses that were given as objects, by name."""
+        return {name: each.loss for name, each in self.losses.items() if each.loss is not None}
+
+    def config(self) -> State:
+        """Return the configuration, as plain data."""
+        config: State = plain(
+            {
+                "version": __version__,
+                "command": self.command,
+                "preset": self.preset,
+                **next(iter(self.tasks.values())).config(),
+                "grid": asdict(self.grid),
+                "data": {name: each.task.fingerprint() for name, each in self.tasks.items()},
+                **objects_config(self.given, self.objects()),
+            }
+        )
+        return config
+
+    def default_name(self) -> str:
+        """Return the name of the run's folder where the user gives none."""
+        return f"compare-{'-'.join(each.task.name for each in self.tasks.values())}"
+
+    def carry_out(self, run: Run, *, progress: bool) -> "ComparisonReport":
+        """Train what is left of the grid, then write its tables and plots."""
+        title = announce(f"comparing {len(self.grid.losses)} losses", run)
+        with ProgressReporter(title, shown=progress) as reporter:
+            lines = _Work(self, run, reporter).lines()
+        compared = compare_lines(lines)
+        over_all = overall(compared, self.grid.first_seed)
+        summaries = [each.summary() for each in compared]
+        metric = next(iter(self.tasks.values())).task.metric
+        result = self._result(metric, summaries, run.seconds)
+        if over_all is not None:
+            result["overall"] = over_all.summary()
+        if run.path is not None:
+            self._write_tables(result, lines, run.path)
+        run.write_result(result)
+        return ComparisonReport(run)
+
+    def _write_tables(self, result: State, lines: Sequence[Line], path: Path) -> None:
+        """Write report.md and, where matplotlib is installed, the training curves."""
+        text = "\n".join(table.markdown() for table in comparison_tables(result))
+        write_atomically(path / "report.md", text)
+        if not has_extra("plots"):
+            return
+        for (task, model), some in groupby(lines, key=lambda line: (line.task, line.model)):
+            title = f"{result['metric']} on {task} with {model}, {self.grid.recipe.steps} steps"
+            stem = path / re.sub(r"[^\w.-]+", "_", f"curves-{task}-{model}")
+            plot_curves(title, result["metric"], list(some), stem)
+        if "overall" in result:
+            save_figure(_ranks_figure(result), path / "ranks")
+
+    def _result(self, metric: str, summaries: list[State], seconds: float) -> State:
+        grid, first = self.grid, summaries[0]
+        others = summaries[1:] or summaries
+        best = min(others, key=lambda line: math.inf if line["valid"] is None else line["valid"])
+        return {
+            "method": self.command,
+            "task": ",".join(grid.tasks),
+            "model": ",".join(grid.models),
+            "seed": grid.first_seed,
+            "metric": metric,
+            "valid": best["valid"],
+            "test": best["test"],
+            "loss": best["loss"],
+            "baseline": {key: first[key] for key in ("valid", "test")} | {"name": first["loss"]},
+            "lines": summaries,
+            "evaluations": sum(len(line["tests"]) for line in summaries),
+            "steps": grid.recipe.steps,
+            "seeds": grid.seeds,
+            "seconds": round(seconds, 3),
+            "preset": self.preset,
+            "version": __version__,
+        }
+
+
+@dataclass
+class _Work:
+    """The grid with the cells that are done."""
+
+    experiment: CompareExperiment
+    run: Run
+    reporter: ProgressReporter
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        state = self.run.restore()
+        if state is not None:
+            self.outcomes = {key: _outcome(row) for key, row in state["cells"].items()}
+
+    def lines(self) -> list[Line]:
+        """Train what is left and return all entries."""
+        found, grid = list[Line](), self.experiment.grid
+        for task, model, loss in product(grid.tasks, grid.models, grid.losses):
+            rate = grid.recipe.learning_rate
+            found.append(self._line(task, model, loss, rate, is_tuned=False))
+            if grid.is_tuned(loss, self.experiment.losses[loss].is_handcrafted):
+                cells = list(grid.tuning_cells(task, model, loss))
+                self._train(cells)
+                rate = best_rate(cells, self.outcomes)
+                found.append(self._line(task, model, loss, rate, is_tuned=True))
+        return found
+
+    def _line(self, task: str, model: str, loss: str, rate: float, *, is_tuned: bool) -> Line:
+        cells = self.experiment.grid.cells(task, model, loss, rate)
+        self._train(cells)
+        outcomes = tuple(self.outcomes[cell.key] for cell in cells)
+        is_handcrafted = self.experiment.losses[loss].is_handcrafted
+        return Line(task, model, loss, rate, is_tuned, outcomes, is_handcrafted)
+
+    def _train(self, cells: Sequence[Cell]) -> None:
+        for cell in cells:
+            if cell.key in self.outcomes:
+                continue
+            outcome = self._outcome_of(cell)
+            self.outcomes[cell.key] = outcome
+            state = {"cells": {key: _row(o) for key, o in self.outcomes.items()}}
+            self.run.checkpoint(state, plain({"cell": cell.key, "valid": outcome.valid}))
+            self.reporter.tell(f"{cell.key}: {outcome.failure or f'{outcome.valid:.4f}'}")
+
+    def _outcome_of(self, cell: Cell) -> Outcome:
+        lesson = self.experiment.lesson(cell)
+        task, model = self.experiment.tasks[cell.task].task, self.experiment.models[cell.model]
+        try:
+            training = lesson.begin(task, model, cell.seed, stage_of(self.reporter, "warming up"))
+        except DivergedError as error:
+            return Outcome(math.inf, math.inf, 0, (), str(error))
+        if isinstance(training.teacher, Adapting):
+            self.reporter.tell(describe_warm_up(training.teacher.adapt))
+        return training.run(lambda: None, self.reporter.progress)
+
+
+@final
+class ComparisonReport(Report):
+    """The results of a comparison.
+
+    Attributes:
+        run: on disk or in memory.
+        result: what ``result.json`` holds.
+    """
+
+    def tables(self) -> list[Table]:
+        """Return a table for each task and network, and one over all of them."""
+        return comparison_tables(self.result)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each loss on each task and network."""
+        rows = []
+        for line in self.result["lines"]:
+            against = line["against"] or {}
+            columns = ("task", "model", "loss", "learning_rate", "tuned", "valid", "test")
+            row = {key: line[key] for key in (*columns, "deviation")}
+            row["difference"] = against.get("mean")
+            row |= {key: against.get(key) for key in ("p_wilcoxon", "p_holm", "rival", "reason")}
+            rows.append(row)
+        return rows
+
+    def plot(self) -> "Figure":
+        """Return the test metric of each run, a panel for each task and network."""
+        from lossforge.experiments.plots import draw_runs, figure_with
+
+        settings = _by_setting(self.result)
+        figure, panels = figure_with(len(settings))
+        for axes, ((task, model), lines) in zip(panels, settings, strict=True):
+            names = [f"{line['loss']}{', tuned' if line['tuned'] else ''}" for line in lines]
+            draw_runs(axes, names, [line["tests"] for line in lines], self.result["metric"])
+            axes.set_title(f"{task} with {model}", fontsize="medium")
+        return figure
+
+    def plot_ranks(self) -> "Figure":
+        """Return the critical-difference diagram over all tasks and networks.
+
+        Raises:
+            ConfigurationError: there are too few tasks or losses to rank.
+        """
+        if "overall" not in self.result:
+            raise ConfigurationError("mean ranks need three tasks or networks, and two losses")
+        return _ranks_figure(self.result)
+
+    def __repr__(self) -> str:
+        result = self.result
+        lines = [f"{line['loss']} {number(line['test'])}" for line in result["lines"]]
+        shown = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
+        return (
+            f"ComparisonReport({result['task']} with {result['model']}: test "
+            f"{result['metric']} {shown})"
+        )
+
+
+def comparison_tables(result: State) -> list[Table]:
+    """Return a comparison's tables."""
+    length = f", {result['steps']} steps, {result['seeds']} seeds" if "steps" in result else ""
+    tables = [
+        setting_table(f"{result['metric']} on {task} with {model}{length}", lines)
+        for (task, model), lines in _by_setting(result)
+    ]
+    return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]
+
+
+def _ranks_figure(result: State) -> "Figure":
+    from lossforge.experiments.plots import draw_ranks
+
+    names = result["overall"]["names"]
+    figure = new_figure(8, 1.5 + 0.3 * len(names))
+    draw_ranks(figure.add_subplot(), result["overall"])
+    return figure
+
+
+def _by_setting(result: State) -> list[tuple[tuple[str, str], list[State]]]:
+    grouped = groupby(result["lines"], key=lambda line: (line["task"], line["model"]))
+    return [(setting, list(lines)) for setting, lines in grouped]
+
+
+def _several(value: Any, single: tuple[type, ...]) -> list[Any]:
+    """Return one or several values as a list."""
+    if isinstance(value, single) or not isinstance(value, Sequence):
+        return [value]
+    return list(value)
+
+
+def _by_name(what: str, given: Sequence[GivenTask]) -> dict[str, GivenTask]:
+    tasks = {each.name: each for each in given}
+    if len(tasks) < len(given):
+        raise ConfigurationError(f"--tasks names one twice; give each {what} once")
+    return tasks
+
+
+def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
+    """Return the kind that all tasks share."""
+    kinds = {each.task.kind for each in tasks.values()}
+    if not kinds:
+        raise ConfigurationError("give at least one of --tasks")
+    if len(kinds) > 1:
+        raise ConfigurationError(
+            "losses are for classification or for regression; give tasks of one kind"
+        )
+    return kinds.pop()
+
+
+def _as_losses(losses: Losses, kind: Kind) -> list[GivenLoss]:
+    if isinstance(losses, Mapping):
+        return [as_loss(loss, kind, str(name)) for name, loss in losses.items()]
+    if isinstance(losses, str | Path | Loss):
+        return [as_loss(losses, kind)]
+    several: object = losses
+    if not isinstance(several, Sequence):
+        check_is_loss(several)
+    found = [as_loss(loss, kind) for loss in losses]
+    names = [each.name for each in found]
+    if len(set(names)) < len(names):
+        raise ConfigurationError("a loss is named twice; give each once, or a mapping of names")
+    return found
+
+
+def _row(outcome: Outcome) -> list[Any]:
+    curve = [list(check) for check in outcome.curve]
+    row: list[Any] = plain([outcome.valid, outcome.test, outcome.step, curve, outcome.failure])
+    return row
+
+
+def _outcome(row: list[Any]) -> Outcome:
+    valid, test, step, curve, failure = row
+    valid, test = (math.inf if value is None else value for value in (valid, test))
+    checks = tuple((int(at), float(score)) for at, score in curve)
+    return Outcome(valid, test, step, checks, failure)

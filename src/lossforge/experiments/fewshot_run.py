@@ -1,0 +1,414 @@
+"""Meta-learning from many small tasks, and an ablation of its methods."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import torch
+from torch import nn
+
+from lossforge import __version__
+from lossforge.analysis.task_losses import TaskLoss, task_losses
+from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.experiments.arguments import (
+    Preset,
+    begun_from_python,
+    check_preset,
+    pick_device,
+    require_fields,
+    with_settings,
+)
+from lossforge.experiments.experiment import (
+    Destination,
+    Experiment,
+    Out,
+    Report,
+    announce,
+    perform,
+)
+from lossforge.experiments.tables import Table
+from lossforge.files import write_atomically
+from lossforge.methods import State
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
+from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.progress import ProgressReporter
+from lossforge.runs import Run, RunFolder
+from lossforge.tasks.episodes import FewShotTask, Shape
+from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.validation import require_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ABLATION = "ablation"
+
+FIELDS = {"variants", "task", "shape", "seed", "device", "settings", "rotations"}
+"""what a few-shot run's configuration must have"""
+
+
+def fewshot(
+    method: str | FewShot,
+    task: str | FewShotTask,
+    *,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    rotations: bool = False,
+    variants: Sequence[str] = (),
+    seed: int = 0,
+    preset: Preset = "quick",
+    out: Out = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> "FewShotReport":
+    """Meta-learn from many small tasks, and test on tasks of classes that were never seen.
+
+    Does exactly what ``lossforge fewshot`` does.
+
+    Args:
+        method: npbml, maml or another that ``lossforge fewshot --help`` lists, "ablation" for
+            several in one table, or a `FewShot` with its hyper-parameters.
+        task: where episodes come from, such as "omniglot" or "clusters", or a `FewShotTask`.
+        ways: classes of an episode; 1 for regression.
+        shots: labeled examples of each class.
+        queries: examples of each class to test on.
+        rotations: count Omniglot's characters in four rotations as four classes.
+        variants: methods of the ablation; by default all.
+        seed: the same seed gives the same result on the same machine.
+        preset: minutes to hours on two cores, or the published settings.
+        out: the run's folder; by default nothing is written.
+        overwrite: discard the run that `out` holds.
+        resume: continue the run that `out` holds.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        device: cpu, cuda, or auto: a GPU if there is one.
+        progress: show progress on standard error.
+        **settings: fields of `FewShot` that differ from the preset's, such as ``meta_steps=100``.
+
+    Returns:
+        The report, with accuracy and its 95 % interval, and the learner.
+
+    Raises:
+        LossforgeError: an argument is wrong.
+
+    Examples:
+        >>> tiny = {"meta_steps": 2, "pretrain_steps": 2, "valid_tasks": 2, "test_tasks": 4}
+        >>> report = fewshot("maml", "clusters", ways=3, progress=False, width=5, **tiny)
+        >>> 0 <= report.result["accuracy"] <= 100
+        True
+    """
+    destination = Destination(out, overwrite, resume, progress)
+    require_whole("seed", seed, 0)
+    name, base = _as_few_shot(method, preset)
+    chosen = (name,) if name != ABLATION else tuple(variants) or tuple(VARIANTS)
+    place = pick_device(device)
+    given: tuple[str, ...] = ()
+    if isinstance(task, str):
+        found = load_few_shot(task, data_dir=data_dir, seed=seed, rotations=rotations)
+    elif isinstance(task, FewShotTask):
+        found, given = task, ("task",)
+    else:
+        raise ConfigurationError(
+            f'the task is a {type(task).__name__}; give a name, such as "omniglot" or '
+            '"clusters", or a FewShotTask'
+        )
+    for what, value in (("ways", ways), ("shots", shots), ("queries", queries)):
+        require_whole(what, value, 1)
+    experiment = FewShotExperiment(
+        method=name,
+        variants=chosen,
+        settings=with_settings(base, settings, "fewshot"),
+        task=found.to(place),
+        task_name=found.name if given else str(task),
+        shape=Shape(ways, shots, queries),
+        rotations=rotations,
+        seed=seed,
+        preset=preset,
+        device=str(place),
+        data_dir=None if data_dir is None else str(Path(data_dir).resolve()),
+        given=given,
+    )
+    experiment.check()
+    return perform(experiment, FewShotReport, destination)
+
+
+@final
+@dataclass(frozen=True)
+class FewShotExperiment(Experiment["FewShotReport"]):
+    """A meta-learning, or an ablation of several, that can be resumed; see `fewshot`."""
+
+    command: ClassVar[str] = "fewshot"
+
+    method: str
+    variants: tuple[str, ...]
+    settings: FewShot
+    task: FewShotTask
+    task_name: str
+    shape: Shape
+    rotations: bool
+    seed: int
+    preset: str
+    device: str
+    data_dir: str | None
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def restored(cls, folder: RunFolder, device: str | None = None) -> "FewShotExperiment":
+        """Return what a run was begun with.
+
+        Args:
+            folder: of the run.
+            device: where to go on; by default where it was begun.
+        """
+        config = folder.config
+        require_fields(config, FIELDS, folder.path)
+        if "task" in config.get("given", ()):
+            raise begun_from_python(folder.path, f"task {config['task']!r}")
+        task = load_few_shot(
+            config["task"],
+            data_dir=config["data_dir"],
+            seed=config["seed"],
+            rotations=config["rotations"],
+        )
+        place = device or config["device"]
+        return cls(
+            method=config["method"],
+            variants=tuple(config["variants"]),
+            settings=FewShot(**config["settings"]),
+            task=task.to(place),
+            task_name=config["task"],
+            shape=Shape(*config["shape"]),
+            rotations=config["rotations"],
+            seed=config["seed"],
+            preset=config["preset"],
+            device=place,
+            data_dir=config["data_dir"],
+        )
+
+    def of_variant(self, variant: str) -> FewShot:
+        """Return the hyper-parameters of a variant."""
+        return replace(self.settings, variant=variant)
+
+    def check(self) -> None:
+        """Raise `LossforgeError` where a variant does not fit the task."""
+        self.task.check(self.shape)
+        for variant in self.variants:
+            MetaCourse(self.of_variant(variant), self.task, self.shape, self.seed)
+
+    def config(self) -> State:
+        """Return the configuration, as plain data."""
+        return {
+            "version": __version__,
+            "command": self.command,
+            "method": self.method,
+            "variants": list(self.variants),
+            "preset": self.preset,
+            "task": self.task_name,
+            "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
+            "rotations": self.rotations,
+            "seed": self.seed,
+            "device": self.device,
+            "data_dir": self.data_dir,
+            "settings": self.settings.settings(),
+            **({"given": list(self.given)} if self.given else {}),
+        }
+
+    def default_name(self) -> str:
+        """Return the name of the run's folder where the user gives none."""
+        return f"fewshot-{self.method}-{self.task_name}-{self.seed}"
+
+    def carry_out(self, run: Run, *, progress: bool) -> "FewShotReport":
+        """Meta-learn what is left."""
+        rows, learners = list[State](), dict[str, nn.Module]()
+        title = announce(f"few-shot learning on {self.task_name}", run)
+        with ProgressReporter(title, shown=progress) as reporter:
+            for variant in self.variants:
+                own = run if len(self.variants) == 1 else self._child(run, variant)
+                if own.result is None:
+                    learners[variant] = self._learn(own, self.of_variant(variant), reporter)
+                rows.append(_complete(own))
+        if len(rows) > 1:
+            best = max(rows, key=lambda row: row["accuracy"] or -row["test"])
+            result = best | {"variants": rows, "seconds": round(run.seconds, 3)}
+            if run.path is not None:
+                write_atomically(run.path / "table.md", few_shot_table(result).markdown())
+            run.write_result(result)
+        return FewShotReport(run, learners)
+
+    def _child(self, run: Run, variant: str) -> Run:
+        """Return the run of one variant of an ablation, inside the ablation's."""
+        return run.child(variant, run.config | {"variants": [variant], "method": variant})
+
+    def _learn(self, run: Run, settings: FewShot, reporter: ProgressReporter) -> nn.Module:
+        course = MetaCourse(settings, self.task, self.shape, self.seed)
+        saved, name, metric = run.restore_bytes(), settings.variant, self.task.metric
+        if saved is not None:
+            _restore(course, saved, run.path)
+        parameters = sum(p.numel() for p in course.learner.parameters())
+        reporter.tell(f"{name}: {parameters} meta-learned parameters")
+        while not course.is_over:
+            course.advance(reporter.progress)
+            history: list[State] = [{"step": step, "valid": score} for step, score in course.curve]
+            run.checkpoint_bytes(course.state(), history)
+            step, score = course.curve[-1]
+            reporter.tell(f"{name}, meta-step {step}: {metric} {score:.2f} on validation tasks")
+        found = course.conclude(reporter.progress)
+        # Before the results, whose presence says that nothing is left to do.
+        content = io.BytesIO()
+        torch.save(found.learner.state_dict(), content)
+        run.write_learner(content.getvalue())
+        run.write_result(
+            {
+                "method": name,
+                "task": self.task_name,
+                "model": settings.encoder_for(self.task),
+                "seed": self.seed,
+                "metric": found.metric,
+                "valid": found.valid,
+                "test": found.score,
+                "accuracy": found.score if found.metric == "accuracy" else None,
+                "interval": found.interval,
+                "loss": VARIANTS[name][0],
+                "baseline": None,
+                "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
+                "evaluations": settings.meta_steps,
+                "seconds": round(run.seconds, 3),
+                "preset": self.preset,
+                "version": __version__,
+            }
+        )
+        return found.learner
+
+
+@final
+class FewShotReport(Report):
+    """The results of a meta-learning or of an ablation.
+
+    Attributes:
+        run: on disk or in memory.
+        result: what ``result.json`` holds.
+        learners: by method, those that were learned in this process.
+    """
+
+    def __init__(self, run: Run, learners: dict[str, nn.Module] | None = None):
+        super().__init__(run)
+        self.learners = learners or {}
+
+    def tables(self) -> list[Table]:
+        """Return the accuracy of each method."""
+        return [few_shot_table(self.result)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each method."""
+        columns = ("method", "metric", "valid", "test", "interval", "seconds")
+        return [{key: row[key] for key in columns} for row in _rows(self.result)]
+
+    def plot(self) -> "Figure":
+        """Return the metric of each method on meta-test tasks, with its 95 % interval."""
+        from lossforge.experiments.plots import draw_intervals, figure_with
+
+        figure, (axes,) = figure_with(1)
+        rows = _rows(self.result)
+        names, means = [row["method"] for row in rows], [row["test"] for row in rows]
+        intervals = [row["interval"] for row in rows]
+        draw_intervals(axes, names, means, intervals, self.result["metric"])
+        return figure
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{row['method']} {row['test']:.2f} ± {row['interval']:.2f}"
+            for row in _rows(self.result)
+        )
+        return f"FewShotReport({self.result['task']}: {self.result['metric']} {told})"
+
+
+def few_shot_table(result: State) -> Table:
+    """Return the table of a few-shot result."""
+    ways, shots, _ = result["shape"]
+    title = f"{result['task']}, {ways}-way {shots}-shot, seed {result['seed']}"
+    rows = tuple(
+        (
+            row["method"],
+            row["loss"],
+            f"{row['test']:.2f}",
+            f"± {row['interval']:.2f}",
+            f"{row['seconds']:.0f}",
+        )
+        for row in _rows(result)
+    )
+    columns = ("method", "what is learned", result["metric"], "95 % interval", "seconds")
+    return Table(title, columns, rows, text_columns=2)
+
+
+def explain_few_shot(path: Path) -> tuple[FewShotExperiment, list[TaskLoss]]:
+    """Return what a run learned, and its inner loss in some meta-test tasks.
+
+    Args:
+        path: of the run.
+
+    Raises:
+        RunError: the run is not complete.
+        ConfigurationError: it learned no loss.
+    """
+    folder = RunFolder.open(path)
+    require_fields(folder.config, FIELDS, path)
+    if folder.result is None:
+        raise RunError(f"{path} is not complete; continue it with lossforge resume {path}")
+    if len(folder.config["variants"]) > 1:
+        inside = f"{path}/{folder.config['variants'][0]}"
+        raise ConfigurationError(f"{path} is an ablation; explain one of its runs: {inside}")
+    if folder.learner is None:
+        raise RunError(f"{path} has lost its learner.pt; restore it or repeat the run")
+    experiment = FewShotExperiment.restored(folder, "cpu")
+    (variant,) = experiment.variants
+    learner = make_learner(experiment.of_variant(variant), experiment.task, experiment.shape, 0)
+    if not isinstance(learner, Learner):
+        raise ConfigurationError(f"{variant} learns no loss; explain npbml")
+    try:
+        content = torch.load(io.BytesIO(folder.learner), "cpu", weights_only=True)
+        learner.load_state_dict(content)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise FileFormatError(
+            f"{path}/learner.pt is damaged ({str(error).splitlines()[0]}); repeat the run"
+        ) from None
+    return experiment, task_losses(learner, experiment.task, experiment.shape, experiment.seed)
+
+
+def _as_few_shot(method: str | FewShot, preset: Preset) -> tuple[str, FewShot]:
+    check_preset(preset)
+    if isinstance(method, FewShot):
+        return method.variant, method
+    if not isinstance(method, str):
+        raise ConfigurationError(
+            f'the method must be a name, such as "npbml", or a FewShot, not {method!r}'
+        )
+    known = (*VARIANTS, ABLATION)
+    if method not in known:
+        raise unknown_name("few-shot method", method, known)
+    return method, FewShot.preset(preset, "npbml" if method == ABLATION else method)
+
+
+def _complete(run: Run) -> State:
+    if run.result is None:
+        raise RunError(f"{run.path} is not complete")
+    return run.result
+
+
+def _rows(result: State) -> list[State]:
+    rows: list[State] = result.get("variants") or [result]
+    return rows
+
+
+def _restore(course: MetaCourse, content: bytes, path: Path | None) -> None:
+    try:
+        course.restore(content)
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise FileFormatError(
+            f"{path}/checkpoint.pt is damaged or another network's "
+            f"({str(error).splitlines()[0]}); delete it to start this run anew"
+        ) from None

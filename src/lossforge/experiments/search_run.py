@@ -1,0 +1,418 @@
+"""A search with the comparison that closes it: the learned loss against the default loss."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from lossforge import __version__
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.experiments.arguments import (
+    GivenTask,
+    Preset,
+    TaskLike,
+    as_task,
+    begun_from_python,
+    check_preset,
+    given_objects,
+    load_unchanged,
+    model_name,
+    objects_config,
+    require_fields,
+    with_settings,
+)
+from lossforge.experiments.comparison import Comparison, Scores
+from lossforge.experiments.experiment import (
+    Destination,
+    Experiment,
+    Out,
+    Report,
+    announce,
+    perform,
+)
+from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
+from lossforge.experiments.tables import Table, number
+from lossforge.files import plain
+from lossforge.losses import Loss, default_loss
+from lossforge.methods import METHODS
+from lossforge.models import Model
+from lossforge.progress import ProgressReporter
+from lossforge.runs import Run, RunFolder, RunJournal
+from lossforge.searching import Method, SearchResult, State, make_problems
+from lossforge.validation import require_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
+
+FIELDS = {"method", "task", "model", "seed", "device", "settings", "comparison", "data"}
+"""what a search's configuration must have"""
+
+NOISE = 0.05
+"""p above which a difference may be noise"""
+
+
+def search(
+    method: str | Method[Any, Any],
+    task: TaskLike,
+    model: Model = "mlp",
+    *,
+    seed: int = 0,
+    preset: Preset = "quick",
+    comparison: Comparison | None = None,
+    out: Out = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> "SearchReport":
+    """Search for a loss, then compare it with the default loss over fresh seeds.
+
+    Does exactly what ``lossforge search`` does.
+
+    Args:
+        method: a name from ``lossforge list methods``, or a method with its hyper-parameters.
+        task: a name from ``lossforge list tasks``, or a `lossforge.tasks.Task`.
+        model: a name from ``lossforge list models`` with options (``mlp:width=128``), or a
+            function without arguments that returns a fresh network.
+        seed: the same seed finds the same loss on the same machine.
+        preset: minutes on two cores, or the published settings; for a method given as an object,
+            of the closing comparison alone.
+        comparison: settings of the closing comparison; by default the preset's.
+        out: the run's folder; by default nothing is written.
+        overwrite: discard the run that `out` holds.
+        resume: continue the run that `out` holds.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        device: cpu, cuda, or auto: a GPU if there is one.
+        progress: show progress on standard error.
+        **settings: hyper-parameters that differ from the preset's, such as ``population=8`` or
+            ``compare_seeds=3``.
+
+    Returns:
+        The report, with the loss, its test metrics and those of the default loss.
+
+    Raises:
+        LossforgeError: an argument is wrong, or no candidate could train a network.
+
+    Examples:
+        >>> tiny = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 5}
+        >>> report = search("evomal", "iris", "linear", progress=False, compare_steps=5,
+        ...                 compare_seeds=1, filter_steps=10, **tiny)
+        >>> report.result["metric"], report.loss.kind
+        ('error_rate', 'classification')
+    """
+    destination = Destination(out, overwrite, resume, progress)
+    experiment = SearchExperiment.of(
+        method,
+        as_task(task, device, data_dir),
+        model,
+        seed=seed,
+        preset=preset,
+        comparison=comparison,
+        settings=settings,
+        given=given_objects(task, model),
+    )
+    return perform(experiment, SearchReport, destination)
+
+
+@final
+@dataclass(frozen=True)
+class SearchExperiment(Experiment["SearchReport"]):
+    """A search that can be resumed.
+
+    Attributes:
+        method: with its hyper-parameters.
+        task: what networks train on.
+        model: which networks train.
+        seed: of the search.
+        preset: named in the result.
+        comparison: settings of the closing comparison.
+        given: what was given as objects: "task", "model".
+    """
+
+    command: ClassVar[str] = "search"
+
+    method: Method[Any, Any]
+    task: GivenTask
+    model: Model
+    model_name: str
+    seed: int
+    preset: str
+    comparison: Comparison
+    given: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        method: str | Method[Any, Any],
+        task: GivenTask,
+        model: Model,
+        *,
+        seed: int,
+        preset: Preset,
+        comparison: Comparison | None,
+        settings: Mapping[str, Any],
+        given: tuple[str, ...],
+    ) -> "SearchExperiment":
+        """Return the search that arguments ask for, all of them checked."""
+        require_whole("seed", seed, 0)
+        check_preset(preset)
+        own = {item.name for item in fields(Comparison)} & set(settings)
+        comparison = COMPARISONS[preset] if comparison is None else comparison
+        if not isinstance(comparison, Comparison):
+            raise ConfigurationError(f"comparison must be a Comparison, not {comparison!r}")
+        comparison = with_settings(comparison, {k: settings[k] for k in own}, "the comparison")
+        rest = {key: value for key, value in settings.items() if key not in own}
+        made = as_method(method, preset).with_options(**rest)
+        make_problems(task.task, model)
+        name = model_name(model, task.task)
+        return cls(made, task, model, name, seed, preset, comparison, given)
+
+    @classmethod
+    def restored(cls, folder: RunFolder) -> "SearchExperiment":
+        """Return the search that a run was begun with."""
+        config = folder.config
+        require_fields(config, FIELDS, folder.path)
+        if config["method"] not in METHODS:
+            raise unknown_name("method", str(config["method"]), METHODS)
+        if "model" in config.get("given", ()):
+            raise begun_from_python(folder.path, f"network {config['model']}")
+        method = METHODS[config["method"]].from_settings(config["settings"])
+        comparison = Comparison(**config["comparison"])
+        task = load_unchanged(config, config["task"], config["data"], folder.path)
+        model, seed = config["model"], config["seed"]
+        return cls(method, task, model, model, seed, config["preset"], comparison)
+
+    def config(self) -> State:
+        """Return the configuration, as plain data."""
+        config: State = plain(
+            {
+                "version": __version__,
+                "command": self.command,
+                "method": self.method.name,
+                "preset": self.preset,
+                "task": self.task.name,
+                "model": self.model_name,
+                "seed": self.seed,
+                **self.task.config(),
+                "settings": self.method.settings(),
+                "comparison": asdict(self.comparison),
+                "data": self.task.task.fingerprint(),
+                **objects_config(self.given, {}),
+            }
+        )
+        return config
+
+    def default_name(self) -> str:
+        """Return the name of the run's folder where the user gives none."""
+        return f"{self.method.name}-{self.task.task.name}-{self.seed}"
+
+    def carry_out(self, run: Run, *, progress: bool) -> "SearchReport":
+        """Search and compare, from where the run stands."""
+        (problem,) = make_problems(self.task.task, self.model)
+        title = (
+            f"{self.method.name} on {self.task.name} with {self.model_name}, seed {self.seed}, "
+            f"preset {self.preset}"
+        )
+        with ProgressReporter(
+            announce(title, run),
+            shown=progress,
+            rounds=self.method.rounds,
+            round_name=self.method.round_name,
+        ) as reporter:
+            journal = RunJournal(run, reporter)
+            found = self.method.run(self.task.task, self.model, self.seed, journal=journal)
+            run.write_loss(found.loss)
+            default = default_loss(self.task.task.kind)
+            losses: dict[str, Loss] = {"learned": found.loss, str(default): default}
+            scores = self.comparison(
+                losses, problem, self.method.base, self.seed, progress=reporter.progress
+            )
+        run.write_result(self._result(found, scores, run.seconds))
+        return SearchReport(run)
+
+    def _result(self, found: SearchResult, scores: Sequence[Scores], seconds: float) -> State:
+        learned, default = scores
+        result: State = plain(
+            {
+                "method": self.method.name,
+                "task": self.task.name,
+                "model": self.model_name,
+                "seed": self.seed,
+                "metric": self.task.task.metric,
+                "valid": mean_and_deviation(learned.valid)[0],
+                "test": mean_and_deviation(learned.test)[0],
+                "loss": str(found.loss),
+                "baseline": {
+                    "name": default.name,
+                    "valid": mean_and_deviation(default.valid)[0],
+                    "test": mean_and_deviation(default.test)[0],
+                    "tests": default.test,
+                },
+                "tests": learned.test,
+                "fitness": found.valid,
+                "evaluations": found.evaluations,
+                "counts": found.counts,
+                "front": [
+                    {"size": member.size, "fitness": member.valid, "loss": str(member.loss)}
+                    for member in found.front
+                ],
+                "compare_steps": self.comparison.compare_steps,
+                "seconds": round(seconds, 3),
+                "preset": self.preset,
+                "version": __version__,
+            }
+        )
+        return result
+
+
+@final
+class SearchReport(Report):
+    """The results of a search and of its closing comparison.
+
+    Attributes:
+        run: on disk or in memory.
+        result: what ``result.json`` holds.
+    """
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that was found."""
+        loss = self.run.loss
+        if loss is None:
+            raise ConfigurationError(f"{self.path} holds no loss.json; search anew")
+        return loss
+
+    def verdict(self) -> str:
+        """Return what the paired tests say, in a sentence."""
+        return _verdict(self.result)
+
+    def tables(self) -> list[Table]:
+        """Return the Pareto front, where there is one, and the closing comparison."""
+        return [*([self.front_table()] if self.result["front"] else []), self.comparison_table()]
+
+    def front_table(self) -> Table:
+        """Return the best loss of each size."""
+        rows = [
+            (member["loss"], str(member["size"]), f"{member['fitness']:.4g}")
+            for member in self.result["front"]
+        ]
+        return Table(
+            "best loss of each size, on validation data",
+            ("loss", "size", self.result["metric"]),
+            tuple(rows),
+        )
+
+    def comparison_table(self) -> Table:
+        """Return the metrics under the learned loss and under the default loss."""
+        rows = [
+            (row["loss"], number(row["valid"]), number(row["test"]), number(row["deviation"]))
+            for row in self.rows()
+        ]
+        result = self.result
+        title = (
+            f"{result['metric']} after {result['compare_steps']} steps of training, "
+            f"{len(result['tests'])} seeds"
+        )
+        return Table(title, ("loss", "valid", "test", "deviation"), tuple(rows))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the learned loss and the default loss, each with its metrics."""
+        result, baseline = self.result, self.result["baseline"]
+        return [
+            {
+                "loss": name,
+                "valid": row["valid"],
+                "test": row["test"],
+                "deviation": mean_and_deviation(_numbers(row["tests"]))[1],
+                "tests": row["tests"],
+            }
+            for name, row in (("learned loss", result), (baseline["name"], baseline))
+        ]
+
+    def plot(self) -> "Figure":
+        """Return the test metric of each seed, and the Pareto front where there is one."""
+        from lossforge.experiments.plots import draw_front, draw_runs, figure_with
+
+        front = self.result["front"]
+        figure, panels = figure_with(2 if front else 1)
+        names = [row["loss"] for row in self.rows()]
+        draw_runs(panels[0], names, [row["tests"] for row in self.rows()], self.result["metric"])
+        if front:
+            draw_front(panels[1], front, self.result["metric"])
+        return figure
+
+    def __repr__(self) -> str:
+        result, baseline = self.result, self.result["baseline"]
+        return (
+            f"SearchReport({result['method']} on {result['task']}: test {result['metric']} "
+            f"{number(result['test'])} under {result['loss']}, "
+            f"{number(baseline['test'])} under {baseline['name']})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
+
+
+def as_method(method: object, preset: Preset) -> Method[Any, Any]:
+    """Return a search method by name, with a preset's hyper-parameters, or one that is given.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        ConfigurationError: it is no search method.
+
+    Examples:
+        >>> as_method("evomal", "quick").rounds
+        6
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, type) and issubclass(method, Method):
+        raise ConfigurationError(
+            f"the method is the class {method.__name__}; give an instance: "
+            f'{method.__name__}.preset("quick")'
+        )
+    if not isinstance(method, str):
+        raise ConfigurationError(
+            f"the method is a {type(method).__name__}; give a name, such as "
+            '"evomal", or a search method'
+        )
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    return METHODS[method].preset(preset)
+
+
+def _verdict(result: State) -> str:
+    name = result["baseline"]["name"]
+    learned, default = _numbers(result["tests"]), _numbers(result["baseline"]["tests"])
+    failed = [
+        f"{runs.count(math.inf)} of {len(runs)} runs under {who}"
+        for who, runs in (("the learned loss", learned), (name, default))
+        if math.inf in runs
+    ]
+    paired = paired_comparison(learned, default)
+    if paired is None:
+        return "one seed is no comparison; raise compare_seeds."
+    tested = f"Wilcoxon's p = {paired.p_wilcoxon:.2g}" if paired.p_wilcoxon is not None else ""
+    if paired.p_t is not None:
+        tested += f", paired t-test p = {paired.p_t:.2g}"
+    told = "; ".join(part for part in (tested, paired.reason) if part)
+    if failed:
+        return f"training diverged in {' and '.join(failed)} ({told})."
+    if paired.mean == 0:
+        return f"the learned loss and {name} are equal on test data ({told})."
+    better = "better" if paired.mean < 0 else "worse"
+    by = f"{abs(paired.mean):.4g} ({told})"
+    if paired.p_wilcoxon is None or paired.p_wilcoxon > NOISE:
+        return f"the learned loss is {better} than {name} by {by}: that may be chance."
+    return f"the learned loss is {better} than {name} on test data by {by}."
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [math.inf if value is None else value for value in values]

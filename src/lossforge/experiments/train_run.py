@@ -1,0 +1,387 @@
+"""Full training of one network under any loss."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
+
+from torch import nn
+
+from lossforge import __version__
+from lossforge.analysis.adaptation import draw_adaptation, trace_of
+from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.experiments.arguments import (
+    GivenLoss,
+    GivenTask,
+    LossLike,
+    Preset,
+    TaskLike,
+    as_loss,
+    as_task,
+    begun_from_python,
+    check_preset,
+    from_plain,
+    given_objects,
+    load_unchanged,
+    model_name,
+    objects_config,
+    require_fields,
+    with_settings,
+)
+from lossforge.experiments.experiment import (
+    Destination,
+    Experiment,
+    Out,
+    Report,
+    announce,
+    perform,
+    saved_losses,
+)
+from lossforge.experiments.tables import Table, number
+from lossforge.extras import has_extra
+from lossforge.files import plain, write_json
+from lossforge.losses import Loss, default_loss
+from lossforge.methods import AdaLFL, State
+from lossforge.methods.adalfl import AdaptiveTraining
+from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
+from lossforge.models import Model
+from lossforge.progress import ProgressReporter, stage_of
+from lossforge.runs import Run, RunFolder
+from lossforge.training.full import FullTraining, Outcome, Recipe
+from lossforge.validation import require_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIELDS = {
+    *("loss", "task", "model", "seed", "device", "recipe", "adalfl", "adapt_on", "task_loss"),
+    "data",
+}
+"""what a training's configuration must have"""
+
+PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
+    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
+    "paper": (
+        Recipe(),
+        AdaLFL(
+            warm_up_steps=2500,
+            warm_up_scales=(),
+            warm_up_horizons=(1,),
+            average=True,
+            record_every=500,
+        ),
+    ),
+}
+
+
+def train(
+    task: TaskLike,
+    loss: LossLike | None = None,
+    model: Model = "mlp",
+    *,
+    seed: int = 0,
+    preset: Preset = "quick",
+    recipe: Recipe | None = None,
+    adalfl: AdaLFL | None = None,
+    adapt_on: AdaptOn = "valid",
+    task_loss: LossLike | None = None,
+    out: Out = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **settings: Any,
+) -> "TrainingReport":
+    """Train one network in full under any loss; validation data choose its weights; test once.
+
+    Does exactly what ``lossforge train`` does.
+
+    Args:
+        task: a name from ``lossforge list tasks``, or a `lossforge.tasks.Task`.
+        loss: a name with options, the path of a loss or of the run that found it, a loss, or
+            "adalfl"; by default the default loss of the task's kind.
+        model: a name with options, or a function without arguments that returns a fresh network.
+        seed: the same seed gives the same network on the same machine.
+        preset: minutes on two cores, or the published steps.
+        recipe: how the network is trained; by default the preset's.
+        adalfl: settings of the adaptive loss; by default the preset's.
+        adapt_on: rows that the adaptive loss learns from: "valid" or "train".
+        task_loss: the loss that the adaptive loss is to lower on those rows; by default the default
+            loss.
+        out: the run's folder; by default nothing is written.
+        overwrite: discard the run that `out` holds.
+        resume: continue the run that `out` holds.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        device: cpu, cuda, or auto: a GPU if there is one.
+        progress: show progress on standard error.
+        **settings: fields of `Recipe` that differ from the preset's, such as ``steps=500``.
+
+    Returns:
+        The report, with the trained network and its test metric.
+
+    Raises:
+        LossforgeError: an argument is wrong, or training diverged.
+
+    Examples:
+        >>> report = train("iris", "focal:gamma=1", "linear", steps=20, progress=False)
+        >>> report.result["step"], report.result["loss"]
+        (20, 'focal:gamma=1')
+    """
+    destination = Destination(out, overwrite, resume, progress)
+    require_whole("seed", seed, 0)
+    check_preset(preset)
+    given = as_task(task, device, data_dir)
+    kind = given.task.kind
+    experiment = TrainExperiment(
+        task=given,
+        loss=as_loss(str(default_loss(kind)) if loss is None else loss, kind),
+        model=model,
+        model_name=model_name(model, given.task),
+        seed=seed,
+        preset=preset,
+        recipe=as_recipe(recipe, preset, settings, "train"),
+        adalfl=as_adalfl(adalfl, preset),
+        adapt_on=check_adapt_on(adapt_on),
+        task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
+        given=given_objects(task, model),
+    )
+    experiment.lesson().check(given.task)
+    return perform(experiment, TrainingReport, destination)
+
+
+@final
+@dataclass(frozen=True)
+class TrainExperiment(Experiment["TrainingReport"]):
+    """A training that can be resumed; see `train` for the fields."""
+
+    command: ClassVar[str] = "train"
+
+    task: GivenTask
+    loss: GivenLoss
+    model: Model
+    model_name: str
+    seed: int
+    preset: str
+    recipe: Recipe
+    adalfl: AdaLFL
+    adapt_on: AdaptOn
+    task_loss: GivenLoss
+    given: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def restored(cls, folder: RunFolder) -> "TrainExperiment":
+        """Return the training that a run was begun with."""
+        config = folder.config
+        require_fields(config, FIELDS, folder.path)
+        if "model" in config.get("given", ()):
+            raise begun_from_python(folder.path, f"network {config['model']}")
+        saved = saved_losses(config, folder.path)
+        return cls(
+            task=load_unchanged(config, config["task"], config["data"], folder.path),
+            loss=GivenLoss(config["loss"], saved.get(config["loss"])),
+            model=config["model"],
+            model_name=config["model"],
+            seed=config["seed"],
+            preset=config["preset"],
+            recipe=from_plain(Recipe, config["recipe"]),
+            adalfl=from_plain(AdaLFL, config["adalfl"]),
+            adapt_on=config["adapt_on"],
+            task_loss=GivenLoss(config["task_loss"], saved.get(config["task_loss"])),
+        )
+
+    def lesson(self) -> Lesson:
+        """Return how the network is trained."""
+        return Lesson(
+            self.loss.source, self.recipe, self.adalfl, self.adapt_on, self.task_loss.source
+        )
+
+    def objects(self) -> dict[str, Loss]:
+        """Return the losses that were given as objects, by name."""
+        both = (self.loss, self.task_loss)
+        return {each.name: each.loss for each in both if each.loss is not None}
+
+    def config(self) -> State:
+        """Return the configuration, as plain data."""
+        config: State = plain(
+            {
+                "version": __version__,
+                "command": self.command,
+                "loss": self.loss.name,
+                "preset": self.preset,
+                "task": self.task.name,
+                "model": self.model_name,
+                "seed": self.seed,
+                **self.task.config(),
+                "recipe": asdict(self.recipe),
+                "adalfl": asdict(self.adalfl),
+                "adapt_on": self.adapt_on,
+                "task_loss": self.task_loss.name,
+                "data": self.task.task.fingerprint(),
+                **objects_config(self.given, self.objects()),
+            }
+        )
+        return config
+
+    def default_name(self) -> str:
+        """Return the name of the run's folder where the user gives none."""
+        return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
+
+    def carry_out(self, run: Run, *, progress: bool) -> "TrainingReport":
+        """Train the network, from where the run stands."""
+        title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
+        task, saved = self.task.task, run.restore_bytes()
+        with ProgressReporter(announce(title, run), shown=progress) as reporter:
+            warmed = None if saved else stage_of(reporter, "warming up")
+            training = self.lesson().begin(task, self.model, self.seed, warmed)
+            if saved is not None:
+                _restore(training, saved, run.path)
+            elif isinstance(training.teacher, Adapting):
+                reporter.tell(describe_warm_up(training.teacher.adapt))
+
+            def checkpoint() -> None:
+                step, score = training.curve[-1]
+                run.checkpoint_bytes(training.state(), _history(training))
+                reporter.tell(f"step {step}: {task.metric} {score:.4f} on validation data")
+
+            outcome = training.run(checkpoint, reporter.progress)
+        if outcome.failure is not None:
+            raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
+        if isinstance(training.teacher, Adapting):
+            self._write_adaptation(run, training.teacher.adapt)
+        run.write_result(self._result(outcome, run.seconds))
+        return TrainingReport(run, training.model)
+
+    def _write_adaptation(self, run: Run, adapt: AdaptiveTraining) -> None:
+        """Write the last loss, and what it was over time as data and as a plot."""
+        run.write_loss(adapt.loss)
+        task = self.task.task
+        trace = trace_of(adapt.moments, task.outputs)
+        if trace and run.path is not None:
+            write_json(
+                run.path / "adaptation.json", {"moments": [asdict(curves) for curves in trace]}
+            )
+            if has_extra("plots"):
+                draw_adaptation(trace, task.kind, run.path / "adaptation")
+
+    def _result(self, outcome: Outcome, seconds: float) -> State:
+        default = str(default_loss(self.task.task.kind))
+        is_default = self.loss.name == default
+        return {
+            "method": self.command,
+            "task": self.task.name,
+            "model": self.model_name,
+            "seed": self.seed,
+            "metric": self.task.task.metric,
+            "valid": outcome.valid,
+            "test": outcome.test,
+            "step": outcome.step,
+            "loss": self.loss.text,
+            "baseline": {
+                "name": default,
+                "valid": outcome.valid if is_default else None,
+                "test": outcome.test if is_default else None,
+            },
+            "curve": [list(check) for check in outcome.curve],
+            "evaluations": 1,
+            "seconds": round(seconds, 3),
+            "preset": self.preset,
+            "version": __version__,
+        }
+
+
+@final
+class TrainingReport(Report):
+    """The results of one training.
+
+    Attributes:
+        run: on disk or in memory.
+        result: what ``result.json`` holds.
+        network: with the weights that were tested; None where the run was read from disk.
+    """
+
+    def __init__(self, run: Run, network: nn.Module | None = None):
+        super().__init__(run)
+        self.network = network
+
+    @property
+    def loss(self) -> Loss | None:
+        """The adaptive loss at the end of training; None where the loss was fixed."""
+        return self.run.loss
+
+    def tables(self) -> list[Table]:
+        """Return the metrics on validation and test data."""
+        result = self.result
+        row = (result["loss"], number(result["valid"]), number(result["test"]), f"{result['step']}")
+        title = f"{result['metric']} on {result['task']} with {result['model']}"
+        return [Table(title, ("loss", "valid", "test", "step"), (row,))]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the metric on validation data at each evaluation."""
+        return [{"step": step, "valid": score} for step, score in self.result["curve"]]
+
+    def plot(self) -> "Figure":
+        """Return the metric on validation data by training step."""
+        from lossforge.experiments.plots import draw_curve, figure_with
+
+        figure, (axes,) = figure_with(1)
+        draw_curve(axes, self.result["curve"], self.result["metric"])
+        axes.set_title(self.result["loss"][:60], fontsize="medium")
+        return figure
+
+    def __repr__(self) -> str:
+        result = self.result
+        return (
+            f"TrainingReport({result['task']} with {result['model']} under {result['loss']}: "
+            f"test {result['metric']} {number(result['test'])})"
+        )
+
+
+def as_recipe(
+    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str
+) -> Recipe:
+    """Return the recipe of a training, with the settings that differ."""
+    check_preset(preset)
+    base = PRESETS[preset][0] if recipe is None else recipe
+    if not isinstance(base, Recipe):
+        raise ConfigurationError(f"recipe must be a Recipe, not {base!r}")
+    return with_settings(base, settings, owner)
+
+
+def as_adalfl(adalfl: AdaLFL | None, preset: Preset) -> AdaLFL:
+    """Return the settings of the adaptive loss."""
+    check_preset(preset)
+    found = PRESETS[preset][1] if adalfl is None else adalfl
+    if not isinstance(found, AdaLFL):
+        raise ConfigurationError(f"adalfl must be an AdaLFL, not {found!r}")
+    return found
+
+
+def check_adapt_on(adapt_on: AdaptOn) -> AdaptOn:
+    """Return the rows that an adaptive loss learns from, if there are such."""
+    if adapt_on not in get_args(AdaptOn):
+        raise unknown_name("choice of adapt_on", str(adapt_on), get_args(AdaptOn))
+    return adapt_on
+
+
+def describe_warm_up(adapt: AdaptiveTraining) -> str:
+    """Return in a line which loss a training begins with."""
+    if adapt.horizon:
+        return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
+    if adapt.loss.architecture.residual:
+        return f"begins as the default loss, which no warm-up bettered: {adapt.loss}"
+    return f"begins without a warm-up: {adapt.loss}"
+
+
+def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:
+    try:
+        training.restore(content)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise FileFormatError(
+            f"{path}/checkpoint.pt is damaged ({str(error).splitlines()[0]}); delete it to start "
+            "this run anew"
+        ) from None
+
+
+def _history(training: FullTraining) -> list[State]:
+    return [{"step": step, "valid": score} for step, score in training.curve]

@@ -1,0 +1,154 @@
+"""What every handcrafted loss has: a name, a few numbers, a formula, and its source in PyTorch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
+from lossforge.losses.preparation import encode_targets, full_precision, require_fit
+from lossforge.tasks.task import Kind
+
+TINY = 1e-30
+"""Least probability whose logarithm is taken where only probabilities are given."""
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """A number of a handcrafted loss, and the values that `explain` tries for it.
+
+    Attributes:
+        name: of the constructor's argument and of the attribute.
+        low: the least value that `explain` tries; None where it keeps the default.
+        high: the greatest one.
+        logarithmic: whether values are tried on a logarithmic grid.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    logarithmic: bool = False
+
+
+class Handcrafted(Loss, ABC):
+    """A loss with a name and a few numbers.
+
+    A subclass in a file of its own, imported by `lossforge.losses.handcrafted`, is known to every
+    command: the first line of its docstring is what `lossforge list losses` prints.
+
+    Attributes:
+        name: what commands and files call it.
+        of_kind: of the tasks that it serves.
+        settings: its numbers, each an argument of the constructor with a default.
+    """
+
+    name: ClassVar[str]
+    of_kind: ClassVar[Kind]
+    settings: ClassVar[tuple[Setting, ...]] = ()
+
+    def __init__(self, reduction: Reduction = "mean"):
+        super().__init__(self.of_kind, reduction)
+
+    @abstractmethod
+    def formula(self) -> str:
+        """Return the loss of one output as a Python expression, from which exports are made.
+
+        Names: ``y`` the target; ``p`` the prediction (a probability in classification); ``z`` the
+        raw output; ``C`` the number of outputs. Functions: abs, min, max, log, exp, sqrt.
+        """
+
+    @abstractmethod
+    def torch_source(self) -> str:
+        """Return PyTorch statements that set ``values`` [B, C, ...], the loss of each output.
+
+        They may use ``y`` and ``outputs`` [B, C, ...], ``torch``, ``F`` and ``math``; in regression
+        ``p``, which is the outputs; in a `Classification` ``logits``, ``log_p`` and ``p`` of at
+        least two classes.
+        """
+
+    @final
+    def options(self) -> dict[str, float]:
+        """Return the loss's own numbers by name."""
+        return {setting.name: getattr(self, setting.name) for setting in self.settings}
+
+    def definition(self) -> dict[str, object]:
+        """Return the loss as plain data."""
+        return {"type": self.name, **self.options()}
+
+    @classmethod
+    def from_definition(cls, fields: dict[str, object], reduction: Reduction) -> Self:
+        """Build the loss from what `definition` returned, without its type.
+
+        Raises:
+            TypeError: a field is unknown or no number.
+        """
+        make: Callable[..., Self] = cls
+        options = {key: float(value) for key, value in fields.items()}  # type: ignore[arg-type]
+        return make(**options, reduction=reduction)
+
+    @final
+    def __str__(self) -> str:
+        """Return the name with its numbers, as `lossforge train --loss` takes it."""
+        options = ",".join(f"{key}={value:g}" for key, value in self.options().items())
+        return f"{self.name}:{options}" if options else self.name
+
+
+class Classification(Handcrafted, ABC):
+    """A classification loss; a single output counts as the logit of the second of two classes."""
+
+    of_kind: ClassVar[Kind] = "classification"
+
+    @final
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        require_fit(targets, outputs, self.of_kind)
+        return self.from_logits(*with_two_logits(full_precision(outputs), targets))
+
+    def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example for at least two logits [B, C, ...]."""
+        y = encode_targets(targets, logits, self.of_kind)
+        return self.terms(y, logits.log_softmax(1)).sum(1)
+
+    @abstractmethod
+    def terms(self, y: Tensor, log_p: Tensor) -> Tensor:
+        """Return the loss of each output.
+
+        Args:
+            y: shares of the classes in the target, [B, C, ...].
+            log_p: logarithms of the predicted probabilities, [B, C, ...].
+        """
+
+    @final
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the loss of each output for probabilities `p` [B, C, ...], as plots need it."""
+        return self.terms(y, p.clamp_min(TINY).log())
+
+
+class Regression(Handcrafted, ElementwiseLoss, ABC):
+    """A regression loss: a function of the error, summed over the outputs."""
+
+    of_kind: ClassVar[Kind] = "regression"
+
+
+def with_two_logits(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return outputs and targets of at least two classes; a single output z becomes (0, z)."""
+    if outputs.dim() == 1 or outputs.shape[1] != 1:
+        return outputs, targets
+    y = encode_targets(targets, outputs, "classification")
+    zero = torch.zeros_like(outputs)
+    return torch.cat([zero, outputs], dim=1), torch.cat([1 - y, y], dim=1)
+
+
+def registered(namespace: Mapping[str, object]) -> Mapping[str, type[Handcrafted]]:
+    """Return the losses in a module's namespace by name, those with the fewest numbers first."""
+    found = [
+        thing
+        for thing in namespace.values()
+        if isinstance(thing, type) and issubclass(thing, Handcrafted) and hasattr(thing, "name")
+    ]
+    found.sort(key=lambda loss: (loss.of_kind, len(loss.settings), loss.name))
+    return MappingProxyType({loss.name: loss for loss in found})

@@ -1,0 +1,65 @@
+"""Progress goes to standard error, as sober lines where there is no terminal."""
+
+import pytest
+
+from lossforge import progress
+from lossforge.progress import ProgressReporter, stage_of
+
+COUNTS = {"candidates": 12, "in full": 5, "rejected": 7}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only when told to."""
+    seconds = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_lines_come_now_and_then(capsys, clock):
+    with ProgressReporter("a title") as reporter:
+        for step in range(1, 101):
+            clock[0] += 1
+            reporter.progress("training", step, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "a title"
+    assert len(lines) == 1 + 100 // (progress.SECONDS_BETWEEN_LINES + 1)
+    assert lines[1].startswith("  training 31/100, 1:09 left")
+
+
+def test_a_round_is_a_line_with_the_time_left(capsys, clock):
+    with ProgressReporter("search", rounds=4) as reporter:
+        for round_number in range(4):
+            for stage in ("tuning", "training"):
+                for done in (1, 2):
+                    clock[0] += 2.5
+                    reporter.progress(stage, done, 2)
+            reporter.generation({"generation": round_number + 1, "best": 0.5, "counts": COUNTS})
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == (
+        "generation 1/4: best 0.5; 12 candidates, 5 trained in full (7 rejected); 0:30 left"
+    )
+    assert lines[-1].startswith("generation 4/4: best 0.5")
+    assert "left" not in lines[-1]
+
+
+def test_a_search_without_candidates_to_count_tells_its_best(capsys):
+    with ProgressReporter("search", rounds=2, round_name="check") as reporter:
+        reporter.generation({"generation": 1, "best": None, "counts": {}})
+    assert capsys.readouterr().err.splitlines()[-1] == "check 1/2: best none yet"
+
+
+def test_markup_in_a_title_is_text(capsys):
+    with ProgressReporter("csv:[bold]table.csv:y") as reporter:
+        reporter.tell("[red]line[/]")
+    assert capsys.readouterr().err.splitlines() == ["csv:[bold]table.csv:y", "[red]line[/]"]
+
+
+def test_nothing_is_shown_if_told_so(capsys):
+    with ProgressReporter("title", shown=False, rounds=3) as reporter:
+        reporter.tell("line")
+        reporter.progress("training", 1, 2)
+        stage_of(reporter, "warming up")(1, 2)
+        reporter.generation({"generation": 1, "best": 0.5, "counts": COUNTS})
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
