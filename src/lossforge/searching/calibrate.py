@@ -8,7 +8,7 @@ which is best (successive halving over steps).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
@@ -211,12 +211,14 @@ class Calibrator:
         kind = kind_of(self._problems)
         losses = {str(loss): loss for loss in handcrafted_rivals(kind)}
         default = str(default_loss(kind))
-        self._search_rates(losses, {name: set(FIRST_POWERS) for name in losses}, self._short)
+        first = {name: set(FIRST_POWERS) for name in losses}
+        self._search_rates(losses, first, self._short)
         ranked = sorted(losses, key=lambda name: self._best(name, self._short).valid)
-        kept = set(ranked[: math.ceil(len(ranked) / SURVIVORS)]) | {default}
+        kept = {default, *ranked[: math.ceil(len(ranked) / SURVIVORS)]}
         finalists = {name: loss for name, loss in losses.items() if name in kept}
-        self._search_rates_in_long(finalists)
-        self._train({default: losses[default]}, {default: {0}}, self._long)
+        around = self._around_the_best(finalists)
+        around[default] |= {0}
+        self._search_rates(finalists, around, self._long)
         rated = [self._best(name, self._long) for name in finalists]
         rated.sort(key=lambda rival: rival.valid)  # stable: among equals, the default comes first
         others = [self._best(name, self._short) for name in ranked if name not in finalists]
@@ -227,23 +229,26 @@ class Calibrator:
     def tune(self, name: str, loss: Loss) -> RatedLoss:
         """Return a loss at its best learning rate, found as those of the handcrafted losses are."""
         self._search_rates({name: loss}, {name: set(FIRST_POWERS)}, self._short)
-        self._search_rates_in_long({name: loss})
+        self._search_rates({name: loss}, self._around_the_best([name]), self._long)
         return self._best(name, self._long)
 
-    def _search_rates_in_long(self, losses: Mapping[str, Loss]) -> None:
-        """Find the best rates in long trainings, from where short ones have found them."""
-        around = {name: _around(self._best_power(name, self._short)) for name in losses}
-        self._search_rates(losses, around, self._long)
+    def _around_the_best(self, names: Iterable[str]) -> dict[str, set[int]]:
+        """Return the powers of `FACTOR` around those that were best in short trainings."""
+        return {name: _around(self._best_power(name, self._short)) for name in names}
 
     def _search_rates(
         self, losses: Mapping[str, Loss], powers: Mapping[str, set[int]], steps: int
     ) -> None:
         """Train at the given powers of `FACTOR`, then at more until each best is inside."""
+        # What an interrupted run knows in advance must not change the order of trainings, in which
+        # losses share a cohort: only what is known at this point may decide.
+        known: dict[str, set[int]] = {name: set() for name in losses}
         wanted = powers
         while any(wanted.values()):
             self._train(losses, wanted, steps)
+            known = {name: known[name] | wanted[name] for name in losses}
             wanted = {
-                name: _around(self._best_power(name, steps)) - self._table.powers(name, steps)
+                name: _around(self._best_power(name, steps, known[name])) - known[name]
                 for name in losses
             }
 
@@ -295,12 +300,17 @@ class Calibrator:
     def _best(self, name: str, steps: int) -> RatedLoss:
         return self._rated(name, self._best_power(name, steps), steps)
 
-    def _best_power(self, name: str, steps: int) -> int:
-        """Return the best power of `FACTOR`; among equals the nearest to the user's rate."""
-        return min(
-            self._table.powers(name, steps),
-            key=lambda power: (fmean(self._table.scores(name, steps, power)), abs(power), power),
-        )
+    def _best_power(self, name: str, steps: int, among: set[int] | None = None) -> int:
+        """Return the best power of `FACTOR`; among equals the nearest to the user's rate.
+
+        Where networks diverged at all of them it is the lowest, so that the grid grows downwards.
+        """
+
+        def badness(power: int) -> tuple[float, int, int]:
+            valid = fmean(self._table.scores(name, steps, power))
+            return valid, abs(power) if math.isfinite(valid) else power, power
+
+        return min(self._table.powers(name, steps) if among is None else among, key=badness)
 
     def _rated(self, name: str, power: int, steps: int) -> RatedLoss:
         return RatedLoss(name, self._rate(power), steps, self._table.scores(name, steps, power))
