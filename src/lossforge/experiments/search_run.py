@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
 CALIBRATIONS = {
-    "quick": Calibration(rival_seeds=1, rival_runs=2),
+    "quick": Calibration(rival_steps=100, rival_seeds=1, rival_runs=2),
     "paper": Calibration(rival_steps=2000),
 }
 
