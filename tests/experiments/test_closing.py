@@ -61,6 +61,15 @@ def test_one_run_that_diverges_is_worse_than_any_that_ended(seed, row):
     assert recommend([last, first]) is last
 
 
+@given(st.integers(0, 20), st.integers(22, 2000))
+def test_one_validation_row_decides_nothing_and_more_do(wrong, rows):
+    first = contender("mse", *[(wrong + 2) / rows] * 3)
+    for fewer, expected in ((1, "mse"), (1.5, "learned")):
+        last = contender("learned", *[(wrong + 2 - fewer) / rows] * 3)
+        assert recommend([first, last], rows).name == expected
+        assert recommend([first, last]).name == "learned"
+
+
 def test_where_everything_diverged_the_simplest_is_recommended():
     assert recommend([contender("a", math.inf), contender("b", math.inf)]).name == "a"
 

@@ -17,6 +17,9 @@ from lossforge.searching import Calibrated, RatedLoss, handcrafted_rivals
 LEARNED = "learned"
 """what the learned loss is called among the others"""
 
+ROUNDING = 1e-9
+"""of metrics: a difference of exactly a standard error is within it"""
+
 
 @final
 @dataclass(frozen=True)
@@ -63,18 +66,20 @@ class Contenders:
         rivals: handcrafted losses at learning rates, the simplest first: the default loss at the
             user's and at its best one, the best handcrafted loss at its best one; empty without a
             calibration.
+        rows: in classification, how many validation rows there are.
     """
 
     learned: Contender
     default: Contender
     tuned: Contender | None
     rivals: tuple[Contender, ...]
+    rows: int | None = None
 
     def recommended(self) -> Contender:
         """Return who won on validation data."""
         handcrafted = self.rivals or (self.default,)
         learned = (self.learned, self.tuned) if self.tuned else (self.learned,)
-        return recommend([*handcrafted, *learned])
+        return recommend([*handcrafted, *learned], self.rows)
 
 
 @final
@@ -128,6 +133,7 @@ class Closing:
             found[default],
             found[best[0]] if best else None,
             tuple(found[entrant] for entrant in handcrafted),
+            len(self.problem.task.valid) if kind == "classification" else None,
         )
 
     def _train(
@@ -150,14 +156,17 @@ class Closing:
         return found
 
 
-def recommend(contenders: Sequence[Contender]) -> Contender:
+def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Contender:
     """Return the first contender that is within a standard error of the best on validation data.
 
-    The standard error is that of the paired differences, over the seeds that all have. A contender
+    The standard error is that of the paired differences, over the seeds that all have, and of the
+    rows: error rates that differ by d on n rows have one of sqrt(d/n) at least, since no fewer
+    than d*n rows are classified differently. So one row more or less decides nothing. A contender
     under which a network diverged is the worst.
 
     Args:
         contenders: the simplest first.
+        rows: how many the validation data have, where the metric is an error rate.
 
     Examples:
         >>> usual = Contender("cross_entropy", 0.01, (0.10, 0.12, 0.11), ())
@@ -175,7 +184,9 @@ def recommend(contenders: Sequence[Contender]) -> Contender:
     best = min(contenders, key=score)
     if not math.isfinite(score(best)):
         return contenders[0]
-    return next(each for each in contenders if _is_level(each.valid[:shared], best.valid[:shared]))
+    return next(
+        each for each in contenders if _is_level(each.valid[:shared], best.valid[:shared], rows)
+    )
 
 
 def recommendation(recommended: State, loss_file: str) -> str:
@@ -197,10 +208,14 @@ def recommendation(recommended: State, loss_file: str) -> str:
     return f"use {recommended['name']} {rate}; the search found nothing better"
 
 
-def _is_level(scores: Sequence[float], best: Sequence[float]) -> bool:
+def _is_level(scores: Sequence[float], best: Sequence[float], rows: int | None) -> bool:
     """Tell whether scores are at most a standard error worse than the best."""
     differences = [mine - theirs for mine, theirs in zip(scores, best, strict=True)]
     mean = fmean(differences)
-    if len(differences) < 2 or not math.isfinite(mean):
-        return mean <= 0
-    return mean <= stdev(differences) / math.sqrt(len(differences))
+    if mean <= 0:
+        return True
+    if not math.isfinite(mean):
+        return False
+    of_seeds = stdev(differences) ** 2 / len(differences) if len(differences) > 1 else 0.0
+    of_rows = mean / rows if rows else 0.0
+    return mean <= math.sqrt(of_seeds + of_rows) + ROUNDING
