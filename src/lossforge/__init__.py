@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lossforge.losses.expression import register_primitive
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
+    from lossforge.searching import Calibration
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "GPLFL",
     "ML3",
     "AdaLFL",
+    "Calibration",
     "Comparison",
     "EvoMAL",
     "FewShot",
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "GPLFL": "lossforge.methods",
     "ML3": "lossforge.methods",
     "AdaLFL": "lossforge.methods",
+    "Calibration": "lossforge.searching",
     "Comparison": "lossforge.experiments",
     "EvoMAL": "lossforge.methods",
     "FewShot": "lossforge.methods.npbml",

@@ -13,19 +13,20 @@ from lossforge.cli.printing import print_tables
 from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
-from lossforge.experiments.search_run import COMPARISONS
+from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS
 from lossforge.methods import METHODS
-from lossforge.searching import Method
+from lossforge.searching import Calibration, Method
 
 OptionsT = TypeVar("OptionsT")
 
 
 @dataclass(frozen=True)
 class SearchOptions(Generic[OptionsT]):
-    """Search for a loss on a task, then compare it with the default loss over fresh seeds."""
+    """Search for a loss on a task, then compare it with handcrafted losses over fresh seeds."""
 
     method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
+    calibration: tyro.conf.OmitArgPrefixes[Calibration]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
@@ -62,6 +63,7 @@ def search(words: list[str]) -> int:
         seed=options.seed,
         preset=options.preset,
         comparison=options.comparison,
+        calibration=options.calibration,
         out=options.out or NewFolder(),
         overwrite=options.overwrite,
         data_dir=options.data_dir,
@@ -75,7 +77,10 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
     preset = word_after("--preset", words) or "quick"
     known = preset if preset in method.presets else "quick"
     default: SearchOptions[Any] = SearchOptions(
-        method=to_options(method.preset(known)), comparison=COMPARISONS[known], task=tyro.MISSING
+        method=to_options(method.preset(known)),
+        comparison=COMPARISONS[known],
+        calibration=CALIBRATIONS[known],
+        task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]
     parsed: SearchOptions[Any] = parse_options(
@@ -94,3 +99,5 @@ def print_search(report: SearchReport) -> None:
         f"{result['evaluations']} candidates trained in {result['seconds']:.0f} s. In your own "
         f'training loop: loss = lossforge.load("{report.path}")'
     )
+    if "recommended" in result:  # not in runs of earlier versions
+        print(report.recommendation())

@@ -1,13 +1,13 @@
-"""A search with the comparison that closes it: the learned loss against the default loss."""
+"""A search with the comparison that closes it: the learned loss against handcrafted ones."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
 from lossforge import __version__
-from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
@@ -22,7 +22,13 @@ from lossforge.experiments.arguments import (
     require_fields,
     with_settings,
 )
-from lossforge.experiments.comparison import Comparison, Scores
+from lossforge.experiments.closing import (
+    LEARNED,
+    Closing,
+    Contenders,
+    recommendation,
+)
+from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
@@ -34,12 +40,22 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.files import plain
-from lossforge.losses import Loss, default_loss
+from lossforge.losses import Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter
 from lossforge.runs import Run, RunFolder, RunJournal
-from lossforge.searching import Method, SearchResult, State, make_problems
+from lossforge.runs.folder import LOSS
+from lossforge.searching import (
+    Calibrated,
+    Calibration,
+    Calibrator,
+    Method,
+    Problem,
+    SearchResult,
+    State,
+    make_problems,
+)
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -47,8 +63,20 @@ if TYPE_CHECKING:
 
 COMPARISONS = {"quick": Comparison(compare_steps=400), "paper": Comparison()}
 
+CALIBRATIONS = {
+    "quick": Calibration(rival_steps=100, rival_seeds=1, rival_runs=2),
+    "paper": Calibration(rival_steps=2000),
+}
+
+SettingsT = TypeVar("SettingsT", Comparison, Calibration)
+
+CALIBRATION = "calibration"
+"""folder of a run that holds what the calibration has trained"""
+
 FIELDS = {"method", "task", "model", "seed", "device", "settings", "comparison", "data"}
 """what a search's configuration must have"""
+
+METRICS = ("valid", "test")
 
 NOISE = 0.05
 """p above which a difference may be noise"""
@@ -62,6 +90,7 @@ def search(
     seed: int = 0,
     preset: Preset = "quick",
     comparison: Comparison | None = None,
+    calibration: Calibration | None = None,
     out: Out = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -70,7 +99,7 @@ def search(
     progress: bool = True,
     **settings: Any,
 ) -> "SearchReport":
-    """Search for a loss, then compare it with the default loss over fresh seeds.
+    """Search for a loss, then compare it with handcrafted losses over fresh seeds.
 
     Does exactly what ``lossforge search`` does.
 
@@ -83,17 +112,20 @@ def search(
         preset: minutes on two cores, or the published settings; for a method given as an object,
             of the closing comparison alone.
         comparison: settings of the closing comparison; by default the preset's.
+        calibration: how handcrafted losses and their learning rates are tried; by default the
+            preset's.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
         progress: show progress on standard error.
-        **settings: hyper-parameters that differ from the preset's, such as ``population=8`` or
-            ``compare_seeds=3``.
+        **settings: hyper-parameters that differ from the preset's, such as ``population=8``,
+            ``compare_seeds=3`` or ``rivals=False``.
 
     Returns:
-        The report, with the loss, its test metrics and those of the default loss.
+        The report, with the loss, its test metrics, those of handcrafted losses, and which of them
+        is recommended.
 
     Raises:
         LossforgeError: an argument is wrong, or no candidate could train a network.
@@ -104,6 +136,8 @@ def search(
         ...                 compare_seeds=1, filter_steps=10, **tiny)
         >>> report.result["metric"], report.loss.kind
         ('error_rate', 'classification')
+        >>> sorted(report.recommended)
+        ['name', 'rate', 'valid']
     """
     destination = Destination(out, overwrite, resume, progress)
     experiment = SearchExperiment.of(
@@ -113,6 +147,7 @@ def search(
         seed=seed,
         preset=preset,
         comparison=comparison,
+        calibration=calibration,
         settings=settings,
         given=given_objects(task, model),
     )
@@ -131,6 +166,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         seed: of the search.
         preset: named in the result.
         comparison: settings of the closing comparison.
+        calibration: how handcrafted losses and their learning rates are tried.
         given: what was given as objects: "task", "model".
     """
 
@@ -143,6 +179,7 @@ class SearchExperiment(Experiment["SearchReport"]):
     seed: int
     preset: str
     comparison: Comparison
+    calibration: Calibration
     given: tuple[str, ...] = ()
 
     @classmethod
@@ -155,22 +192,23 @@ class SearchExperiment(Experiment["SearchReport"]):
         seed: int,
         preset: Preset,
         comparison: Comparison | None,
+        calibration: Calibration | None,
         settings: Mapping[str, Any],
         given: tuple[str, ...],
     ) -> "SearchExperiment":
         """Return the search that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
         check_preset(preset)
-        own = {item.name for item in fields(Comparison)} & set(settings)
-        comparison = COMPARISONS[preset] if comparison is None else comparison
-        if not isinstance(comparison, Comparison):
-            raise ConfigurationError(f"comparison must be a Comparison, not {comparison!r}")
-        comparison = with_settings(comparison, {k: settings[k] for k in own}, "the comparison")
-        rest = {key: value for key, value in settings.items() if key not in own}
+        comparison, rest = _with_own_settings(
+            COMPARISONS[preset] if comparison is None else comparison, Comparison, settings
+        )
+        calibration, rest = _with_own_settings(
+            CALIBRATIONS[preset] if calibration is None else calibration, Calibration, rest
+        )
         made = as_method(method, preset).with_options(**rest)
         make_problems(task.task, model)
         name = model_name(model, task.task)
-        return cls(made, task, model, name, seed, preset, comparison, given)
+        return cls(made, task, model, name, seed, preset, comparison, calibration, given)
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "SearchExperiment":
@@ -183,9 +221,11 @@ class SearchExperiment(Experiment["SearchReport"]):
             raise begun_from_python(folder.path, f"network {config['model']}")
         method = METHODS[config["method"]].from_settings(config["settings"])
         comparison = Comparison(**config["comparison"])
+        # A run that was begun before there were calibrations ends as it was meant to.
+        calibration = Calibration(**config.get("calibration", {"rivals": False}))
         task = load_unchanged(config, config["task"], config["data"], folder.path)
         model, seed = config["model"], config["seed"]
-        return cls(method, task, model, model, seed, config["preset"], comparison)
+        return cls(method, task, model, model, seed, config["preset"], comparison, calibration)
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -201,6 +241,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 **self.task.config(),
                 "settings": self.method.settings(),
                 "comparison": asdict(self.comparison),
+                "calibration": asdict(self.calibration),
                 "data": self.task.task.fingerprint(),
                 **objects_config(self.given, {}),
             }
@@ -224,19 +265,43 @@ class SearchExperiment(Experiment["SearchReport"]):
             rounds=self.method.rounds,
             round_name=self.method.round_name,
         ) as reporter:
+            calibrator = self._calibrator(problem, run, reporter)
+            calibrated = calibrator.calibrate() if self.calibration.rivals else None
+            if calibrated is not None:
+                reporter.tell(_describe(calibrated, self.task.task.metric))
             journal = RunJournal(run, reporter)
             found = self.method.run(self.task.task, self.model, self.seed, journal=journal)
             run.write_loss(found.loss)
-            default = default_loss(self.task.task.kind)
-            losses: dict[str, Loss] = {"learned": found.loss, str(default): default}
-            scores = self.comparison(
-                losses, problem, self.method.base, self.seed, progress=reporter.progress
+            tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
+            close = Closing(
+                self.comparison, problem, self.method.base, self.seed, reporter.progress
             )
-        run.write_result(self._result(found, scores, run.seconds))
+            contenders = close(found.loss, calibrated, tuned, self.calibration.rival_runs)
+        run.write_result(
+            self._result(found, contenders, calibrated, calibrator.training_steps, run.seconds)
+        )
         return SearchReport(run)
 
-    def _result(self, found: SearchResult, scores: Sequence[Scores], seconds: float) -> State:
-        learned, default = scores
+    def _calibrator(self, problem: Problem, run: Run, reporter: ProgressReporter) -> Calibrator:
+        journal = RunJournal(run.child(CALIBRATION, run.config), _ProgressOnly(reporter))
+        return Calibrator(
+            self.calibration,
+            self.method.fitness,
+            [problem],
+            self.method.base,
+            self.seed,
+            journal,
+        )
+
+    def _result(
+        self,
+        found: SearchResult,
+        contenders: Contenders,
+        calibrated: Calibrated | None,
+        calibration_steps: int,
+        seconds: float,
+    ) -> State:
+        learned, default = contenders.learned, contenders.default
         result: State = plain(
             {
                 "method": self.method.name,
@@ -254,6 +319,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                     "tests": default.test,
                 },
                 "tests": learned.test,
+                "rate": self.method.base.learning_rate,
                 "fitness": found.valid,
                 "evaluations": found.evaluations,
                 "counts": found.counts,
@@ -261,6 +327,13 @@ class SearchExperiment(Experiment["SearchReport"]):
                     {"size": member.size, "fitness": member.valid, "loss": str(member.loss)}
                     for member in found.front
                 ],
+                "rivals": [rival.row() for rival in contenders.rivals],
+                "tuned": contenders.tuned.row() if contenders.tuned else None,
+                "recommended": contenders.recommended().summary(),
+                "calibration": {
+                    "training steps": calibration_steps,
+                    "losses": [rated.row() for rated in calibrated.losses] if calibrated else [],
+                },
                 "compare_steps": self.comparison.compare_steps,
                 "seconds": round(seconds, 3),
                 "preset": self.preset,
@@ -287,13 +360,45 @@ class SearchReport(Report):
             raise ConfigurationError(f"{self.path} holds no loss.json; search anew")
         return loss
 
+    @property
+    def rivals(self) -> list[State]:
+        """The handcrafted losses of the closing comparison: name, rate, valid and test of each.
+
+        They are the default loss at the user's learning rate and at its best one, and the best
+        handcrafted loss at its best one; empty where they were not asked for.
+        """
+        return list(self.result.get("rivals", []))
+
+    @property
+    def recommended(self) -> State:
+        """What won on validation data: name ("learned" for the loss found), rate and valid.
+
+        Raises:
+            RunError: the run is of a version that recommended nothing.
+        """
+        if "recommended" not in self.result:
+            raise RunError(f"{self.path} is of a version that recommended nothing; search anew")
+        recommended: State = self.result["recommended"]
+        return recommended
+
+    def recommendation(self) -> str:
+        """Return in a sentence what to train with.
+
+        Raises:
+            RunError: the run is of a version that recommended nothing.
+        """
+        where = "the learned loss" if self.path is None else str(self.path / LOSS)
+        return recommendation(self.recommended, where)
+
     def verdict(self) -> str:
         """Return what the paired tests say, in a sentence."""
         return _verdict(self.result)
 
     def tables(self) -> list[Table]:
-        """Return the Pareto front, where there is one, and the closing comparison."""
-        return [*([self.front_table()] if self.result["front"] else []), self.comparison_table()]
+        """Return the Pareto front, where there is one, and the closing comparisons."""
+        front = [self.front_table()] if self.result["front"] else []
+        rivals = [self.rivals_table()] if self.rivals else []
+        return [*front, self.comparison_table(), *rivals]
 
     def front_table(self) -> Table:
         """Return the best loss of each size."""
@@ -319,6 +424,26 @@ class SearchReport(Report):
             f"{len(result['tests'])} seeds"
         )
         return Table(title, ("loss", "valid", "test", "deviation"), tuple(rows))
+
+    def rivals_table(self) -> Table:
+        """Return the metrics of each loss at the user's learning rate and at its best one."""
+        result, tuned = self.result, self.result["tuned"]
+        learned = {"name": LEARNED} | {k: result[k] for k in ("rate", *METRICS, "tests")}
+        others = [tuned] if tuned and tuned["rate"] != learned["rate"] else []
+        rows = [
+            (
+                "learned loss" if row["name"] == LEARNED else row["name"],
+                f"{row['rate']:.3g}",
+                *(number(row[part]) for part in METRICS),
+                str(len(row["tests"])),
+            )
+            for row in (*self.rivals, learned, *others)
+        ]
+        return Table(
+            f"{result['metric']} at learning rates chosen on validation data",
+            ("loss", "rate", *METRICS, "seeds"),
+            tuple(rows),
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the learned loss and the default loss, each with its metrics."""
@@ -386,6 +511,42 @@ def as_method(method: object, preset: Preset) -> Method[Any, Any]:
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     return METHODS[method].preset(preset)
+
+
+@final
+class _ProgressOnly:
+    """Passes a stage's progress on, and not its history."""
+
+    def __init__(self, reporter: ProgressReporter):
+        self._reporter = reporter
+
+    def generation(self, entry: State) -> None:
+        """Keep the line of history to the run."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Receive progress of the current stage."""
+        self._reporter.progress(stage, done, total)
+
+
+def _with_own_settings(
+    given: SettingsT, kind: type[SettingsT], settings: Mapping[str, Any]
+) -> tuple[SettingsT, dict[str, Any]]:
+    """Return a dataclass with those of the settings that are its fields, and the other settings."""
+    name = kind.__name__
+    if not isinstance(given, kind):
+        raise ConfigurationError(f"{name.lower()} must be a {name}, not {given!r}")
+    own = {item.name for item in fields(kind)} & set(settings)
+    made = with_settings(given, {key: settings[key] for key in own}, f"the {name.lower()}")
+    return made, {key: value for key, value in settings.items() if key not in own}
+
+
+def _describe(calibrated: Calibrated, metric: str) -> str:
+    best, default = calibrated.best, calibrated.default
+    told = f"best handcrafted loss: {best.name} at learning rate {best.learning_rate:.3g}"
+    told += f", {metric} {best.valid:.4g}"
+    if best != default:
+        told += f"; {default.name} has {default.valid:.4g} at {default.learning_rate:.3g}"
+    return told
 
 
 def _verdict(result: State) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from lossforge.errors import FileFormatError, RunError
-from lossforge.files import read_json, write_atomically, write_json
+from lossforge.files import plain, read_json, write_atomically, write_json
 from lossforge.losses import Loss, load, save
 from lossforge.methods import State
 
@@ -125,11 +125,15 @@ class RunFolder:
         return self._file(TENSORS).read_bytes()
 
     def child(self, name: str, config: State) -> "RunFolder":
-        """Return the run in a folder of this one, begun with `config` where there is none."""
+        """Return the run in a folder of this one, begun anew where there is none of `config`.
+
+        A run that was overwritten leaves its children behind; those of another configuration are
+        discarded.
+        """
         path = self.path / name
-        if (path / CONFIG).exists():
+        if (path / CONFIG).exists() and read_json(path / CONFIG) == plain(config):
             return RunFolder.open(path)
-        return RunFolder.create(path, config, overwrite=False)
+        return RunFolder.create(path, config, overwrite=True)
 
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""

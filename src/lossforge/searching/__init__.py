@@ -1,6 +1,13 @@
-"""What all searches share: ask and tell, fitness, racing, meta-training and re-evaluation."""
+"""What all searches share: ask and tell, calibration, fitness, meta-training, re-evaluation."""
 
 from lossforge.searching.archive import Archive, Evaluation
+from lossforge.searching.calibrate import (
+    Calibrated,
+    Calibration,
+    Calibrator,
+    RatedLoss,
+    handcrafted_rivals,
+)
 from lossforge.searching.context import SearchContext
 from lossforge.searching.fitness import Fitness, Race, Trial
 from lossforge.searching.journal import Journal, NullJournal, Progress, State
@@ -15,6 +22,9 @@ from lossforge.searching.result import FrontMember, SearchResult
 __all__ = [
     "Archive",
     "BaseTraining",
+    "Calibrated",
+    "Calibration",
+    "Calibrator",
     "Evaluation",
     "Fitness",
     "FrontMember",
@@ -28,10 +38,12 @@ __all__ = [
     "Problem",
     "Progress",
     "Race",
+    "RatedLoss",
     "Reevaluation",
     "SearchContext",
     "SearchResult",
     "State",
     "Trial",
+    "handcrafted_rivals",
     "make_problems",
 ]
