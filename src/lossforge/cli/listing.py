@@ -11,7 +11,7 @@ from lossforge.cli.parsing import word_after
 from lossforge.cli.printing import print_as
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.tables import Form, Table, check_form
-from lossforge.losses import HANDCRAFTED
+from lossforge.losses import HANDCRAFTED, OBJECTIVES
 from lossforge.methods import METHODS, AdaLFL
 from lossforge.methods.npbml import VARIANTS
 from lossforge.models import FAMILIES
@@ -81,6 +81,8 @@ def _models() -> Iterable[Row]:
 def _losses() -> Iterable[Row]:
     for loss in HANDCRAFTED.values():
         yield str(loss()), f"{loss.of_kind}: {_about(loss)}"
+    for name, objective in OBJECTIVES.items():
+        yield name, f"--task-loss: {_about(objective)}"
     yield "PATH", "a loss file, or the folder of the run that found it"
 
 
