@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lossforge.errors import ConfigurationError, unknown_name
-from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted
+from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
 from lossforge.losses.storage import load
 from lossforge.specs import parse_spec
@@ -36,6 +36,16 @@ def named(text: str, kind: Kind | None = None) -> Loss:
     if kind is not None and loss.kind != kind:
         raise ConfigurationError(f"{text} is a loss for {loss.kind}, not {kind}")
     return loss
+
+
+def objective(text: str, kind: Kind) -> Loss:
+    """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
+
+    Examples:
+        >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
+        mse focal:gamma=1
+    """
+    return named(text, kind) if text else default_loss(kind)
 
 
 def _find(text: str) -> Loss:

@@ -16,6 +16,7 @@ from lossforge.losses.expression import PRIMITIVES, parse
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
+from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.symbolic import SymbolicLoss
 
 FORMAT = "lossforge.loss"
@@ -159,4 +160,10 @@ def _neural(fields: dict[str, object], reduction: Reduction) -> Loss:
 def _builders() -> dict[str, Callable[[dict[str, object], Reduction], Loss]]:
     handcrafted = {name: loss.from_definition for name, loss in HANDCRAFTED.items()}
     objectives = {name: loss.from_definition for name, loss in OBJECTIVES.items()}
-    return {"symbolic": _symbolic, "neural": _neural, **handcrafted, **objectives}
+    return {
+        "symbolic": _symbolic,
+        "neural": _neural,
+        "parametric": ParametricLoss.from_definition,
+        **handcrafted,
+        **objectives,
+    }
