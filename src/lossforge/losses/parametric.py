@@ -16,7 +16,7 @@ from lossforge.losses.handcrafted.base import Classification, with_two_logits
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.preparation import encode_targets, full_precision, require_fit
 from lossforge.tasks.task import Kind
-from lossforge.validation import require
+from lossforge.validation import require, require_in_range
 
 
 @final
@@ -26,7 +26,7 @@ class Form:
 
     Attributes:
         number: its name.
-        start: its value before training: next to that at which the loss is the default loss.
+        start: its value before training: near that at which the loss is the default loss.
         scale: what gradient steps are taken on: the number's logit, or the logarithm of its
             distance from `low`.
         low: the number's lower bound.
@@ -40,7 +40,13 @@ class Form:
     loss: type[Classification] | None = None
 
     def to_raw(self, value: float) -> float:
-        """Return a number's place on the scale on which it is learned."""
+        """Return a number's place on the scale on which it is learned.
+
+        Raises:
+            ConfigurationError: it has none there.
+        """
+        require_in_range(self.number, value, self.low, exclude_low=True)
+        require(self.scale == "log" or value < 1, f"{self.number} must be below 1, not {value!r}")
         match self.scale:
             case "logit":
                 return math.log(value / (1 - value))
@@ -60,7 +66,7 @@ class Form:
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        LabelSmoothing.name: Form("smoothing", 0.002, "logit", loss=LabelSmoothing),
+        LabelSmoothing.name: Form("smoothing", 0.02, "logit", loss=LabelSmoothing),
         Focal.name: Form("gamma", 0.05, "log", loss=Focal),
         Poly1.name: Form("epsilon", 0.0, "log", low=-1.0, loss=Poly1),
         "rate": Form("factor", 1.0, "log"),
@@ -78,21 +84,27 @@ class ParametricLoss(Loss):
             learning is that of the learning rate (for SGD without weight decay).
         kind: of the task; all forms but "rate" are for classification.
         reduction: as in PyTorch.
+        start: the number before training; by default the form's.
 
     Raises:
         UnknownNameError: there is no such form.
-        ConfigurationError: the form does not serve the kind.
+        ConfigurationError: the form does not serve the kind, or the number is out of its range.
 
     Examples:
         >>> loss = ParametricLoss("label_smoothing")
         >>> print(loss)
-        adaptive:label_smoothing with smoothing=0.002
+        adaptive:label_smoothing with smoothing=0.02
         >>> loss(torch.zeros(1, 2), torch.tensor([0])).requires_grad
         True
     """
 
     def __init__(
-        self, form: str, kind: Kind = "classification", reduction: Reduction = "mean"
+        self,
+        form: str,
+        kind: Kind = "classification",
+        reduction: Reduction = "mean",
+        *,
+        start: float | None = None,
     ) -> None:
         super().__init__(kind, reduction)
         if form not in FORMS:
@@ -102,7 +114,8 @@ class ParametricLoss(Loss):
             self.form.loss is None or kind == "classification",
             f"adaptive:{form} is a loss for classification, not {kind}",
         )
-        self.raw = nn.Parameter(torch.tensor(self.form.to_raw(self.form.start)))
+        raw = self.form.to_raw(self.form.start if start is None else start)
+        self.raw = nn.Parameter(torch.tensor(raw))
         self._like = default_loss(kind) if self.form.loss is None else self.form.loss()
 
     def numbers(self) -> dict[str, float]:

@@ -41,6 +41,8 @@ class AdaptiveNumber:
     """step size of Adam on the number's logit or logarithm"""
     every: int = 1
     """training steps between updates of the number"""
+    start: float = 0.0
+    """the number before training; 0 for the form's own"""
 
     def __post_init__(self) -> None:
         require_in_range("meta_learning_rate", self.meta_learning_rate, 0, exclude_low=True)
@@ -60,7 +62,8 @@ class AdaptiveNumber:
             2 adaptive:focal with gamma=0.05
         """
         form, options = parse_spec(text.removeprefix(PREFIX))
-        return from_options(cls, options), ParametricLoss(form, kind)
+        settings = from_options(cls, options)
+        return settings, ParametricLoss(form, kind, start=settings.start or None)
 
     def within(self, settings: AdaLFL) -> AdaLFL:
         """Return settings of online learning with these, and no warm-up."""
