@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lossforge.cli import main
-from lossforge.losses import HANDCRAFTED
+from lossforge.losses import HANDCRAFTED, OBJECTIVES
 from lossforge.methods import METHODS
 from lossforge.models import FAMILIES
 from lossforge.tasks import FROM_FILES, LOADERS
@@ -14,7 +14,7 @@ from lossforge.tasks import FROM_FILES, LOADERS
     [
         ("tasks", [*LOADERS, *FROM_FILES, "hub:OWNER/NAME"]),
         ("models", list(FAMILIES)),
-        ("losses", list(HANDCRAFTED)),
+        ("losses", [*HANDCRAFTED, *OBJECTIVES]),
         ("methods", list(METHODS)),
     ],
 )

@@ -101,3 +101,12 @@ def test_more_inner_steps_are_possible():
 def test_hyper_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         ML3(**wrong)
+
+
+def test_the_objective_of_meta_training_can_be_chosen():
+    def learned(task_loss: str):
+        method = ML3(meta_steps=4, check_every=4, fitness_steps=5, hidden=(4,), task_loss=task_loss)
+        return method.run(load("iris"), model="linear", progress=False).loss.layers[0]
+
+    assert torch.equal(learned(""), learned("cross_entropy"))
+    assert not torch.equal(learned(""), learned("calibrated_cross_entropy"))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lossforge.errors import ConfigurationError
+from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.losses import SymbolicLoss, as_population
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.searching.meta_training import MetaTraining
@@ -57,3 +57,19 @@ def test_a_loss_under_which_networks_diverge_gets_fresh_ones():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         tuned(["abs(p - y)"], **wrong)
+
+
+def test_the_task_loss_can_be_chosen():
+    expressions = ["-y*log(p)"]
+    usual, same, other = (
+        tuned(expressions, "iris", task_loss=name)
+        for name in ("", "cross_entropy", "calibrated_cross_entropy")
+    )
+    assert torch.equal(usual, same)
+    assert not torch.allclose(usual, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["nothing", "calibrated_cross_entropy"])
+def test_task_losses_that_do_not_fit_are_refused(name):
+    with pytest.raises(LossforgeError):
+        tuned(["abs(p - y)"], task_loss=name)

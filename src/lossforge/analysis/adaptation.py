@@ -14,6 +14,7 @@ import torch
 
 from lossforge.analysis.behaviour import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.losses import NeuralLoss
 from lossforge.methods.adalfl import LossSnapshot
 from lossforge.tasks.task import Kind
 
@@ -52,7 +53,7 @@ def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
     """Return what a loss was over time.
 
     Args:
-        moments: kept by `AdaLFL` with `record_every`.
+        moments: of a loss network, kept by `AdaLFL` with `record_every`.
         classes: outputs of the network.
     """
     return [_curves(moment, classes) for moment in moments]
@@ -60,6 +61,7 @@ def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
 
 def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     loss = deepcopy(moment.loss).double()
+    assert isinstance(loss, NeuralLoss)
     classifies = loss.kind == "classification"
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
     p = torch.linspace(low, high, POINTS, dtype=torch.double)

@@ -50,7 +50,11 @@ class CompareOptions:
     """quick takes minutes on two cores, paper has the published steps; sets the defaults of the
     other options"""
     adapt_on: AdaptOn = "valid"
-    """rows that adalfl learns from: valid for held-out rows, train for training rows drawn anew"""
+    """rows that an adaptive loss learns from: valid for held-out rows, train for training rows
+    drawn anew"""
+    task_loss: str = ""
+    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
+    default cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -82,6 +86,7 @@ def compare(words: list[str]) -> int:
         recipe=options.recipe,
         adalfl=options.adalfl,
         adapt_on=options.adapt_on,
+        task_loss=options.task_loss,
         out=options.out or NewFolder(),
         overwrite=options.overwrite,
         data_dir=options.data_dir,

@@ -11,8 +11,9 @@ from lossforge.cli.parsing import word_after
 from lossforge.cli.printing import print_as
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.tables import Form, Table, check_form
-from lossforge.losses import HANDCRAFTED
+from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss
 from lossforge.methods import METHODS, AdaLFL
+from lossforge.methods.adaptive import adaptive_names
 from lossforge.methods.npbml import VARIANTS
 from lossforge.models import FAMILIES
 from lossforge.tasks import FROM_FILES, LOADERS, OWN_FORMS
@@ -81,12 +82,15 @@ def _models() -> Iterable[Row]:
 def _losses() -> Iterable[Row]:
     for loss in HANDCRAFTED.values():
         yield str(loss()), f"{loss.of_kind}: {_about(loss)}"
+    for name, objective in OBJECTIVES.items():
+        yield name, f"--task-loss: {_about(objective)}"
     yield "PATH", "a loss file, or the folder of the run that found it"
 
 
 def _methods() -> Iterable[Row]:
     yield from ((name, f"search: {_about(method)}") for name, method in METHODS.items())
     yield AdaLFL.name, f"train --loss: {_about(AdaLFL)}"
+    yield "|".join(adaptive_names()), f"train --loss: {_about(ParametricLoss)}"
     yield from ((name, f"fewshot: {about}") for name, (about, _) in VARIANTS.items())
 
 

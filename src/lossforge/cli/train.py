@@ -28,7 +28,8 @@ class TrainOptions:
     """task that the network learns: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     loss: str = ""
     """loss to train under: a name from `lossforge list losses`, a loss file, a run that found one,
-    or adalfl; by default cross_entropy or mse"""
+    adalfl, or adaptive:label_smoothing and its like from `lossforge list methods`; by default
+    cross_entropy or mse"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
     seed: int = 0
@@ -37,10 +38,11 @@ class TrainOptions:
     """quick takes minutes on two cores, paper has the published steps; sets the defaults of the
     other options"""
     adapt_on: AdaptOn = "valid"
-    """rows that adalfl learns from: valid for held-out rows, train for training rows drawn anew"""
+    """rows that an adaptive loss learns from: valid for held-out rows, train for training rows
+    drawn anew"""
     task_loss: str = ""
-    """loss that adalfl lowers on those rows: a name from `lossforge list losses`; by default
-    cross_entropy or mse"""
+    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
+    default cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -84,5 +86,8 @@ def print_training(report: TrainingReport) -> None:
         f"{result['test']:.4f} (validation {result['valid']:.4f} at step {result['step']}) in "
         f"{result['seconds']:.0f} s; the run is {report.path}"
     )
+    if "learned" in result:
+        learned = ", ".join(f"{name} {value:.3g}" for name, value in result["learned"].items())
+        print(f"learned: {learned}; over time in {report.path}/adaptation.json")
     if result["loss"] == AdaLFL.name and not has_extra("plots"):
         print(f"the adaptation is in {report.path}/adaptation.json; {HOW_TO_PLOT}")

@@ -18,6 +18,7 @@ from lossforge.errors import (
 from lossforge.losses import Handcrafted, Loss
 from lossforge.losses.named import named
 from lossforge.methods import AdaLFL, State
+from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
 from lossforge.tasks import Kind, Task, load
 
@@ -162,21 +163,21 @@ class GivenLoss:
     @property
     def is_handcrafted(self) -> bool:
         """Whether a person wrote the loss."""
-        if self.loss is None and (self.name == AdaLFL.name or Path(self.name).exists()):
+        if self.loss is None and (is_adaptive(self.name) or Path(self.name).exists()):
             return False
         return isinstance(self.loss or named(self.name), Handcrafted)
 
     @property
     def text(self) -> str:
         """What a result calls the loss: its formula or description."""
-        return self.name if self.name == AdaLFL.name else str(self.loss or named(self.name))
+        return self.name if is_adaptive(self.name) else str(self.loss or named(self.name))
 
 
 def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
     """Return a loss by name or path, or one that is given as an object.
 
     Args:
-        loss: the name, path or object; or "adalfl".
+        loss: the name, path or object; or "adalfl" or "adaptive:FORM".
         kind: of the tasks that it must serve.
         name: what results call it; by default its own name.
 
@@ -196,7 +197,9 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
-        if loss != AdaLFL.name:
+        if loss.startswith(PREFIX):
+            AdaptiveNumber.named(loss, kind)
+        elif loss != AdaLFL.name:
             found = named(loss, kind)
             if name is not None and name != loss:
                 return GivenLoss(name, found)

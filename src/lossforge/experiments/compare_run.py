@@ -80,6 +80,7 @@ def compare(
     recipe: Recipe | None = None,
     adalfl: AdaLFL | None = None,
     adapt_on: AdaptOn = "valid",
+    task_loss: str = "",
     out: Out = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -108,6 +109,8 @@ def compare(
         recipe: how networks are trained; by default the preset's.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
+        task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
+            the default loss.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -151,6 +154,7 @@ def compare(
         tune=tune,
         factors=shares,
         tuning_seeds=tuning_seeds,
+        task_loss=task_loss,
     )
     given = {
         "task": all(isinstance(each, str) for each in given_tasks),

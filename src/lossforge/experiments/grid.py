@@ -59,6 +59,7 @@ class Grid:
         tune: whose learning rate is tuned on validation data, as a further entry.
         factors: multiples of the recipe's learning rate that tuning tries.
         tuning_seeds: networks trained for each.
+        task_loss: what an adaptive loss is to lower; the default loss where empty.
     """
 
     losses: tuple[str, ...]
@@ -72,6 +73,7 @@ class Grid:
     tune: Tune
     factors: tuple[float, ...]
     tuning_seeds: int
+    task_loss: str = ""
 
     def __post_init__(self) -> None:
         for name in ("losses", "tasks", "models"):
@@ -87,7 +89,7 @@ class Grid:
     def lesson(self, cell: Cell) -> Lesson:
         """Return how a cell's network is taught."""
         recipe = replace(self.recipe, learning_rate=cell.learning_rate)
-        return Lesson(cell.loss, recipe, self.adalfl, self.adapt_on)
+        return Lesson(cell.loss, recipe, self.adalfl, self.adapt_on, self.task_loss)
 
     def is_tuned(self, loss: str, handcrafted: bool) -> bool:
         """Tell whether a loss has a tuned entry."""

@@ -40,9 +40,10 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.tables import Table, number
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
-from lossforge.losses import Loss, default_loss
+from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
+from lossforge.methods.adaptive import numbers_over_time
 from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
@@ -249,13 +250,18 @@ class TrainExperiment(Experiment["TrainingReport"]):
             raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
         if isinstance(training.teacher, Adapting):
             self._write_adaptation(run, training.teacher.adapt)
-        run.write_result(self._result(outcome, run.seconds))
+        run.write_result(self._result(outcome, run.seconds) | _learned(training))
         return TrainingReport(run, training.model)
 
     def _write_adaptation(self, run: Run, adapt: AdaptiveTraining) -> None:
         """Write the last loss, and what it was over time as data and as a plot."""
         run.write_loss(adapt.loss)
         task = self.task.task
+        if isinstance(adapt.loss, ParametricLoss):
+            if run.path is not None:
+                moments = numbers_over_time(adapt.moments)
+                write_json(run.path / "adaptation.json", {"moments": moments})
+            return
         trace = trace_of(adapt.moments, task.outputs)
         if trace and run.path is not None:
             write_json(
@@ -366,11 +372,21 @@ def check_adapt_on(adapt_on: AdaptOn) -> AdaptOn:
 
 def describe_warm_up(adapt: AdaptiveTraining) -> str:
     """Return in a line which loss a training begins with."""
+    if not isinstance(adapt.loss, NeuralLoss):
+        return f"begins as {adapt.loss}"
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
     if adapt.loss.architecture.residual:
         return f"begins as the default loss, which no warm-up bettered: {adapt.loss}"
     return f"begins without a warm-up: {adapt.loss}"
+
+
+def _learned(training: FullTraining) -> State:
+    """Return the numbers that an adaptive loss ended with, where it has few."""
+    teacher = training.teacher
+    if isinstance(teacher, Adapting) and isinstance(teacher.adapt.loss, ParametricLoss):
+        return {"learned": teacher.adapt.loss.numbers()}
+    return {}
 
 
 def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:

@@ -10,6 +10,7 @@ from lossforge.losses.neural import ADALFL_NETWORK as ADALFL_NETWORK
 from lossforge.losses.neural import ML3_NETWORK as ML3_NETWORK
 from lossforge.losses.neural import Architecture as Architecture
 from lossforge.losses.neural import NeuralLoss as NeuralLoss
+from lossforge.losses.parametric import ParametricLoss as ParametricLoss
 from lossforge.losses.population import LossPopulation as LossPopulation
 from lossforge.losses.population import ModulePopulation as ModulePopulation
 from lossforge.losses.population import SymbolicPopulation as SymbolicPopulation

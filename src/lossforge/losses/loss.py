@@ -1,7 +1,7 @@
 """What a loss is: a module that maps (outputs, targets) to a number per example, then reduces."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, assert_never, final
+from typing import ClassVar, Literal, assert_never, final
 
 from torch import Tensor, nn
 
@@ -42,6 +42,8 @@ class Loss(nn.Module, ABC):
 
     ignore_index: int = -100
     """label of positions that do not count, as in PyTorch"""
+    is_separable: ClassVar[bool] = True
+    """whether an example's value depends on that example alone"""
 
     def __init__(self, kind: Kind, reduction: Reduction = "mean"):
         super().__init__()

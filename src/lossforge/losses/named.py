@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lossforge.errors import ConfigurationError, unknown_name
-from lossforge.losses.handcrafted import HANDCRAFTED, Handcrafted
+from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
 from lossforge.losses.storage import load
 from lossforge.specs import parse_spec
 from lossforge.tasks.task import Kind
+from lossforge.validation import require
 
 
 def named(text: str, kind: Kind | None = None) -> Loss:
@@ -37,12 +38,25 @@ def named(text: str, kind: Kind | None = None) -> Loss:
     return loss
 
 
+def objective(text: str, kind: Kind) -> Loss:
+    """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
+
+    Examples:
+        >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
+        mse focal:gamma=1
+    """
+    return named(text, kind) if text else default_loss(kind)
+
+
 def _find(text: str) -> Loss:
     if Path(text).exists():
         return load(text)
     name, options = parse_spec(text)
+    if name in OBJECTIVES:
+        require(not options, f"{text}: {name} has no options")
+        return OBJECTIVES[name]()
     if name not in HANDCRAFTED:
-        raise unknown_name("loss or file", text, HANDCRAFTED)
+        raise unknown_name("loss or file", text, [*HANDCRAFTED, *OBJECTIVES])
     make: Callable[..., Handcrafted] = HANDCRAFTED[name]
     try:
         return make(**{option: float(value) for option, value in options.items()})

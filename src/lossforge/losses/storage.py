@@ -13,9 +13,10 @@ from safetensors import SafetensorError
 from lossforge.errors import FileFormatError, LossforgeError
 from lossforge.files import read_json, write_atomically, write_json
 from lossforge.losses.expression import PRIMITIVES, parse
-from lossforge.losses.handcrafted import HANDCRAFTED
+from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES
 from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
+from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.symbolic import SymbolicLoss
 
 FORMAT = "lossforge.loss"
@@ -158,4 +159,11 @@ def _neural(fields: dict[str, object], reduction: Reduction) -> Loss:
 
 def _builders() -> dict[str, Callable[[dict[str, object], Reduction], Loss]]:
     handcrafted = {name: loss.from_definition for name, loss in HANDCRAFTED.items()}
-    return {"symbolic": _symbolic, "neural": _neural, **handcrafted}
+    objectives = {name: loss.from_definition for name, loss in OBJECTIVES.items()}
+    return {
+        "symbolic": _symbolic,
+        "neural": _neural,
+        "parametric": ParametricLoss.from_definition,
+        **handcrafted,
+        **objectives,
+    }

@@ -44,13 +44,14 @@ class LossSnapshot:
 
     Attributes:
         step: of training.
-        factor: how much larger a gradient it gives than the task loss, along the latter's.
+        factor: how much larger a gradient it gives than the task loss, along the latter's; than the
+            default loss, where the task loss is `CalibratedCrossEntropy`.
         loss: a copy.
     """
 
     step: int
     factor: float
-    loss: NeuralLoss
+    loss: Loss
 
 
 @final
@@ -148,6 +149,7 @@ class AdaLFL:
         kind: Kind = "classification",
         outputs: int | None = None,
         *,
+        loss: Loss | None = None,
         task_loss: Loss | None = None,
         seed: int = 0,
         strategy: OnlineStrategy | Literal["auto"] = "auto",
@@ -168,6 +170,8 @@ class AdaLFL:
                 Schedulers may change its learning rate at any time.
             kind: "classification" or "regression".
             outputs: how many the model has; checked where given.
+            loss: M, whose parameters are learned, such as a `ParametricLoss`; by default a new loss
+                network. The one that is given is copied.
             task_loss: T, measured on validation batches; cross-entropy or squared error by default.
             seed: of the loss network's weights.
             strategy: how the hypergradient is carried through the model; by default the fastest
@@ -181,7 +185,8 @@ class AdaLFL:
                 `DistributedDataParallel` one but wrapped by something else.
 
         Raises:
-            ConfigurationError: the optimizer cannot be followed, or trains nothing of the model.
+            ConfigurationError: the optimizer cannot be followed, or trains nothing of the model; or
+                the loss has nothing to learn, or is of the other kind.
         """
         response = OptimizerResponse(optimizer)
         _require_fit(model, response)
@@ -205,8 +210,11 @@ class AdaLFL:
             group,
         )
         device = response.parameters()[0].device
-        loss = NeuralLoss(self.architecture(kind), torch_generator(seed, "loss"), kind=kind)
-        loss = loss.to(device).requires_grad_()
+        if loss is None:
+            loss = NeuralLoss(self.architecture(kind), torch_generator(seed, "loss"), kind=kind)
+        else:
+            _require_learnable(loss, kind)
+        loss = deepcopy(loss).to(device).requires_grad_()
         target = default_loss(kind) if task_loss is None else task_loss
         strategies = preferred(model) if strategy == "auto" else (strategy,)
         return AdaptiveTraining(self, OnlineEngine(state, strategies), loss, target)
@@ -225,7 +233,7 @@ class AdaptiveTraining:
         moments: copies of the loss over time.
     """
 
-    def __init__(self, settings: AdaLFL, engine: OnlineEngine, loss: NeuralLoss, task_loss: Loss):
+    def __init__(self, settings: AdaLFL, engine: OnlineEngine, loss: Loss, task_loss: Loss):
         self.loss, self.steps = loss, 0
         self.horizon: int | None = None
         self.moments: list[LossSnapshot] = []
@@ -250,8 +258,11 @@ class AdaptiveTraining:
 
         Raises:
             DataError: there are no batches, or a loss is not finite.
+            ConfigurationError: the loss is no loss network.
         """
         settings = self._settings
+        if not isinstance(self.loss, NeuralLoss):
+            raise ConfigurationError(f"{self.loss} needs no warm-up; leave out the call of warm_up")
         course = WarmUp(
             settings.warm_up_steps,
             settings.warm_up_learning_rate,
@@ -388,8 +399,11 @@ class AdaptiveTraining:
         state = self._state
         with Circumstances(state.module).kept():
             outputs = state.rerun(batch[0]).float()
-        mine, default = (_slope(loss, outputs, batch[1]) for loss in (self.loss, self._task_loss))
-        factor = float((mine * default).sum() / default.square().sum())
+        # An objective that is blind to the scale of the outputs has no step size to compare with.
+        usual = self._task_loss if self._task_loss.is_separable else default_loss(self.loss.kind)
+        mine, default = (_slope(loss, outputs, batch[1]).double() for loss in (self.loss, usual))
+        energy = default.square().sum().clamp_min(torch.finfo(torch.double).tiny)
+        factor = float((mine * default).sum() / energy)
         return LossSnapshot(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
 
 
@@ -566,6 +580,11 @@ def _require_fit(model: nn.Module, response: OptimizerResponse) -> None:
         raise ConfigurationError("the optimizer trains nothing: all its parameters are frozen")
     if not moved <= known:
         raise ConfigurationError("the optimizer holds parameters that are not the model's")
+
+
+def _require_learnable(loss: Loss, kind: Kind) -> None:
+    require(any(True for _ in loss.parameters()), f"{loss} has no parameters that could be learned")
+    require(loss.kind == kind, f"{loss} is a loss for {loss.kind}, not {kind}")
 
 
 def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from torch import Tensor
 from lossforge.errors import ConfigurationError
 from lossforge.losses import Loss, default_loss
 from lossforge.losses.named import named
+from lossforge.losses.parametric import ParametricLoss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
+from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
 from lossforge.models import Model, initialize, resolve
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Task
@@ -26,7 +28,7 @@ class Lesson:
     """Configuration of one training.
 
     Attributes:
-        loss: a name with options, the path of a saved loss, a loss, or "adalfl".
+        loss: a name with options, the path of a saved loss, a loss, "adalfl", or "adaptive:FORM".
         recipe: of the training.
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
@@ -42,8 +44,10 @@ class Lesson:
 
     def check(self, task: Task) -> None:
         """Raise `LossforgeError` if the loss does not exist or does not fit the task."""
-        if self.loss != AdaLFL.name:
+        if not is_adaptive(self.loss):
             _find(self.loss, task)
+        elif self.loss != AdaLFL.name:
+            self._number(task)
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
@@ -64,25 +68,32 @@ class Lesson:
         module = initialize(resolve(model, task), derive_seed(seed, "initialization"))
         trainee = self.recipe.make_trainee(module.to(task.device))
         seed = derive_seed(seed, "training")
-        if self.loss != AdaLFL.name:
+        if not is_adaptive(self.loss):
             loss = _find(self.loss, task).to(task.device)
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
         teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
-        if warmed is not None:
+        if warmed is not None and self.loss == AdaLFL.name:
             teacher.warm_up(warmed)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
 
     def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
-        settings = replace(self.adalfl, clip_norm=self.recipe.clip_norm)
+        settings, loss = replace(self.adalfl, clip_norm=self.recipe.clip_norm), None
+        if self.loss != AdaLFL.name:
+            number, loss = self._number(task)
+            settings = number.within(settings)
         return settings.attach(
             trainee.model,
             trainee.optimizer,
             task.kind,
             task.outputs,
+            loss=loss,
             task_loss=self._task_loss(task).to(task.device),
             seed=derive_seed(seed, "loss"),
             precision=trainee.precision,
         )
+
+    def _number(self, task: Task) -> tuple[AdaptiveNumber, ParametricLoss]:
+        return AdaptiveNumber.named(str(self.loss), task.kind)
 
 
 def _find(loss: str | Loss, task: Task) -> Loss:

@@ -90,6 +90,9 @@ class ML3(Method[Learning, Loss]):
     """meta steps for which one network is trained on under the loss before a new one is
     initialized; 1 in the paper, where the loss never sees a trained network. With several values, a
     loss is learned for each, and the one with the best check is kept"""
+    task_loss: str = ""
+    """loss that meta-training lowers on validation data, such as calibrated_cross_entropy; by
+    default cross_entropy or mse, as in the paper"""
     hidden: tuple[int, ...] = ML3_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ML3_NETWORK.activation
@@ -221,4 +224,6 @@ class ML3(Method[Learning, Loss]):
         return Architecture(self.hidden, self.activation)
 
     def _tuning(self, horizon: int) -> MetaTraining:
-        return MetaTraining(self.meta_steps, self.meta_learning_rate, self.inner_steps, horizon)
+        return MetaTraining(
+            self.meta_steps, self.meta_learning_rate, self.inner_steps, horizon, self.task_loss
+        )

@@ -18,7 +18,8 @@ from typing import Annotated, final
 import torch
 from torch import Tensor
 
-from lossforge.losses import LossPopulation, default_loss
+from lossforge.losses import LossPopulation
+from lossforge.losses.named import named, objective
 from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress, State
 from lossforge.searching.options import OptionName
@@ -54,12 +55,17 @@ class MetaTraining:
     horizon: int = 1
     """meta steps for which one network is trained on under a candidate before a new one is
     initialized; 1 in the papers, where all candidates share new networks, which is faster"""
+    task_loss: str = ""
+    """loss that meta-training lowers on validation data, such as calibrated_cross_entropy; by
+    default cross_entropy or mse, as in the papers"""
 
     def __post_init__(self) -> None:
         require_in_range("meta_steps", self.steps, 0)
         require_in_range("meta_learning_rate", self.learning_rate, 0, exclude_low=True)
         require_in_range("inner_steps", self.inner_steps, 1)
         require_in_range("horizon", self.horizon, 1)
+        if self.task_loss:
+            named(self.task_loss)
 
     def __call__(
         self,
@@ -158,7 +164,7 @@ class _Streams:
         task, size = problem.task, base.batch_size
         self._train = problem.batches(task.train, size, derive_seed(seed, "train"))
         self._valid = problem.batches(task.valid, size, derive_seed(seed, "valid"))
-        self._task_loss = default_loss(kind_of([problem]))
+        self._task_loss = objective(settings.task_loss, kind_of([problem])).to(task.device)
         self._strategy: Strategy | None = None
         self._own: list[Start] = []
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError, UnknownNameError
 from lossforge.losses import (
+    CalibratedCrossEntropy,
     CrossEntropy,
     Loss,
     LossPopulation,
@@ -248,3 +249,10 @@ def test_wrong_requests_are_refused():
         hypergradient(case.start(), case.losses, [], case.valid, case.task_loss, "unroll")
     with pytest.raises(UnknownNameError, match="did you mean 'forward'"):
         hypergradient(case.start(), case.losses, case.train, case.valid, case.task_loss, "foward")
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_a_task_loss_whose_examples_depend_on_each_other_is_followed(inner_steps):
+    # Each loss of the population has a temperature of its own.
+    case = make_case("nesterov", "dense", inner_steps, "classification", warm_steps=1)
+    assert_all_strategies_agree(replace(case, task_loss=CalibratedCrossEntropy()), "dense")

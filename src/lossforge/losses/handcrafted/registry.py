@@ -12,6 +12,9 @@ from lossforge.losses.handcrafted.absolute_probability import (
 from lossforge.losses.handcrafted.barron import Barron as Barron
 from lossforge.losses.handcrafted.base import Handcrafted as Handcrafted
 from lossforge.losses.handcrafted.base import registered as _registered
+from lossforge.losses.handcrafted.calibrated_cross_entropy import (
+    CalibratedCrossEntropy as CalibratedCrossEntropy,
+)
 from lossforge.losses.handcrafted.cauchy import Cauchy as Cauchy
 from lossforge.losses.handcrafted.cross_entropy import CrossEntropy as CrossEntropy
 from lossforge.losses.handcrafted.focal import Focal as Focal
@@ -35,3 +38,6 @@ from lossforge.losses.handcrafted.symmetric_cross_entropy import (
 )
 
 HANDCRAFTED = _registered(globals())
+
+OBJECTIVES = {CalibratedCrossEntropy.name: CalibratedCrossEntropy}
+"""Losses that a learned loss may be made to lower, but under which no network should be trained."""

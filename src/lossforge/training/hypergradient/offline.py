@@ -276,6 +276,11 @@ def _task_gradient(start: Start, leaves: Tensors, inputs: Inputs, outer: Outer) 
 def _task_slope(task_loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return T [P] and dT/df [P, B, C, ...] for outputs [P, B, C, ...]."""
     leaf, count = outputs.detach().requires_grad_(), len(outputs)
+    if not task_loss.is_separable:
+        with torch.enable_grad():
+            means = torch.stack([task_loss(one, targets) for one in leaf])
+            (slope,) = torch.autograd.grad(means.sum(), leaf)
+        return means.detach(), slope
     labels, ignored = labels_to_count(targets, outputs[0], task_loss.kind, task_loss.ignore_index)
     repeated = labels.repeat(count, *[1] * (labels.dim() - 1))
     with torch.enable_grad():

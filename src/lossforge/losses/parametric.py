@@ -1,0 +1,173 @@
+"""Handcrafted losses whose numbers are parameters, to be learned while a network trains."""
+
+import math
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, Self, assert_never, final
+
+import torch
+from torch import Tensor, nn
+
+from lossforge.errors import unknown_name
+from lossforge.losses.handcrafted import Focal, LabelSmoothing, Poly1, default_loss
+from lossforge.losses.handcrafted.base import Classification, with_two_logits
+from lossforge.losses.loss import Loss, Reduction
+from lossforge.losses.preparation import encode_targets, full_precision, require_fit
+from lossforge.tasks.task import Kind
+from lossforge.validation import require, require_in_range
+
+
+@final
+@dataclass(frozen=True)
+class Form:
+    """A loss with one number to learn.
+
+    Attributes:
+        number: its name.
+        start: its value before training: near that at which the loss is the default loss.
+        scale: what gradient steps are taken on: the number's logit, or the logarithm of its
+            distance from `low`.
+        low: the number's lower bound.
+        loss: that has the number; None for the default loss of the task's kind times the number.
+    """
+
+    number: str
+    start: float
+    scale: Literal["logit", "log"]
+    low: float = 0.0
+    loss: type[Classification] | None = None
+
+    def to_raw(self, value: float) -> float:
+        """Return a number's place on the scale on which it is learned.
+
+        Raises:
+            ConfigurationError: it has none there.
+        """
+        require_in_range(self.number, value, self.low, exclude_low=True)
+        require(self.scale == "log" or value < 1, f"{self.number} must be below 1, not {value!r}")
+        match self.scale:
+            case "logit":
+                return math.log(value / (1 - value))
+            case "log":
+                return math.log(value - self.low)
+        assert_never(self.scale)
+
+    def from_raw(self, raw: Tensor) -> Tensor:
+        """Return the number."""
+        match self.scale:
+            case "logit":
+                return raw.sigmoid()
+            case "log":
+                return self.low + raw.exp()
+        assert_never(self.scale)
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        LabelSmoothing.name: Form("smoothing", 0.02, "logit", loss=LabelSmoothing),
+        Focal.name: Form("gamma", 0.05, "log", loss=Focal),
+        Poly1.name: Form("epsilon", 0.0, "log", low=-1.0, loss=Poly1),
+        "rate": Form("factor", 1.0, "log"),
+    }
+)
+"""The losses whose number can be learned in training, by name."""
+
+
+@final
+class ParametricLoss(Loss):
+    """A handcrafted loss whose number is a parameter; `AdaLFL.attach` takes it as its loss.
+
+    Args:
+        form: "label_smoothing", "focal", "poly1", or "rate": the default loss times a factor, whose
+            learning is that of the learning rate (for SGD without weight decay).
+        kind: of the task; all forms but "rate" are for classification.
+        reduction: as in PyTorch.
+        start: the number before training; by default the form's.
+
+    Raises:
+        UnknownNameError: there is no such form.
+        ConfigurationError: the form does not serve the kind, or the number is out of its range.
+
+    Examples:
+        >>> loss = ParametricLoss("label_smoothing")
+        >>> print(loss)
+        adaptive:label_smoothing with smoothing=0.02
+        >>> loss(torch.zeros(1, 2), torch.tensor([0])).requires_grad
+        True
+    """
+
+    def __init__(
+        self,
+        form: str,
+        kind: Kind = "classification",
+        reduction: Reduction = "mean",
+        *,
+        start: float | None = None,
+    ) -> None:
+        super().__init__(kind, reduction)
+        if form not in FORMS:
+            raise unknown_name("loss with a number to learn", form, FORMS)
+        self.name, self.form = form, FORMS[form]
+        require(
+            self.form.loss is None or kind == "classification",
+            f"adaptive:{form} is a loss for classification, not {kind}",
+        )
+        raw = self.form.to_raw(self.form.start if start is None else start)
+        self.raw = nn.Parameter(torch.tensor(raw))
+        self._like = default_loss(kind) if self.form.loss is None else self.form.loss()
+
+    def numbers(self) -> dict[str, float]:
+        """Return what was learned so far, by name.
+
+        Examples:
+            >>> ParametricLoss("rate", "regression").numbers()
+            {'factor': 1.0}
+        """
+        return {self.form.number: float(self.form.from_raw(self.raw.detach()))}
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example (and position), [B, ...]."""
+        if self.form.loss is None:
+            return self.form.from_raw(self.raw) * self._like.per_example(outputs, targets)
+        require_fit(targets, outputs, self.kind)
+        logits, targets = with_two_logits(full_precision(outputs), targets)
+        y = encode_targets(targets, logits, self.kind)
+        return self._terms(y, logits.log_softmax(1)).sum(1)
+
+    def _terms(self, y: Tensor, log_p: Tensor) -> Tensor:
+        # The loss's own formula, with a tensor where it has a number.
+        like: Any = copy(self._like)
+        setattr(like, self.form.number, self.form.from_raw(self.raw))
+        values: Tensor = like.terms(y, log_p)
+        return values
+
+    def definition(self) -> dict[str, object]:
+        """Return the loss as plain data."""
+        return {
+            "type": "parametric",
+            "form": self.name,
+            "kind": self.kind,
+            "raw": self.raw.item(),
+        }
+
+    @classmethod
+    def from_definition(cls, fields: dict[str, object], reduction: Reduction) -> Self:
+        """Build the loss from what `definition` returned, without its type.
+
+        Raises:
+            TypeError: a field is unknown or missing, or is no number.
+        """
+        make: Callable[..., Self] = cls
+        raw = fields.pop("raw", None)
+        if not isinstance(raw, int | float) or not math.isfinite(raw):
+            raise TypeError(f"raw must be a number, not {raw!r}")
+        loss = make(**fields, reduction=reduction)
+        nn.init.constant_(loss.raw, raw)
+        return loss.requires_grad_(False)
+
+    def __str__(self) -> str:
+        """Return the name with the number as it is now."""
+        ((number, value),) = self.numbers().items()
+        return f"adaptive:{self.name} with {number}={value:.3g}"
