@@ -1,9 +1,13 @@
 """Files are written whole or not at all."""
 
+import os
+import stat
+from pathlib import Path
+
 import pytest
 
 from lossforge.errors import FileFormatError
-from lossforge.files import read_json, write_atomically, write_json
+from lossforge.files import read_json, read_regular, sweep, write_atomically, write_json
 
 
 def test_a_failed_write_leaves_the_old_content(tmp_path):
@@ -19,7 +23,12 @@ def test_a_failed_write_leaves_the_old_content(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"{", "not valid JSON"), (b"[1]", "not a JSON object"), (b"\xff", "cannot be read")],
+    [
+        (b"{", "not valid JSON"),
+        (b"[1]", "not a JSON object"),
+        (b"\xff", "cannot be read"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
+    ],
 )
 def test_damage_is_named(content, says, tmp_path):
     path = tmp_path / "a.json"
@@ -30,3 +39,41 @@ def test_damage_is_named(content, says, tmp_path):
         read_json(tmp_path / "b.json")
     with pytest.raises(FileFormatError, match="cannot be read"):
         read_json(tmp_path)
+
+
+def test_files_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / ("x" * 300)):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - names the path, below
+            write_atomically(path, "x")
+        assert caught.value.filename == str(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    write_atomically(tmp_path / ("y" * 255), "a name as long as file systems allow")
+
+
+def test_leftovers_alone_are_swept(tmp_path):
+    for name in (".a.json.01234567.tmp", ".result.json.abcd_123", ".a.tmp", "a.json", ".hidden"):
+        (tmp_path / name).write_text("")
+    sweep(tmp_path)
+    sweep(tmp_path / "missing")
+    assert {path.name for path in tmp_path.iterdir()} == {".a.tmp", "a.json", ".hidden"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name are Unix's")
+def test_files_without_an_end_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(FileFormatError, match="no regular file"):
+            read_regular(path)
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    with pytest.raises(FileFormatError, match="too large: 11 bytes"):
+        read_regular(tmp_path / "large", 10)

@@ -1,35 +1,152 @@
 """Files that survive a crash: written whole or not at all, read with `LossforgeError`s."""
 
+import errno
 import json
 import math
 import os
-import tempfile
+import re
+import secrets
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lossforge.errors import FileFormatError
 
+LEFTOVER = re.compile(
+    # Ours, and those of versions before, whose names had no ending of their own.
+    r"\..+\.[0-9a-f]{8}\.tmp"
+    r"|\.(config|checkpoint|history|result|loss|learner|table|report)\.(json|jsonl|pt|md)\.\w{8}"
+)
+"""names of temporary files, which writers that were killed leave behind"""
+
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit on the size of files",
+    errno.EACCES: "choose a place that you may read and write",
+    errno.EPERM: "choose a place that you may read and write",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give a file, not a folder",
+    errno.EEXIST: "choose another name",
+    errno.EMFILE: "raise the limit on open files",
+}
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
+
+    The content goes into a temporary file in the same folder, to the disk, and then takes the
+    file's name. A writer that is killed may leave the temporary file; see `sweep`.
+
+    Raises:
+        OSError: the file cannot be written; names `path`, which is as it was.
+    """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A name may be as long as the file system allows; that of its temporary file then may not.
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fill(temporary, data)
+        _rename(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _unlink(temporary)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        _unlink(temporary)
         raise
+
+
+def _fill(temporary: Path, data: bytes) -> None:
+    # Opened here, not by `tempfile`, whose files only their owner may read: the umask decides.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed writers left in a folder that no one writes to."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if LEFTOVER.fullmatch(path.name):
+                _unlink(path)
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return what went wrong with a file, and what may help, in one line.
+
+    Examples:
+        >>> describe_os_error(OSError(errno.ENOSPC, "No space left on device", "run/result.json"))
+        'run/result.json: no space left on device; free some space'
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    reason = reason[:1].lower() + reason[1:]
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{where}{reason}" + (f"; {remedy}" if remedy else "")
 
 
 def write_json(path: Path, content: object) -> None:
     """Write plain data as JSON, the same bytes for the same data."""
-    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, to_json(content))
+
+
+def to_json(content: object) -> str:
+    """Return plain data as the text of a JSON file, the same for the same data."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def read_regular(path: Path, budget: int | None = None) -> bytes:
+    """Read a file whole, unless it has no end or is too large.
+
+    Args:
+        path: of the file.
+        budget: bytes that it may have; any number where None.
+
+    Raises:
+        FileFormatError: it is missing, unreadable, larger, or no regular file (a pipe, a device).
+    """
+    try:
+        # Not after opening: to open a pipe that no one writes to waits for ever.
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FileFormatError(f"{path} cannot be read: it is no regular file; check the path")
+        if budget is not None and found.st_size > budget:
+            raise FileFormatError(
+                f"{path} is too large: {found.st_size} bytes, more than {budget}; check the path"
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FileFormatError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileFormatError(f"{path} cannot be read: {reason}; check the path") from None
 
 
 def plain(value: Any) -> Any:
@@ -50,19 +167,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-def read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path, budget: int | None = None) -> dict[str, object]:
     """Read a JSON object.
 
+    Args:
+        path: of the file.
+        budget: bytes that it may have; any number where None.
+
     Raises:
-        FileFormatError: where the file is missing or is not a JSON object.
+        FileFormatError: where the file is missing, too large, or is not a JSON object.
     """
+    data = read_regular(path, budget)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileFormatError(f"{path} does not exist; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+        content = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError also where a number has too many digits
         raise FileFormatError(
             f"{path} is damaged: not valid JSON; restore it or make it anew"
         ) from None

@@ -1,6 +1,8 @@
 """Saved losses mean the same tomorrow; damaged ones are told."""
 
 import json
+import os
+import time
 
 import pytest
 import torch
@@ -82,3 +84,62 @@ def test_unreadable_names_of_primitives_are_told(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"primitives": "bend"}))
     with pytest.raises(FileFormatError, match="'bend', which is not registered"):
         load(path)
+
+
+NETWORK = {
+    **{"format": "lossforge.loss", "version": 1, "type": "neural", "kind": "classification"},
+    **{"activation": "relu", "output": "softplus", "average": False, "residual": False},
+}
+SYMBOLIC = {
+    **{"format": "lossforge.loss", "version": 1, "type": "symbolic", "kind": "classification"},
+    **{"expression": "y - p", "coefficients": [], "softplus": False},
+}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        NETWORK | {"hidden": [30000, 30000]},
+        NETWORK | {"hidden": [10**4000]},
+        NETWORK | {"hidden": [1] * 100000 + [10**9]},
+        NETWORK | {"hidden": [-30000, 30000]},
+        SYMBOLIC | {"coefficients": [10**4200]},
+        SYMBOLIC | {"coefficients": [float("nan")], "expression": "phi0 * (y - p)"},
+        SYMBOLIC | {"expression": f"y - {10**4200}"},
+        SYMBOLIC | {"version": 10**4200},
+    ],
+)
+def test_a_small_file_that_asks_for_much_is_refused_at_once(document, tmp_path):
+    path = tmp_path / "loss.json"
+    path.write_text(json.dumps(document))
+    began = time.monotonic()
+    with pytest.raises(FileFormatError, match=r"loss\.json"):
+        load(path)
+    assert time.monotonic() - began < 2
+
+
+def test_a_number_of_too_many_digits_is_damage(tmp_path):
+    (tmp_path / "loss.json").write_text('{"version": ' + "1" * 5000 + "}")
+    with pytest.raises(FileFormatError, match="not valid JSON"):
+        load(tmp_path / "loss.json")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    loss = NeuralLoss()
+    with torch.no_grad():
+        loss.layers[0][0, 0] = float("nan")
+    save(loss, tmp_path / "loss.json")
+    with pytest.raises(FileFormatError, match="not finite"):
+        load(tmp_path / "loss.json")
+
+
+def test_files_without_an_end_are_refused_at_once(tmp_path):
+    save(NeuralLoss(), tmp_path / "loss.json")
+    os.mkfifo(tmp_path / "pipe")
+    for source in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(FileFormatError, match="no regular file"):
+            load(source)
+    (tmp_path / "loss.safetensors").unlink()
+    (tmp_path / "loss.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(FileFormatError, match="no regular file"):
+        load(tmp_path / "loss.json")

@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from lossforge import __version__
 from lossforge.cli.allocator import keep_freed_memory
+from lossforge.cli.output import forgiving_output
+from lossforge.cli.signals import StoppedBySignal, signals_interrupt
 from lossforge.errors import LossforgeError, unknown_name
+from lossforge.files import describe_os_error
 
 OVERVIEW = """\
 usage: lossforge COMMAND ...
@@ -43,28 +47,47 @@ COMMANDS = {
 }
 """module and function of each command; imported on use, so that help need not wait for torch"""
 
-INTERRUPTED = 130
+WRONG, INTERRUPTED, BY_SIGNAL = 2, 130, 128
+"""exit statuses: a user can mend it; Ctrl-C; and, to be added to a signal's number, a signal"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0, 2 for an error of the user's, 130 for Ctrl-C.
+    """Run the program and return its exit status.
+
+    It is 0, 2 for an error that a user can mend, 130 for Ctrl-C, 143 for SIGTERM and 129 for
+    SIGHUP.
 
     Args:
         arguments: after the program's name; by default those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        with signals_interrupt(), forgiving_output():
+            return _report(words)
+    except OSError as error:  # standard output cannot hold what was written to it
+        return _fail(describe_os_error(error))
+
+
+def _report(words: list[str]) -> int:
+    """Run a command; say in one line what ended it early."""
+    try:
         return _dispatch(words)
     except LossforgeError as error:
-        print(f"lossforge: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _fail(str(error))
+    except StoppedBySignal as stop:
+        return _fail(str(stop) or "interrupted", BY_SIGNAL + stop.number)
     except KeyboardInterrupt as stop:
-        if str(stop):
-            print(f"lossforge: {stop}", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does; there is no one to tell.
-        return 0
+        return _fail(str(stop) or "interrupted", INTERRUPTED)
+    except OSError as error:
+        return _fail(describe_os_error(error))
+    except MemoryError as error:
+        return _fail(f"out of memory ({str(error) or 'no details'}); ask for something smaller")
+
+
+def _fail(reason: str, status: int = WRONG) -> int:
+    with suppress(OSError):
+        print(f"lossforge: {' '.join(reason.split())}", file=sys.stderr, flush=True)
+    return status
 
 
 def _dispatch(words: list[str]) -> int:

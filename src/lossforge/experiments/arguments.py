@@ -1,6 +1,6 @@
 """What experiments are given: tasks, losses and networks, by name or as objects."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from lossforge.errors import (
 )
 from lossforge.losses import Handcrafted, Loss
 from lossforge.losses.named import named
+from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
@@ -104,7 +105,8 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
         RunError: its data have changed, or it was given as an object.
     """
     try:
-        task = load(name, device=config["device"], data_dir=config.get("data_dir"))
+        place = pick_device(config["device"])
+        task = load(name, device=place, data_dir=config.get("data_dir"))
     except LossforgeError:
         if "task" not in config.get("given", ()):
             raise
@@ -159,6 +161,14 @@ class GivenLoss:
     def source(self) -> str | Loss:
         """What the loss is made from: the object, or else the name."""
         return self.name if self.loss is None else self.loss
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of what the loss is, its weights included; None where the name says it all."""
+        if self.loss is not None:
+            return digest(self.loss)
+        # A name is looked up among files first, as `named` does.
+        return digest(named(self.name)) if self.name and Path(self.name).exists() else None
 
     @property
     def is_handcrafted(self) -> bool:
@@ -276,6 +286,16 @@ def given_objects(task: object, model: object) -> tuple[str, ...]:
     """Return which of task and model were given as objects that have no name to find them by."""
     named = {"task": isinstance(task, str), "model": isinstance(model, str | Family)}
     return tuple(what for what, is_named in named.items() if not is_named)
+
+
+def losses_config(losses: Iterable[GivenLoss]) -> State:
+    """Return what a configuration holds of the content of losses; nothing where names say it all.
+
+    A loss file may be replaced while a run is interrupted.
+    """
+    digests = {each.name: each.digest for each in losses}
+    found = {name: each for name, each in digests.items() if each is not None}
+    return {"losses": found} if found else {}
 
 
 def objects_config(given: tuple[str, ...], losses: Mapping[str, Loss]) -> State:

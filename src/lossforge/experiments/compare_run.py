@@ -23,6 +23,7 @@ from lossforge.experiments.arguments import (
     check_is_loss,
     from_plain,
     load_unchanged,
+    losses_config,
     model_name,
     objects_config,
     require_fields,
@@ -239,6 +240,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
                 **next(iter(self.tasks.values())).config(),
                 "grid": asdict(self.grid),
                 "data": {name: each.task.fingerprint() for name, each in self.tasks.items()},
+                **losses_config(self.losses.values()),
                 **objects_config(self.given, self.objects()),
             }
         )

@@ -1,5 +1,6 @@
 """What all experiments share: where a run goes, how it is carried out, and its report."""
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,18 +9,20 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
-from lossforge.errors import ConfigurationError, RunError
+from lossforge.errors import ConfigurationError, LossforgeError, RunError
 from lossforge.experiments.tables import Table
-from lossforge.losses import Loss, load, save
+from lossforge.files import describe_os_error
+from lossforge.losses import Loss, load
 from lossforge.methods import State
-from lossforge.runs import MemoryRun, Run, RunFolder, check_free
+from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
+from lossforge.runs.folder import LOSSES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-LOSSES = "losses"
-"""the folder of a run that holds the losses that were given as objects"""
+DIFFERENCES = {"version": "version of lossforge", "losses": "content of its losses"}
+"""what a field of the configuration is called where it differs"""
 
 
 class Report(ABC):
@@ -35,7 +38,8 @@ class Report(ABC):
 
     def __init__(self, run: Run):
         if run.result is None:
-            raise RunError(f"{run.path} is not complete; go on with: lossforge resume {run.path}")
+            how = "" if run.path is None else f"; go on with: {resume_command(run.path)}"
+            raise RunError(f"{run.path} is not complete{how}")
         self.run, self.result = run, run.result
 
     @property
@@ -108,11 +112,19 @@ class NewFolder:
 
     under: Path = field(default=Path("runs"))
 
-    def path(self, name: str) -> Path:
-        """Return the folder of a run of that name."""
+    def make(self, name: str) -> Path:
+        """Make the folder of a run of that name, and return it; no two processes get the same."""
         first = self.under / re.sub(r"[^\w.-]+", "_", name)
         later = (first.with_name(f"{first.name}-{i}") for i in count(2))
-        return next(path for path in chain([first], later) if not path.exists())
+        return next(path for path in chain([first], later) if _is_made(path))
+
+
+def _is_made(path: Path) -> bool:
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 Out = str | Path | NewFolder | None
@@ -162,14 +174,16 @@ class Destination:
         if self.out is None:
             return MemoryRun(config)
         out = self.out
-        path = out.path(experiment.default_name()) if isinstance(out, NewFolder) else Path(out)
-        if self._resumes(path):
-            folder = RunFolder.open(path)
-            _check_same(folder.config, config, path)
-            return folder
-        folder = RunFolder.create(path, config, overwrite=self.overwrite)
-        for index, loss in enumerate(experiment.objects().values()):
-            save(loss, path / LOSSES / f"{index}.json")
+        path = out.make(experiment.default_name()) if isinstance(out, NewFolder) else Path(out)
+        if not self._resumes(path):
+            losses = experiment.objects().values()
+            return RunFolder.claim(path, config, overwrite=self.overwrite, losses=losses)
+        folder = open_to_continue(path)
+        try:
+            check_same(folder, config)
+        except LossforgeError:
+            folder.release()
+            raise
         return folder
 
 
@@ -182,6 +196,7 @@ def perform(
 
     Raises:
         KeyboardInterrupt: with what to do next as its text, where the run is on disk.
+        RunError: a file of the run cannot be written; says how to go on.
     """
     return conclude(
         destination.open(experiment), lambda: experiment, report, progress=destination.progress
@@ -195,7 +210,7 @@ def conclude(
     *,
     progress: bool,
 ) -> ReportT:
-    """Carry out what is left of a run and return its report.
+    """Carry out what is left of a run, return its report, and give its lock back.
 
     Args:
         run: begun, and perhaps complete.
@@ -203,14 +218,37 @@ def conclude(
         report: makes the report of a complete run.
         progress: show progress on standard error.
     """
-    if run.result is not None:
-        return report(run)
     try:
+        if run.result is not None:
+            return report(run)
         return make().carry_out(run, progress=progress)
-    except KeyboardInterrupt:
-        if run.path is None:
+    except KeyboardInterrupt as stop:
+        if run.path is not None:
+            stop.args = (f"interrupted; go on with: {resume_command(run.path)}",)
+        raise
+    except OSError as error:
+        if run.path is None or isinstance(error, LossforgeError):
             raise
-        raise KeyboardInterrupt(f"interrupted; go on with: lossforge resume {run.path}") from None
+        raise RunError(
+            f"{describe_os_error(error)}; all up to the last checkpoint is kept; go on with: "
+            f"{resume_command(run.path)}"
+        ) from None
+    finally:
+        run.release()
+
+
+def open_to_continue(path: Path) -> RunFolder:
+    """Open the folder of a run that is to be continued, checked, and locked unless it is complete.
+
+    Raises:
+        RunError: there is no run, its configuration was changed, or another process works on it.
+        FileFormatError: a file of the run is damaged.
+    """
+    folder = RunFolder.open(path)
+    folder.verify()
+    if folder.result is None:
+        folder.lock()
+    return folder
 
 
 def saved_losses(config: State, path: Path) -> dict[str, Loss]:
@@ -224,10 +262,22 @@ def announce(title: str, run: Run) -> str:
     return title if run.path is None else f"{title}; the run is {run.path}"
 
 
-def _check_same(saved: State, config: State, path: Path) -> None:
-    differ = [key for key in config if saved.get(key) != config[key]]
+def check_same(folder: RunFolder, config: State) -> None:
+    """Refuse to continue a run that would now be another: nothing is mixed in silence.
+
+    Args:
+        folder: of the run.
+        config: what it would be begun with now.
+
+    Raises:
+        RunError: settings, version, data or the content of a loss differ; names them.
+    """
+    saved = folder.config
+    now = json.loads(json.dumps(config))
+    differ = sorted(key for key in now if saved.get(key) != now[key])
     if differ:
+        told = ", ".join(DIFFERENCES.get(key, key) for key in differ)
         raise RunError(
-            f"{path} holds a run of another {', '.join(sorted(differ))}; repeat the call that "
-            "began it, or choose another out"
+            f"{folder.path} holds a run of another {told}; restore what it was begun with, or "
+            "begin anew with --overwrite or another --out"
         )

@@ -169,13 +169,13 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         require_fields(config, FIELDS, folder.path)
         if "task" in config.get("given", ()):
             raise begun_from_python(folder.path, f"task {config['task']!r}")
+        place = str(pick_device(device or config["device"]))
         task = load_few_shot(
             config["task"],
             data_dir=config["data_dir"],
             seed=config["seed"],
             rotations=config["rotations"],
         )
-        place = device or config["device"]
         return cls(
             method=config["method"],
             variants=tuple(config["variants"]),
@@ -215,6 +215,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
             "device": self.device,
             "data_dir": self.data_dir,
             "settings": self.settings.settings(),
+            "data": self.task.fingerprint(),
             **({"given": list(self.given)} if self.given else {}),
         }
 

@@ -4,10 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lossforge.errors import unknown_name
+from lossforge import __version__
+from lossforge.errors import RunError, unknown_name
 from lossforge.experiments.arguments import require_fields
 from lossforge.experiments.compare_run import CompareExperiment, ComparisonReport
-from lossforge.experiments.experiment import Experiment, Report, conclude
+from lossforge.experiments.experiment import (
+    Experiment,
+    Report,
+    check_same,
+    conclude,
+    open_to_continue,
+)
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
 from lossforge.experiments.search_run import SearchExperiment, SearchReport
 from lossforge.experiments.train_run import TrainExperiment, TrainingReport
@@ -32,15 +39,39 @@ def resume(path: str | Path, *, progress: bool = True) -> Report:
         progress: show progress on standard error.
 
     Raises:
-        RunError: there is no run, or it was begun with objects that have no name.
+        RunError: there is no run, it was begun with objects that have no name, or settings,
+            version, data or losses are no longer those that it was begun with.
         FileFormatError: a file of the run is damaged.
     """
-    folder = RunFolder.open(Path(path))
-    config = folder.config
-    require_fields(config, {"command"}, folder.path)
-    command = str(config["command"])
-    if command not in COMMANDS:
-        raise unknown_name("resumable command", command, COMMANDS)
-    restored, report = COMMANDS[command]
-    done: Report = conclude(folder, lambda: restored(folder), report, progress=progress)
+    folder = open_to_continue(Path(path))
+
+    def unchanged() -> Experiment[Any]:
+        check_version(folder)
+        experiment = restored(folder)
+        check_same(folder, experiment.config())
+        return experiment
+
+    try:
+        config = folder.config
+        require_fields(config, {"command"}, folder.path)
+        command = str(config["command"])
+        if command not in COMMANDS:
+            raise unknown_name("resumable command", command, COMMANDS)
+        restored, report = COMMANDS[command]
+        done: Report = conclude(folder, unchanged, report, progress=progress)
+    finally:
+        folder.release()
     return done
+
+
+def check_version(folder: RunFolder) -> None:
+    """Raise `RunError` where another version of lossforge began a run.
+
+    Its configuration may not load at all, so this comes before anything is made of it.
+    """
+    version = folder.config.get("version")
+    if version != __version__:
+        raise RunError(
+            f"{folder.path} was begun by lossforge {version}, this is {__version__}; install that "
+            "version, or begin anew with --overwrite"
+        )

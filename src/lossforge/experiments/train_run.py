@@ -23,6 +23,7 @@ from lossforge.experiments.arguments import (
     from_plain,
     given_objects,
     load_unchanged,
+    losses_config,
     model_name,
     objects_config,
     require_fields,
@@ -219,6 +220,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
                 "adapt_on": self.adapt_on,
                 "task_loss": self.task_loss.name,
                 "data": self.task.task.fingerprint(),
+                **losses_config((self.loss, self.task_loss)),
                 **objects_config(self.given, self.objects()),
             }
         )

@@ -4,14 +4,16 @@ The weights of a loss network stand beside it, as safetensors under the same nam
 """
 
 import hashlib
+import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
 
 from lossforge.errors import FileFormatError, LossforgeError
-from lossforge.files import read_json, write_atomically, write_json
+from lossforge.files import read_json, read_regular, write_atomically, write_json
 from lossforge.losses.expression import PRIMITIVES, parse
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES
 from lossforge.losses.loss import Loss, Reduction
@@ -21,6 +23,15 @@ from lossforge.losses.symbolic import SymbolicLoss
 
 FORMAT = "lossforge.loss"
 FORMAT_VERSION = 1
+
+MOST_BYTES = 16 << 20
+"""of a loss's JSON file; the longest expressions that are read take a part of it"""
+
+MOST_WEIGHTS = 10_000_000
+"""of a loss network that is loaded: 40 MB, far above any that a search makes"""
+
+HEADER_BYTES = 1 << 20
+"""of a safetensors file besides its weights"""
 
 
 def save(loss: Loss, path: str | Path) -> None:
@@ -53,7 +64,7 @@ def load(path: str | Path, *, reduction: Reduction = "mean") -> Loss:
     """
     path = Path(path)
     path = path / "loss.json" if path.is_dir() else path
-    document = read_json(path)
+    document = read_json(path, MOST_BYTES)
     digest = document.pop("weights", None)
     loss = from_document(document, str(path), reduction)
     if loss.weights():
@@ -89,6 +100,21 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
         ) from None
 
 
+def digest(loss: Loss) -> str:
+    """Return the SHA-256 of a loss: of its definition and its weights, bit for bit.
+
+    Examples:
+        >>> import lossforge as lf
+        >>> digest(lf.losses.Huber(0.5)) == digest(lf.losses.Huber(0.6))
+        False
+    """
+    found = hashlib.sha256(json.dumps(to_document(loss), sort_keys=True).encode())
+    for name, weights in sorted(loss.weights().items()):
+        found.update(name.encode())
+        found.update(weights.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 def _require_primitives(names: object, source: str) -> None:
     """Raise `FileFormatError` unless the functions that a loss needs are registered."""
     for name in names if isinstance(names, list) else [names]:
@@ -100,16 +126,18 @@ def _require_primitives(names: object, source: str) -> None:
 
 
 def _load_weights(loss: Loss, path: Path, digest: object) -> None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise FileFormatError(f"{path} is missing: it holds the loss's weights") from None
+    if not path.exists():
+        raise FileFormatError(f"{path} is missing: it holds the loss's weights")
+    values = sum(each.numel() * each.element_size() for each in loss.weights().values())
+    content = read_regular(path, values + HEADER_BYTES)
     if _digest(content) != digest:
         raise FileFormatError(f"{path} is damaged or another loss's; restore it or make it anew")
     try:
         loss.load_state_dict(safetensors.torch.load(content))
     except (SafetensorError, RuntimeError) as error:
         raise FileFormatError(f"{path} does not fit its loss: {_brief(error)}") from None
+    if not all(bool(each.isfinite().all()) for each in loss.weights().values()):
+        raise FileFormatError(f"{path} holds weights that are not finite; make it anew")
 
 
 def _weights_path(path: Path) -> Path:
@@ -149,9 +177,13 @@ def _neural(fields: dict[str, object], reduction: Reduction) -> Loss:
     kind, hidden = fields.pop("kind"), fields.pop("hidden")
     if not isinstance(hidden, list):
         raise TypeError("hidden must be a list of widths")
+    widths = [int(width) for width in hidden]
+    # Before anything is allocated: a small file may ask for a large network.
+    if sum(a * b for a, b in pairwise([2, *widths, 1])) > MOST_WEIGHTS:
+        raise ValueError(f"hidden asks for more than {MOST_WEIGHTS} weights")
     architecture: Callable[..., Architecture] = Architecture
     return NeuralLoss(
-        architecture(tuple(int(width) for width in hidden), **fields),
+        architecture(tuple(widths), **fields),
         kind=kind,  # type: ignore[arg-type]  # checked by the loss
         reduction=reduction,
     )

@@ -3,23 +3,57 @@
 ``config.json`` is the configuration, ``checkpoint.json`` what a resumed run needs (tensors are in
 ``checkpoint.pt``), ``history.jsonl`` a line for each round, ``loss.json`` the loss that was found,
 ``learner.pt`` the weights of a few-shot learner, and ``result.json`` the results. Each is written
-whole or not at all, and ``result.json`` last: a run that has one is complete.
+whole or not at all, and ``result.json`` last: a run that has one is complete. ``checksums.json``
+holds what shows that a file was changed or is another run's; ``.lock`` stands there while a process
+works on the run.
 """
 
 import hashlib
 import json
+import re
+import shlex
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
+<<<<<<< HEAD
 from lossforge.errors import FileFormatError, RunError
 from lossforge.files import plain, read_json, write_atomically, write_json
+=======
+from lossforge.errors import FileFormatError, LossforgeError, RunError
+from lossforge.files import (
+    LEFTOVER,
+    read_json,
+    read_regular,
+    sweep,
+    to_json,
+    write_atomically,
+    write_json,
+)
+>>>>>>> h-reliability
 from lossforge.losses import Loss, load, save
 from lossforge.methods import State
+from lossforge.runs import lock
+from lossforge.runs.checksums import NAME as CHECKSUMS
+from lossforge.runs.checksums import Checksums, digest_of, digest_of_file
+from lossforge.runs.lock import FolderLock
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
-LEARNER = "learner.pt"
+WEIGHTS, LEARNER, LOSSES = "loss.safetensors", "learner.pt", "losses"
+NEXT_TENSORS = "checkpoint.pt.next"
+"""tensors that ``checkpoint.json`` does not speak of yet"""
+
+CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER)
+"""files of a complete run whose checksums are kept, besides that of the result"""
+
+OWN = re.compile(
+    rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
+    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|adaptation\.(json|png|svg)"
+    r"|(curves-.*|ranks)\.(png|svg)"
+)
+"""names of the files that runs write"""
 
 
 @final
@@ -36,6 +70,9 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        self._lock = FolderLock(path)
+        self._children: dict[str, RunFolder] = {}
+        self._is_new = False
         self._before = 0.0
         self.history: list[State] = []
         self._began = time.monotonic()
@@ -52,11 +89,33 @@ class RunFolder:
         Raises:
             RunError: the folder holds a run and `overwrite` is not set, or holds other files.
         """
+        run = cls(path)
+        run._begin(config, overwrite=overwrite)
+        return run
+
+    @classmethod
+    def claim(
+        cls, path: Path, config: State, *, overwrite: bool, losses: Iterable[Loss] = ()
+    ) -> "RunFolder":
+        """Begin a run like `create`, and keep other processes out until `release`.
+
+        Args:
+            path: of the folder.
+            config: of the run, as plain data.
+            overwrite: discard the run that the folder holds.
+            losses: that have no name to find them by, to be kept with the run.
+
+        Raises:
+            RunError: as of `create`, or another process works on the folder.
+        """
         check_free(path, overwrite=overwrite)
         run = cls(path)
-        for name in (RESULT, CHECKPOINT, HISTORY, LOSS, TENSORS, LEARNER):
-            run._file(name).unlink(missing_ok=True)
-        write_json(run._file(CONFIG), config)
+        run.lock()
+        try:
+            run._begin(config, overwrite=overwrite, losses=losses)
+        except BaseException:
+            run.release()
+            raise
         return run
 
     @classmethod
@@ -67,8 +126,42 @@ class RunFolder:
             RunError: there is no run.
         """
         if not (path / CONFIG).is_file():
+            if (path / CHECKSUMS).is_file():
+                raise RunError(f"{path} has lost its {CONFIG}; begin anew with --overwrite")
             raise RunError(f"{path} holds no run: it has no {CONFIG}; check the path")
         return cls(path)
+
+    def lock(self) -> None:
+        """Keep other processes out until `release`, and tidy up after those that were killed.
+
+        Raises:
+            RunError: another process works on this run.
+        """
+        self._lock.acquire()
+        sweep(self.path)
+        sweep(self.path / LOSSES)
+
+    def release(self) -> None:
+        """Let other processes work on this run; nothing where it was not locked."""
+        for child in self._children.values():
+            child.release()
+        self._lock.release()
+
+    def verify(self) -> None:
+        """Check that nobody changed what the run was begun with, nor what it wrote if complete.
+
+        Raises:
+            RunError: the configuration was changed, or there are no checksums to tell.
+            FileFormatError: a file is damaged.
+        """
+        config = self.config
+        if self.result is not None and not self._file(CHECKSUMS).exists():
+            # Complete before checksums were kept: there is nothing left to mix.
+            return
+        checksums = Checksums.read(self.path)
+        checksums.check_config(config, self._file(CONFIG))
+        if self.result is not None:
+            checksums.check_files(self.path)
 
     @property
     def config(self) -> State:
@@ -90,29 +183,34 @@ class RunFolder:
             return None
         saved = read_json(self._file(CHECKPOINT))
         content = saved.get("content")
-        if not isinstance(content, dict) or saved.get("checksum") != _checksum(content):
+        if not isinstance(content, dict) or saved.get("checksum") != digest_of(content):
             raise FileFormatError(
                 f"{self._file(CHECKPOINT)} is damaged: its checksum does not match; "
                 "delete it to start this run anew"
             )
         self._before = content["seconds"]
         self.history = content["history"]
+        if content.get("run") != self._fingerprint:
+            raise RunError(
+                f"{self._file(CHECKPOINT)} is another run's: of other settings, version, data or "
+                "losses; restore this run's own, or delete it to start this run anew"
+            )
+        self._write_history(self.history)  # killed after the checkpoint, it may lack a line
         state: State = content["state"]
         return state
 
     def checkpoint(self, state: State, entry: State) -> None:
         """Write the state to resume from, and the history with one more line."""
         self.history = [*self.history, entry | {"seconds": round(self.seconds, 3)}]
-        content = {"seconds": self.seconds, "history": self.history, "state": state}
-        write_json(self._file(CHECKPOINT), {"checksum": _checksum(content), "content": content})
-        self._write_history(self.history)
+        self._write_checkpoint({"state": state})
 
     def checkpoint_bytes(self, state: bytes, history: list[State]) -> None:
         """Write the state to resume from where it is tensors, and the whole history."""
-        write_atomically(self._file(TENSORS), state)
-        content = {"seconds": self.seconds, "history": history, "state": {}}
-        write_json(self._file(CHECKPOINT), {"checksum": _checksum(content), "content": content})
-        self._write_history(history)
+        self.history = history
+        # The checkpoint that `checkpoint.json` speaks of is whole at every moment.
+        write_atomically(self._file(NEXT_TENSORS), state)
+        self._write_checkpoint({"state": {}, "tensors": hashlib.sha256(state).hexdigest()})
+        self._file(NEXT_TENSORS).replace(self._file(TENSORS))
 
     def restore_bytes(self) -> bytes | None:
         """Return the last checkpoint's tensors, None where there are none.
@@ -120,11 +218,21 @@ class RunFolder:
         Raises:
             FileFormatError: the checkpoint is damaged.
         """
-        if self.restore() is None or not self._file(TENSORS).exists():
+        if self.restore() is None:
             return None
-        return self._file(TENSORS).read_bytes()
+        wanted = read_json(self._file(CHECKPOINT))["content"]["tensors"]  # type: ignore[index]
+        for path in (self._file(TENSORS), self._file(NEXT_TENSORS)):
+            if path.is_file():
+                content = read_regular(path)
+                if hashlib.sha256(content).hexdigest() == wanted:
+                    return content
+        raise FileFormatError(
+            f"{self._file(TENSORS)} is damaged or another run's: its checksum does not match; "
+            f"restore it, or delete {CHECKPOINT} to start this run anew"
+        )
 
     def child(self, name: str, config: State) -> "RunFolder":
+<<<<<<< HEAD
         """Return the run in a folder of this one, begun anew where there is none of `config`.
 
         A run that was overwritten leaves its children behind; those of another configuration are
@@ -134,6 +242,21 @@ class RunFolder:
         if (path / CONFIG).exists() and read_json(path / CONFIG) == plain(config):
             return RunFolder.open(path)
         return RunFolder.create(path, config, overwrite=True)
+=======
+        """Return the run in a folder of this one, begun with `config` where there is none.
+
+        One of another configuration, or without a whole one, is begun anew: it is not a part of
+        this run.
+        """
+        if name not in self._children:
+            child = RunFolder(self.path / name)
+            if self._lock.is_held:
+                child.lock()
+            if self._is_new or not child._was_begun_with(config):
+                child._begin(config, overwrite=True)
+            self._children[name] = child
+        return self._children[name]
+>>>>>>> h-reliability
 
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
@@ -151,21 +274,71 @@ class RunFolder:
     @property
     def learner(self) -> bytes | None:
         """The weights of a few-shot learner, None where there are none."""
-        return self._file(LEARNER).read_bytes() if self._file(LEARNER).exists() else None
+        return read_regular(self._file(LEARNER)) if self._file(LEARNER).exists() else None
 
     def write_result(self, result: State) -> None:
         """Write the results; this completes the run, so everything else is written before."""
-        write_json(self._file(RESULT), result)
+        text = to_json(result)
+        files = {RESULT: hashlib.sha256(text.encode()).hexdigest()}
+        for name in CHECKED:
+            if self._file(name).is_file():
+                files[name] = digest_of_file(self._file(name))
+        Checksums(Checksums.of_config(self.config).config, files).write(self.path)
+        write_atomically(self._file(RESULT), text)
 
     @property
     def result(self) -> State | None:
         """The results, None while the run is not complete."""
         return read_json(self._file(RESULT)) if self._file(RESULT).exists() else None
 
+    def _begin(self, config: State, *, overwrite: bool, losses: Iterable[Loss] = ()) -> None:
+        check_free(self.path, overwrite=overwrite)
+        self._discard()
+        for index, loss in enumerate(losses):
+            save(loss, self._file(LOSSES) / f"{index}.json")
+        Checksums.of_config(config).write(self.path)
+        write_json(self._file(CONFIG), config)  # last: a folder that has one can be resumed
+        self._is_new = True
+
+    def _discard(self) -> None:
+        """Remove the run that the folder holds: first what says that it is complete or begun."""
+        if not self.path.is_dir():
+            return
+        for name in (RESULT, CONFIG):
+            self._file(name).unlink(missing_ok=True)
+        sweep(self.path)
+        for path in self.path.iterdir():
+            if _is_own(path) and path.is_file() and path.name != lock.NAME:
+                path.unlink()
+        for path in self._file(LOSSES).glob("[0-9]*.*"):
+            path.unlink()
+
+    def _was_begun_with(self, config: State) -> bool:
+        try:
+            self.verify()
+            return digest_of(self.config) == digest_of(config)
+        except LossforgeError:
+            return False
+
+    @property
+    def _fingerprint(self) -> str:
+        return Checksums.of_config(self.config).fingerprint
+
+    def _write_checkpoint(self, state: State) -> None:
+        content = {
+            "run": self._fingerprint,
+            "seconds": self.seconds,
+            "history": self.history,
+            **state,
+        }
+        write_json(self._file(CHECKPOINT), {"checksum": digest_of(content), "content": content})
+        self._write_history(self.history)
+
     def _write_history(self, history: list[State]) -> None:
-        self.history = history
         lines = "".join(json.dumps(line) + "\n" for line in history)
-        write_atomically(self._file(HISTORY), lines)
+        path = self._file(HISTORY)
+        if not path.is_file() or path.read_bytes() != lines.encode():
+            write_atomically(path, lines)
 
     def _file(self, name: str) -> Path:
         return self.path / name
@@ -173,6 +346,9 @@ class RunFolder:
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuse a folder that a new run cannot have; nothing is written.
+
+    A folder whose configuration was lost, or never written because the process was killed, counts
+    as that of a run if all its files are a run's.
 
     Raises:
         RunError: it holds a run and `overwrite` is not set, or it holds other files, or is a file.
@@ -185,11 +361,36 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         if not overwrite:
             raise RunError(
                 f"{path} holds another run; choose another --out, continue it with "
-                f"`lossforge resume {path}`, or discard it with --overwrite"
+                f"`{resume_command(path)}`, or discard it with --overwrite"
             )
-    elif any(path.iterdir()):
+        return
+    files = [each for each in path.iterdir() if not _is_trace(each)]
+    if not all(map(_is_own, files)):
         raise RunError(f"{path} holds files that are not a run's; choose another --out")
+    if files and not overwrite:
+        raise RunError(
+            f"{path} holds a run that has lost its {CONFIG}; choose another --out, or discard it "
+            "with --overwrite"
+        )
 
 
-def _checksum(content: State) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def resume_command(path: Path) -> str:
+    """Return what continues a run, as it is typed into a shell.
+
+    Examples:
+        >>> resume_command(Path("my runs/first"))
+        "lossforge resume 'my runs/first'"
+    """
+    return f"lossforge resume {shlex.quote(str(path))}"
+
+
+def _is_trace(path: Path) -> bool:
+    """Tell whether a file is nothing but what a killed process left before its run began."""
+    return path.name in (lock.NAME, CHECKSUMS) or LEFTOVER.fullmatch(path.name) is not None
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a file or folder is one that runs write."""
+    if path.is_dir():
+        return path.name == LOSSES or (path / CHECKSUMS).is_file()
+    return _is_trace(path) or OWN.fullmatch(path.name) is not None

@@ -26,6 +26,9 @@ class Run(Protocol):
     def seconds(self) -> float:
         """How long the run has taken so far, without interruptions."""
 
+    def release(self) -> None:
+        """Let other processes work on this run."""
+
     def restore(self) -> State | None:
         """Return the last checkpoint's state, None where there is none."""
 
@@ -84,6 +87,9 @@ class MemoryRun:
     def seconds(self) -> float:
         """How long the run has taken so far."""
         return time.monotonic() - self._began
+
+    def release(self) -> None:
+        """Do nothing: no other process knows of this run."""
 
     def restore(self) -> State | None:
         """Return None: nothing is left of earlier processes."""

@@ -4,6 +4,7 @@ An episode is a small task of its own: some rows to adapt to (the support set) a
 judged by (the query set). Classes of meta-training, meta-validation and meta-test are disjoint.
 """
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -205,6 +206,18 @@ class FewShotTask:
     def to(self, device: torch.device | str) -> "FewShotTask":
         """Return the same source with its rows on a device."""
         return replace(self, pools={part: pool.to(device) for part, pool in self.pools.items()})
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over everything that episodes are drawn from, equal on every device."""
+        digest = hashlib.sha256(repr((self.name, self.kind, self.input_shape)).encode())
+        for part, pool in self.pools.items():
+            digest.update(f"{part} {type(pool).__name__}".encode())
+            if isinstance(pool, ClassPool):
+                digest.update(repr((pool.names, pool.labels().tolist())).encode())
+                rows = pool.inputs.cpu().contiguous()
+                digest.update(f"{rows.dtype}{tuple(rows.shape)}".encode())
+                digest.update(rows.view(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     @property
     def metric(self) -> str:

@@ -1,0 +1,37 @@
+"""Every attack on a run is survived: a sample by default, all of them with `pytest -m slow`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("attacks.py")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="tries are forked processes")
+
+
+def table(*options: str) -> str:
+    # A process of its own: a fork of one that has threads, as after other tests, may hang.
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", str(PROGRAM), *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+    return finished.stdout
+
+
+def test_a_sample_of_all_attacks_is_survived():
+    rows = [line for line in table().splitlines() if line]
+    assert rows[0].split() == ["attack", "tries", "survived"]
+    assert len(rows) == 12
+    assert all(int(row.split()[-2]) > 0 for row in rows[1:])
+
+
+@pytest.mark.slow
+def test_all_attacks_are_survived():
+    print(table("--full"))
