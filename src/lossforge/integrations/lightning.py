@@ -114,7 +114,7 @@ class AdaptiveLoss:
         self.kind: Kind = kind
         self.task_loss = default_loss(kind) if task_loss is None else task_loss
         self.seed, self.strategy = seed, strategy
-        self.loss: NeuralLoss | None = None
+        self.loss: Loss | None = None
         self._outputs = OutputSpec(None, class_dim, outputs)
         self._receiver: Receiver | None = None
 

@@ -17,10 +17,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
-<<<<<<< HEAD
-from lossforge.errors import FileFormatError, RunError
-from lossforge.files import plain, read_json, write_atomically, write_json
-=======
 from lossforge.errors import FileFormatError, LossforgeError, RunError
 from lossforge.files import (
     LEFTOVER,
@@ -31,7 +27,6 @@ from lossforge.files import (
     write_atomically,
     write_json,
 )
->>>>>>> h-reliability
 from lossforge.losses import Loss, load, save
 from lossforge.methods import State
 from lossforge.runs import lock
@@ -232,17 +227,6 @@ class RunFolder:
         )
 
     def child(self, name: str, config: State) -> "RunFolder":
-<<<<<<< HEAD
-        """Return the run in a folder of this one, begun anew where there is none of `config`.
-
-        A run that was overwritten leaves its children behind; those of another configuration are
-        discarded.
-        """
-        path = self.path / name
-        if (path / CONFIG).exists() and read_json(path / CONFIG) == plain(config):
-            return RunFolder.open(path)
-        return RunFolder.create(path, config, overwrite=True)
-=======
         """Return the run in a folder of this one, begun with `config` where there is none.
 
         One of another configuration, or without a whole one, is begun anew: it is not a part of
@@ -256,7 +240,6 @@ class RunFolder:
                 child._begin(config, overwrite=True)
             self._children[name] = child
         return self._children[name]
->>>>>>> h-reliability
 
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
