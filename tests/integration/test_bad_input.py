@@ -43,8 +43,8 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert main(words) == 2
     error = capsys.readouterr().err
     *before, last = error.splitlines()
-    # A resumed run says what it is before it finds out that it cannot go on.
-    assert len(before) <= (words[0] == "resume")
+    # A resumed run says what it is, and how far it has come, before it finds that it cannot go on.
+    assert len(before) <= 2 * (words[0] == "resume")
     assert last.startswith("lossforge: ")
     return last
 
@@ -75,10 +75,11 @@ def test_a_table_that_cannot_be_learned_from_is_refused(content, culprit, capsys
 
 def test_a_folder_that_holds_something_is_not_overwritten(capsys, tmp_path):
     assert main([*SEARCH, "--out", "run"]) == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
     capsys.readouterr()
     assert "--overwrite" in complaint([*SEARCH, "--out", "run"], capsys)
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert before == {path: path.read_bytes() for path in files}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("years of work")
     assert "not a run's" in complaint([*SEARCH, "--out", "other", "--overwrite"], capsys)

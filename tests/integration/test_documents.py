@@ -32,7 +32,8 @@ def name_of(path: Path) -> str:
 
 
 def commands() -> list[str]:
-    lines = [line for path in EXECUTED for code in blocks(path, "") for line in code.splitlines()]
+    codes = [code.replace("\\\n", " ") for path in EXECUTED for code in blocks(path, "")]
+    lines = [line for code in codes for line in code.splitlines()]
     return [line for line in lines if line.startswith("lossforge ")]
 
 

@@ -262,6 +262,13 @@ def announce(title: str, run: Run) -> str:
     return title if run.path is None else f"{title}; the run is {run.path}"
 
 
+def _differs(saved: object, now: object) -> bool:
+    """Compare settings; what a run did not know when it was begun has its default now."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        return not saved.keys() <= now.keys() or any(_differs(saved[k], now[k]) for k in saved)
+    return saved != now
+
+
 def check_same(folder: RunFolder, config: State) -> None:
     """Refuse to continue a run that would now be another: nothing is mixed in silence.
 
@@ -274,7 +281,7 @@ def check_same(folder: RunFolder, config: State) -> None:
     """
     saved = folder.config
     now = json.loads(json.dumps(config))
-    differ = sorted(key for key in now if saved.get(key) != now[key])
+    differ = sorted(key for key in now if key in saved and _differs(saved[key], now[key]))
     if differ:
         told = ", ".join(DIFFERENCES.get(key, key) for key in differ)
         raise RunError(

@@ -22,6 +22,9 @@ from lossforge.tasks import Task
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")
 
+LATER = frozenset({"task_loss"})
+"""Hyper-parameters that configurations of older versions lack; they have their defaults there."""
+
 
 class Method(AskTell[StateT, CandidateT], ABC):
     """A method of finding losses: a frozen dataclass of its hyper-parameters, with ask and tell.
@@ -78,7 +81,8 @@ class Method(AskTell[StateT, CandidateT], ABC):
             FileFormatError: they are not this method's.
         """
         method = cls()
-        if set(settings) != set(method.settings()):
+        now = set(method.settings())
+        if not now - LATER <= set(settings) <= now:
             raise FileFormatError(f"the saved settings are not those of {cls.name}; start anew")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         return method.with_options(**values)
