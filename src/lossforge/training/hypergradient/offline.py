@@ -11,6 +11,7 @@ twice; only the loss is, on [B, C] numbers. Several losses that start from one n
 does not depend on the loss.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -136,7 +137,7 @@ def _one_step(
     return Hypergradient(gradient, torch.cat(values))
 
 
-class OneStep:
+class OneStep(ABC):
     """One optimizer step from one start, under P losses; one loss after the other.
 
     Attributes:
@@ -173,13 +174,13 @@ class OneStep:
         del leaves
         return self.product([s * v for s, v in zip(response, arrived, strict=True)])
 
+    @abstractmethod
     def transposed(self, cotangent: Tensor, *, is_last: bool) -> list[Tensor | None]:
         """Return J^T c for a cotangent [B, C, ...]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self, direction: Tensors) -> Tensor:
         """Return J w, [B, C, ...], for a direction w in the parameters."""
-        raise NotImplementedError
 
 
 @final

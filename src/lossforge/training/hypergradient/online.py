@@ -153,7 +153,7 @@ class OnlineEngine:
                 backward(state, value, len(batches), last=last)
             unscale(state)
             watched.gradients_ready()
-            if state.clip_norm is not None or state.clip_value is not None:
+            if state.clips:
                 state.set_gradients(watched.clipping.clipped)
             watched.before_step()
             take_step(state)
@@ -391,7 +391,7 @@ class Observation:
         """Take note of the gradients, unscaled and not yet clipped."""
         found = self._state.gradients()
         self._raw: Gradients = found
-        if self._state.clip_norm is not None or self._state.clip_value is not None:
+        if self._state.clips:
             self._raw = [None if g is None else g.clone() for g in found]
         self.clipping = self._state.clipping(self._raw)
 
@@ -546,8 +546,7 @@ def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[O
     )
     if not plain:
         return ()
-    thin = state.response.is_linear and state.precision is None
-    thin &= state.clip_norm is None and state.clip_value is None
+    thin = state.response.is_linear and state.precision is None and not state.clips
     before_forward = takewhile(lambda s: s != "forward", strategies)  # which shares nothing
     return tuple(s for s in before_forward if s == "reverse" or thin)
 

@@ -83,6 +83,11 @@ class TrainState:
         """Return what the backward pass left at the parameters."""
         return [theta.grad for theta in self.parameters]
 
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.clip_norm is not None or self.clip_value is not None
+
     def clipping(self, gradients: Gradients) -> Clipping:
         """Return the clipping of gradients."""
         if self.clip_norm is not None:
@@ -209,7 +214,7 @@ def plain_step(state: TrainState, loss: Loss, batches: Sequence[Batch]) -> float
             total += require_finite(value, "loss", "the network was not updated") / len(batches)
             backward(state, AttachedLoss.apply(outputs, value, slope), len(batches), last=last)  # type: ignore[no-untyped-call]
         unscale(state)
-        if state.clip_norm is not None or state.clip_value is not None:
+        if state.clips:
             state.set_gradients(state.clipping(state.gradients()).clipped)
         take_step(state)
     return total
