@@ -16,7 +16,7 @@ from harness import Report, first_rows, machine, parse_arguments
 from lossforge.analysis.calibration import calibration_error
 from lossforge.files import write_atomically
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import Lesson
+from lossforge.methods.training_config import TrainingConfig
 from lossforge.tasks import Task, load
 from lossforge.training.full import Recipe
 
@@ -33,8 +33,8 @@ def outputs_of(model: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 def trained(task: Task, model: str, loss: str, steps: int, seed: int) -> tuple[float, float]:
     """Return test error and calibration error of one network."""
-    lesson = Lesson(loss, Recipe(steps=steps, check_every=max(1, steps // 6)), AdaLFL())
-    training = lesson.begin(task, model, seed, None)
+    config = TrainingConfig(loss, Recipe(steps=steps, check_every=max(1, steps // 6)), AdaLFL())
+    training = config.begin(task, model, seed, None)
     outcome = training.run(lambda: None, lambda *_: None)
     outputs = outputs_of(training.model, task.test.inputs)
     return outcome.test, calibration_error(outputs, task.test.targets)

@@ -25,7 +25,7 @@ from lossforge.methods.npbml import FewShot, Learner
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.methods.npbml.learner import Order
 from lossforge.methods.npbml.norm import PooledNorm
-from lossforge.tasks.episodes import Episode, Shape
+from lossforge.tasks.episodes import Episode, EpisodeSpec
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
 
 SIDES = {"Omniglot": (1, 28, 28), "mini-ImageNet": (3, 84, 84)}
@@ -113,7 +113,7 @@ def measure(
 ) -> None:
     rows = {f"class {i}": torch.randn(20 + shots, *shape) for i in range(40)}
     task = characters_task(name, rows, 0, rotations=False)
-    size = Shape(5, shots, 15)
+    size = EpisodeSpec(5, shots, 15)
     episode = task.pools["train"].draw(size, torch.Generator().manual_seed(0))
     settings = FewShot("maml", meta_steps=1)
     maml, npbml = (
@@ -151,7 +151,7 @@ def measure_stacking(repeats: int, report: Report, *, quick: bool) -> None:
     """Four tasks as one stacked network against one after the other."""
     rows = {f"class {i}": torch.randn(11, *SIDES["Omniglot"]) for i in range(40)}
     characters = characters_task("Omniglot", rows, 0, rotations=False)
-    tasks = ((sinusoids(0), Shape(1, 10, 10)), (characters, Shape(5, 1, 5)))
+    tasks = ((sinusoids(0), EpisodeSpec(1, 10, 10)), (characters, EpisodeSpec(5, 1, 5)))
     for task, size in tasks[:1] if quick else tasks:
         for variant in ("maml", "npbml"):
             settings = FewShot(variant, meta_steps=1, width=32)

@@ -25,8 +25,8 @@ from typing import Any
 import torch
 
 from harness import Report, first_rows, machine
-from lossforge.analysis.behaviour import is_bounded
-from lossforge.analysis.behaviour import path as path_of
+from lossforge.analysis.behavior import is_bounded
+from lossforge.analysis.behavior import path as path_of
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.errors import LossforgeError
 from lossforge.experiments.comparison import Comparison

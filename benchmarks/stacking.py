@@ -11,7 +11,7 @@ from harness import Report, interleaved, median_ratio, parse_arguments
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
-from lossforge.training import form_cohort
+from lossforge.training import make_ensemble
 
 POPULATION = 25
 
@@ -26,8 +26,8 @@ def main() -> None:
     for model in models:
         (problem,) = make_problems(task, model)
         setup = BaseTraining().setup(problem, 0)
-        cohorts = {name: form_cohort(setup, losses, name) for name in ("stacked", "separate")}
-        actions = {name: partial(cohort.advance, 5) for name, cohort in cohorts.items()}
+        ensembles = {name: make_ensemble(setup, losses, name) for name in ("stacked", "separate")}
+        actions = {name: partial(ensemble.advance, 5) for name, ensemble in ensembles.items()}
         times = interleaved(actions, repeats)
         size = sum(theta.numel() for theta in setup.parameters)
         ratio = median_ratio(times["stacked"], times["separate"])

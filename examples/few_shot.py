@@ -1,11 +1,11 @@
 """Meta-learn an initialization for tasks of a few examples, and hold it against prototypes."""
 
 import lossforge as lf
-from lossforge.tasks.episodes import Shape
+from lossforge.tasks.episodes import EpisodeSpec
 from lossforge.tasks.few_shot_sets import load_few_shot
 
 task = load_few_shot("clusters")  # or omniglot, mini_imagenet, images:DIR
-shape = Shape(ways=5, shots=1, queries=5)
+shape = EpisodeSpec(ways=5, shots=1, queries=5)
 for variant in ("maml", "protonet"):  # npbml, warp_maml, maml_inductive, ...
     method = lf.FewShot(
         variant,

@@ -7,7 +7,7 @@ import pytest
 from torch import Tensor
 
 from lossforge.analysis.explanation import explain
-from lossforge.analysis.portrait import draw_portrait
+from lossforge.analysis.plots import draw_portrait
 from lossforge.errors import ConfigurationError
 from lossforge.losses import (
     ADALFL_NETWORK,

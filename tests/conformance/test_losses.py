@@ -8,8 +8,8 @@ import lossforge as lf
 from lossforge.cli import main
 from lossforge.errors import DataError
 from lossforge.losses import HANDCRAFTED, Loss, NeuralLoss, SymbolicLoss, taylor_loss
-from lossforge.losses.named import named as resolve_name
 from lossforge.losses.neural import ADALFL_NETWORK, ML3_NETWORK, Architecture
+from lossforge.losses.resolve import resolve_loss as resolve_name
 from lossforge.tasks import Kind
 
 

@@ -14,7 +14,7 @@ from lossforge.losses import CalibratedCrossEntropy, CrossEntropy, ParametricLos
 from lossforge.losses.parametric import FORMS
 from lossforge.methods import AdaLFL
 from lossforge.methods.adaptive import AdaptiveNumber, adaptive_names
-from lossforge.methods.lesson import Lesson
+from lossforge.methods.training_config import TrainingConfig
 from lossforge.tasks import load
 from lossforge.training.full import Recipe
 
@@ -145,8 +145,8 @@ def test_training_tells_the_number_over_time(name, tmp_path, capsys):
 def test_the_objective_decides_where_the_number_goes():
     def learned(task_loss: str) -> float:
         recipe = Recipe(steps=150, check_every=150, learning_rate=0.1, momentum=0.0, nesterov=False)
-        lesson = Lesson("adaptive:label_smoothing", recipe, AdaLFL(), task_loss=task_loss)
-        training = lesson.begin(load("digits"), "mlp:width=32", 0, None)
+        config = TrainingConfig("adaptive:label_smoothing", recipe, AdaLFL(), task_loss=task_loss)
+        training = config.begin(load("digits"), "mlp:width=32", 0, None)
         training.run(lambda: None, lambda *told: None)
         return training.teacher.adapt.loss.numbers()["smoothing"]
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lossforge.methods.warm_up import Trial, _Attempt, _simplest, mistakes
+from lossforge.methods.warm_up import WarmUpTrial, _Attempt, _simplest, mistakes
 from lossforge.tasks import Kind
 
 
@@ -36,5 +36,5 @@ def test_a_trial_is_judged_by_mistakes_and_squared_errors(
     ],
 )
 def test_what_is_better_by_less_than_its_error_is_not_better(trials: list, chosen: int):
-    attempts = [_Attempt(Trial(*trial), index, {}) for index, trial in enumerate(trials)]
+    attempts = [_Attempt(WarmUpTrial(*trial), index, {}) for index, trial in enumerate(trials)]
     assert _simplest(attempts).horizon == chosen

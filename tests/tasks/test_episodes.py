@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lossforge.errors import ConfigurationError, DataError
-from lossforge.tasks.episodes import ClassPool, FewShotTask, Shape, Sinusoids
+from lossforge.tasks.episodes import ClassPool, EpisodeSpec, FewShotTask, Sinusoids
 from lossforge.tasks.few_shot_sets import load_few_shot
 
 
@@ -20,7 +20,7 @@ def pool(classes: int = 6, rows: int = 8) -> ClassPool:
 def test_support_and_query_rows_are_of_the_same_classes_and_share_no_row():
     generator = torch.Generator().manual_seed(0)
     for _ in range(50):
-        episode = pool().draw(Shape(3, 2, 4), generator)
+        episode = pool().draw(EpisodeSpec(3, 2, 4), generator)
         assert episode.support.shape == (6, 2)
         assert episode.query.shape == (12, 2)
         support = {tuple(row.tolist()) for row in episode.support}
@@ -37,7 +37,9 @@ def test_support_and_query_rows_are_of_the_same_classes_and_share_no_row():
 def test_labels_are_dealt_out_at_random_and_by_the_seed():
     def labels(seed: int) -> list[float]:
         generator = torch.Generator().manual_seed(seed)
-        return [pool().draw(Shape(3, 1, 1), generator).support[0, 0].item() for _ in range(60)]
+        return [
+            pool().draw(EpisodeSpec(3, 1, 1), generator).support[0, 0].item() for _ in range(60)
+        ]
 
     assert labels(0) == labels(0) != labels(1)
     assert set(labels(0)) == {0.0, 1.0, 2.0, 3.0, 4.0, 5.0}
@@ -57,7 +59,7 @@ def test_classes_of_the_purposes_are_disjoint(name):
 
 
 def test_sinusoids_are_waves():
-    episode = Sinusoids().draw(Shape(1, 40, 60), torch.Generator().manual_seed(1))
+    episode = Sinusoids().draw(EpisodeSpec(1, 40, 60), torch.Generator().manual_seed(1))
     x = torch.cat([episode.support, episode.query])
     y = torch.cat([episode.support_targets, episode.query_targets])
     basis = torch.cat([x.sin(), x.cos()], 1)
@@ -69,4 +71,4 @@ def test_sinusoids_are_waves():
 @pytest.mark.parametrize("shape", [(0, 1, 1), (5, 0, 1), (5, 1, 0)])
 def test_shapes_are_positive(shape):
     with pytest.raises(ConfigurationError):
-        Shape(*shape)
+        EpisodeSpec(*shape)

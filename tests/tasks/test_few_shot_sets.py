@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from lossforge.errors import DataError, UnknownNameError
-from lossforge.tasks.episodes import ClassPool, Shape
+from lossforge.tasks.episodes import ClassPool, EpisodeSpec
 from lossforge.tasks.few_shot_sets import load_few_shot
 
 
@@ -57,7 +57,7 @@ def test_omniglot_counts_a_character_of_both_zips_once(tmp_path):
     assert sum(map(len, names)) == 18
     assert not set(names[0]) & set(names[2])
     assert task.input_shape == (1, 28, 28)
-    episode = task.pools["test"].draw(Shape(2, 1, 1), torch.Generator().manual_seed(0))
+    episode = task.pools["test"].draw(EpisodeSpec(2, 1, 1), torch.Generator().manual_seed(0))
     assert 0 <= episode.support.min() <= episode.support.max() <= 1
 
 

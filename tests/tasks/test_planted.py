@@ -5,7 +5,7 @@ import torch
 
 from lossforge.experiments.comparison import Comparison
 from lossforge.losses import default_loss
-from lossforge.losses.named import named
+from lossforge.losses.resolve import resolve_loss
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.tasks import load
 from lossforge.tasks.planted import KNOWN_BEST
@@ -17,7 +17,7 @@ PLANTED = ["planted_student_t", "planted_outliers", "planted_label_noise", "plan
 def test_the_known_best_loss_beats_the_default(name):
     task = load(name)
     losses = {
-        "best": named(KNOWN_BEST[name], task.kind),
+        "best": resolve_loss(KNOWN_BEST[name], task.kind),
         "usual": default_loss(task.kind),
     }
     (problem,) = make_problems(task, "mlp:width=128")

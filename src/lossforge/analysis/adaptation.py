@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 
 import torch
 
-from lossforge.analysis.behaviour import path, rest_point
+from lossforge.analysis.behavior import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
 from lossforge.losses import NeuralLoss
 from lossforge.methods.adalfl import LossSnapshot

@@ -1,4 +1,4 @@
-"""What all plots share: figures without a display, line styles that grey paper tells apart."""
+"""What all plots share: figures without a display, line styles that gray paper tells apart."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -4,7 +4,7 @@ import copy
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-from lossforge.analysis.behaviour import (
+from lossforge.analysis.behavior import (
     Calibration,
     Path,
     calibration,
@@ -148,7 +148,7 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
     Raises:
         ConfigurationError: fewer than 2 classes.
 
-    Source: thesis, ch. 5 (behaviour at null prediction and at zero training error).
+    Source: thesis, ch. 5 (behavior at null prediction and at zero training error).
 
     Examples:
         >>> from lossforge.losses import LabelSmoothing
@@ -195,7 +195,7 @@ def _warnings(loss: Loss, way: Path, judged: Calibration | None, factor: float) 
         found.append("gradients explode for predictions that are far off: clip them")
     if judged is not None and judged.agreement <= 0.98:
         found.append(
-            "not calibrated: even the best network would favour a wrong class in "
+            "not calibrated: even the best network would favor a wrong class in "
             f"{1 - judged.agreement:.0%} of ambiguous cases"
         )
     if not 0.2 <= factor <= 5:

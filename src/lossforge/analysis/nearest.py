@@ -26,7 +26,7 @@ SPREADS = (0.5, 1.0, 2.0)
 
 LEAST_PROBABILITY = 0.02
 """of the target. Symbolic losses smooth log and sqrt near zero: a loss is not told by that, and
-`behaviour` reports it on its own."""
+`behavior` reports it on its own."""
 
 GRID = 25
 COARSE_GRID = 9

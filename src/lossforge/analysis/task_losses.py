@@ -13,7 +13,7 @@ from lossforge.errors import ConfigurationError
 from lossforge.methods.npbml.learner import Learner
 from lossforge.methods.npbml.loss import task_loss
 from lossforge.randomness import torch_generator
-from lossforge.tasks.episodes import FewShotTask, Shape
+from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 
 POINTS = 61
 RANGE = 6.0
@@ -43,7 +43,7 @@ class TaskLoss:
 
 
 def task_losses(
-    learner: Learner, task: FewShotTask, shape: Shape, seed: int, count: int = 5
+    learner: Learner, task: FewShotTask, shape: EpisodeSpec, seed: int, count: int = 5
 ) -> list[TaskLoss]:
     """Return the inner loss of some meta-test tasks.
 

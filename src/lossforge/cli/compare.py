@@ -17,7 +17,7 @@ from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import AdaptOn
+from lossforge.methods.training_config import AdaptOn
 from lossforge.training.full import Recipe
 
 

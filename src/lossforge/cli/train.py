@@ -14,7 +14,7 @@ from lossforge.experiments.arguments import Preset
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import AdaptOn
+from lossforge.methods.training_config import AdaptOn
 from lossforge.training.full import Recipe
 
 

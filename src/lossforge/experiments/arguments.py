@@ -16,7 +16,7 @@ from lossforge.errors import (
     unknown_name,
 )
 from lossforge.losses import Handcrafted, Loss
-from lossforge.losses.named import named
+from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
@@ -168,19 +168,19 @@ class GivenLoss:
         if self.loss is not None:
             return digest(self.loss)
         # A name is looked up among files first, as `named` does.
-        return digest(named(self.name)) if self.name and Path(self.name).exists() else None
+        return digest(resolve_loss(self.name)) if self.name and Path(self.name).exists() else None
 
     @property
     def is_handcrafted(self) -> bool:
         """Whether a person wrote the loss."""
         if self.loss is None and (is_adaptive(self.name) or Path(self.name).exists()):
             return False
-        return isinstance(self.loss or named(self.name), Handcrafted)
+        return isinstance(self.loss or resolve_loss(self.name), Handcrafted)
 
     @property
     def text(self) -> str:
         """What a result calls the loss: its formula or description."""
-        return self.name if is_adaptive(self.name) else str(self.loss or named(self.name))
+        return self.name if is_adaptive(self.name) else str(self.loss or resolve_loss(self.name))
 
 
 def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
@@ -210,7 +210,7 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
         if loss.startswith(PREFIX):
             AdaptiveNumber.named(loss, kind)
         elif loss != AdaLFL.name:
-            found = named(loss, kind)
+            found = resolve_loss(loss, kind)
             if name is not None and name != loss:
                 return GivenLoss(name, found)
         return GivenLoss(loss)
@@ -240,7 +240,7 @@ def _says_it_all(loss: Loss) -> bool:
     if not isinstance(loss, Handcrafted):
         return False
     try:
-        return named(str(loss)).definition() == loss.definition()
+        return resolve_loss(str(loss)).definition() == loss.definition()
     except LossforgeError:
         return False
 

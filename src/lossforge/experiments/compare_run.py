@@ -51,7 +51,7 @@ from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import Loss
 from lossforge.methods import AdaLFL, State
-from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
+from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
@@ -220,11 +220,11 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Raise `LossforgeError` where a loss does not fit a task."""
         for task, name in product(self.tasks.values(), self.grid.losses):
             model, rate = self.grid.models[0], self.grid.recipe.learning_rate
-            self.lesson(Cell(task.name, model, name, rate, 0)).check(task.task)
+            self.training_config(Cell(task.name, model, name, rate, 0)).check(task.task)
 
-    def lesson(self, cell: Cell) -> Lesson:
+    def training_config(self, cell: Cell) -> TrainingConfig:
         """Return how a cell's network is trained."""
-        return replace(self.grid.lesson(cell), loss=self.losses[cell.loss].source)
+        return replace(self.grid.training_config(cell), loss=self.losses[cell.loss].source)
 
     def objects(self) -> dict[str, Loss]:
         """Return the losses that were given as objects, by name."""
@@ -349,10 +349,10 @@ class _Work:
             self.reporter.tell(f"{cell.key}: {outcome.failure or f'{outcome.valid:.4f}'}")
 
     def _outcome_of(self, cell: Cell) -> Outcome:
-        lesson = self.experiment.lesson(cell)
+        config = self.experiment.training_config(cell)
         task, model = self.experiment.tasks[cell.task].task, self.experiment.models[cell.model]
         try:
-            training = lesson.begin(task, model, cell.seed, stage_of(self.reporter, "warming up"))
+            training = config.begin(task, model, cell.seed, stage_of(self.reporter, "warming up"))
         except DivergedError as error:
             return Outcome(math.inf, math.inf, 0, (), str(error))
         if isinstance(training.teacher, Adapting):

@@ -11,7 +11,7 @@ from typing import final
 from lossforge.losses import Loss, as_population
 from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
-from lossforge.training import form_cohort
+from lossforge.training import make_ensemble
 from lossforge.validation import require_whole
 
 REPORT_EVERY = 25
@@ -71,12 +71,15 @@ class Comparison:
         total = self.compare_seeds * self.compare_steps
         for run in range(self.compare_seeds):
             setup = base.setup(problem, derive_seed(seed, "comparison", run))
-            cohort = form_cohort(setup, population, "auto")
+            ensemble = make_ensemble(setup, population, "auto")
             for done in range(0, self.compare_steps, REPORT_EVERY):
-                cohort.advance(min(REPORT_EVERY, self.compare_steps - done))
+                ensemble.advance(min(REPORT_EVERY, self.compare_steps - done))
                 progress("comparing", run * self.compare_steps + done, total)
             task = problem.task
-            valid, test = cohort.score(task.valid, task.kind), cohort.score(task.test, task.kind)
+            valid, test = (
+                ensemble.score(task.valid, task.kind),
+                ensemble.score(task.test, task.kind),
+            )
             rounds.append(list(zip(valid, test, strict=True)))
         return [
             Scores(name, *map(tuple, zip(*by_seed, strict=True)))

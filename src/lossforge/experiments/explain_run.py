@@ -13,7 +13,7 @@ from lossforge.experiments.arguments import LossLike, check_is_loss
 from lossforge.experiments.tables import Table
 from lossforge.files import write_atomically
 from lossforge.losses import Loss
-from lossforge.losses.named import named
+from lossforge.losses.resolve import resolve_loss
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ class ExplanationReport:
 
     def plot(self) -> "Figure":
         """Return the loss's gradient by the target's probability, or by the error."""
-        from lossforge.analysis.portrait import force_figure
+        from lossforge.analysis.plots import force_figure
 
         return force_figure(deepcopy(self.loss), self.explanation.classes)
 
     def write_plots(self, folder: Path) -> list[Path]:
         """Write curves and gradients as PNG and SVG, and return the PNGs."""
-        from lossforge.analysis.portrait import draw_portrait
+        from lossforge.analysis.plots import draw_portrait
 
         return draw_portrait(deepcopy(self.loss), folder, self.explanation.classes)
 
@@ -140,6 +140,6 @@ class ExplanationReport:
 
 def _any_loss(loss: LossLike) -> Loss:
     if isinstance(loss, str | Path):
-        return named(str(loss))
+        return resolve_loss(str(loss))
     check_is_loss(loss)
     return loss

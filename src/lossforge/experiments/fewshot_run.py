@@ -35,7 +35,7 @@ from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.progress import ProgressReporter
 from lossforge.runs import Run, RunFolder
-from lossforge.tasks.episodes import FewShotTask, Shape
+from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
 from lossforge.validation import require_whole
 
@@ -125,7 +125,7 @@ def fewshot(
         settings=with_settings(base, settings, "fewshot"),
         task=found.to(place),
         task_name=found.name if given else str(task),
-        shape=Shape(ways, shots, queries),
+        shape=EpisodeSpec(ways, shots, queries),
         rotations=rotations,
         seed=seed,
         preset=preset,
@@ -149,7 +149,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
     settings: FewShot
     task: FewShotTask
     task_name: str
-    shape: Shape
+    shape: EpisodeSpec
     rotations: bool
     seed: int
     preset: str
@@ -182,7 +182,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
             settings=FewShot(**config["settings"]),
             task=task.to(place),
             task_name=config["task"],
-            shape=Shape(*config["shape"]),
+            shape=EpisodeSpec(*config["shape"]),
             rotations=config["rotations"],
             seed=config["seed"],
             preset=config["preset"],

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal, final
 
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import AdaptOn, Lesson
+from lossforge.methods.training_config import AdaptOn, TrainingConfig
 from lossforge.training.full import Outcome, Recipe
 from lossforge.validation import require, require_in_range, require_whole
 
@@ -86,10 +86,10 @@ class Grid:
         for factor in self.factors:
             require_in_range("factors", factor, 0, exclude_low=True)
 
-    def lesson(self, cell: Cell) -> Lesson:
+    def training_config(self, cell: Cell) -> TrainingConfig:
         """Return how a cell's network is taught."""
         recipe = replace(self.recipe, learning_rate=cell.learning_rate)
-        return Lesson(cell.loss, recipe, self.adalfl, self.adapt_on, self.task_loss)
+        return TrainingConfig(cell.loss, recipe, self.adalfl, self.adapt_on, self.task_loss)
 
     def is_tuned(self, loss: str, handcrafted: bool) -> bool:
         """Tell whether a loss has a tuned entry."""

@@ -27,7 +27,7 @@ from lossforge.experiments.arguments import (
 from lossforge.extras import require_extra
 from lossforge.losses import default_loss
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import Lesson
+from lossforge.methods.training_config import TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.randomness import torch_generator
@@ -130,8 +130,8 @@ def _train(
     seed: int,
     reporter: ProgressReporter,
 ) -> tuple[FullTraining, Outcome]:
-    lesson = Lesson(loss.source, recipe, AdaLFL(warm_up_steps=500))
-    training = lesson.begin(task.task, model, seed, stage_of(reporter, "warming up"))
+    config = TrainingConfig(loss.source, recipe, AdaLFL(warm_up_steps=500))
+    training = config.begin(task.task, model, seed, stage_of(reporter, "warming up"))
     outcome = training.run(lambda: None, reporter.progress)
     if outcome.failure is not None:
         raise RunError(f"training under {loss.name} broke off: {outcome.failure}")

@@ -45,7 +45,7 @@ from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adaptive import numbers_over_time
-from lossforge.methods.lesson import Adapting, AdaptOn, Lesson
+from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
@@ -148,7 +148,7 @@ def train(
         task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
         given=given_objects(task, model),
     )
-    experiment.lesson().check(given.task)
+    experiment.training_config().check(given.task)
     return perform(experiment, TrainingReport, destination)
 
 
@@ -192,9 +192,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
             task_loss=GivenLoss(config["task_loss"], saved.get(config["task_loss"])),
         )
 
-    def lesson(self) -> Lesson:
+    def training_config(self) -> TrainingConfig:
         """Return how the network is trained."""
-        return Lesson(
+        return TrainingConfig(
             self.loss.source, self.recipe, self.adalfl, self.adapt_on, self.task_loss.source
         )
 
@@ -236,7 +236,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
         task, saved = self.task.task, run.restore_bytes()
         with ProgressReporter(announce(title, run), shown=progress) as reporter:
             warmed = None if saved else stage_of(reporter, "warming up")
-            training = self.lesson().begin(task, self.model, self.seed, warmed)
+            training = self.training_config().begin(task, self.model, self.seed, warmed)
             if saved is not None:
                 _restore(training, saved, run.path)
             elif isinstance(training.teacher, Adapting):

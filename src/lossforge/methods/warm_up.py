@@ -120,7 +120,7 @@ class WarmUp:
     def _begun(self, course: "_Course") -> "_Attempt":
         """Return the usual loss at its best scale; without one the loss as it is, untried."""
         if not self.scales:
-            return _Attempt(Trial(math.inf, 0), 0, course.state())
+            return _Attempt(WarmUpTrial(math.inf, 0), 0, course.state())
         scales = sorted(self.scales)
         return _simplest(_made(partial(self._scaled, course, scale) for scale in scales))
 
@@ -173,7 +173,7 @@ def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
 
 @final
 @dataclass(frozen=True)
-class Trial:
+class WarmUpTrial:
     """A metric after a short training.
 
     Attributes:
@@ -196,7 +196,7 @@ class _Attempt:
         state: of loss and Adam.
     """
 
-    trial: Trial
+    trial: WarmUpTrial
     horizon: int
     state: dict[str, Any]
 
@@ -233,7 +233,7 @@ class _Course:
                     self.adapt(self.adam, batch, held_out)
                     self.tick()
 
-    def trial(self, steps: int) -> Trial:
+    def trial(self, steps: int) -> WarmUpTrial:
         """Return the metric on validation batches after training under the loss as it is."""
         with _Rewound(self.train):
             for batch, _ in islice(self.pairs, steps):
@@ -244,7 +244,7 @@ class _Course:
         error = rows.std(correction=0) / math.sqrt(len(rows))
         summary = torch.stack([rows.mean(), error]).double()
         self.train.average([summary])  # every process must come to the same choice
-        found = Trial(*summary.tolist())
+        found = WarmUpTrial(*summary.tolist())
         if not math.isfinite(found.score):
             raise DivergedError(
                 "the network's outputs are not finite after training under the loss"

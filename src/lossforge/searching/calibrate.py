@@ -241,7 +241,7 @@ class Calibrator:
     ) -> None:
         """Train at the given powers of `FACTOR`, then at more until each best is inside."""
         # What an interrupted run knows in advance must not change the order of trainings, in which
-        # losses share a cohort: only what is known at this point may decide.
+        # losses share an ensemble: only what is known at this point may decide.
         known: dict[str, set[int]] = {name: set() for name in losses}
         wanted = powers
         while any(wanted.values()):

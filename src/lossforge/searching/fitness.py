@@ -16,7 +16,7 @@ from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress, finite_or_none, infinite_if_none
 from lossforge.searching.options import OptionName
 from lossforge.searching.problem import BaseTraining, Problem
-from lossforge.training import Cohort, Stacking, form_cohort
+from lossforge.training import Ensemble, Stacking, make_ensemble
 from lossforge.validation import require_in_range
 
 RUNGS = (0.1, 0.2, 0.4)
@@ -161,8 +161,8 @@ class _FitnessRun:
         self._settings, self._splits = settings, [problem.task.valid for problem in problems]
         self._race = Race(settings.racing_tolerance, curves) if settings.racing else None
         self._kinds = [problem.task.kind for problem in problems]
-        self._cohorts: list[Cohort] = [
-            form_cohort(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
+        self._ensembles: list[Ensemble] = [
+            make_ensemble(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
             for i, problem in enumerate(problems)
         ]
         self._running = list(range(len(losses)))
@@ -174,8 +174,8 @@ class _FitnessRun:
         """Train all that still run up to a step."""
         while self._running and self._step < step:
             some = min(REPORT_EVERY, step - self._step)
-            for cohort in self._cohorts:
-                cohort.advance(some)
+            for ensemble in self._ensembles:
+                ensemble.advance(some)
             self._step += some
             progress("training", self._step, self._settings.steps)
 
@@ -196,8 +196,8 @@ class _FitnessRun:
             if trial is not None
         }
         if staying and len(staying) < len(self._running):
-            for cohort in self._cohorts:
-                cohort.keep(staying)
+            for ensemble in self._ensembles:
+                ensemble.keep(staying)
         self._running = [self._running[slot] for slot in staying]
 
     def trials(self) -> list[Trial]:
@@ -206,7 +206,7 @@ class _FitnessRun:
 
     def _verdict(self, candidate: int, score: float, failure: str | None) -> Trial | None:
         """Return a trial that is over, None for one that goes on."""
-        steps = self._step * len(self._cohorts)
+        steps = self._step * len(self._ensembles)
         if not math.isfinite(score):
             reason = failure or f"diverged: non-finite metric at step {self._step}"
             return Trial(math.inf, steps, reason, ())
@@ -221,10 +221,10 @@ class _FitnessRun:
         return None
 
     def _scores(self) -> list[float]:
-        parts = zip(self._cohorts, self._splits, self._kinds, strict=True)
-        by_task = [cohort.score(split, kind) for cohort, split, kind in parts]
+        parts = zip(self._ensembles, self._splits, self._kinds, strict=True)
+        by_task = [ensemble.score(split, kind) for ensemble, split, kind in parts]
         return [fmean(scores) for scores in zip(*by_task, strict=True)]
 
     def _failures(self) -> list[str | None]:
-        by_task = [cohort.failures() for cohort in self._cohorts]
+        by_task = [ensemble.failures() for ensemble in self._ensembles]
         return [next(filter(None, reasons), None) for reasons in zip(*by_task, strict=True)]

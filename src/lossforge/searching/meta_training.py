@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation
-from lossforge.losses.named import named, objective
+from lossforge.losses.resolve import objective, resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress, State
 from lossforge.searching.options import OptionName
@@ -65,7 +65,7 @@ class MetaTraining:
         require_in_range("inner_steps", self.inner_steps, 1)
         require_in_range("horizon", self.horizon, 1)
         if self.task_loss:
-            named(self.task_loss)
+            resolve_loss(self.task_loss)
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks import Batches, Kind, Split, Task
-from lossforge.training import SGD, Network, Setup
+from lossforge.training import SGD, EnsembleConfig, Network
 from lossforge.validation import require_in_range
 
 
@@ -87,14 +87,14 @@ class BaseTraining:
         """Return the optimizer of the base networks."""
         return SGD(self.learning_rate, self.momentum, self.nesterov, self.weight_decay)
 
-    def setup(self, problem: Problem, seed: int) -> Setup:
+    def setup(self, problem: Problem, seed: int) -> EnsembleConfig:
         """Return initialization and batches of networks for `problem`, given by the seed."""
         network = problem.network(derive_seed(seed, "initialization"))
 
         def batches() -> Batches:
             return problem.batches(problem.task.train, self.batch_size, derive_seed(seed, "train"))
 
-        return Setup(
+        return EnsembleConfig(
             network,
             network.parameters(),
             self.optimizer(),

@@ -42,7 +42,7 @@ class Episode:
 
 @final
 @dataclass(frozen=True)
-class Shape:
+class EpisodeSpec:
     """How large an episode is.
 
     Attributes:
@@ -71,7 +71,7 @@ class Pool(ABC):
     device: torch.device
 
     @abstractmethod
-    def draw(self, shape: Shape, generator: torch.Generator) -> Episode:
+    def draw(self, shape: EpisodeSpec, generator: torch.Generator) -> Episode:
         """Return a fresh episode.
 
         Args:
@@ -84,7 +84,7 @@ class Pool(ABC):
         """Return the pool with its episodes on a device."""
 
     @abstractmethod
-    def check(self, name: str, shape: Shape) -> None:
+    def check(self, name: str, shape: EpisodeSpec) -> None:
         """Raise `DataError` if the pool is too small for episodes of that shape."""
 
 
@@ -104,7 +104,7 @@ class ClassPool(Pool):
         self._counts = [len(own) for own in rows]
         self._starts = torch.tensor([0, *self._counts]).cumsum(0)[:-1].tolist()
 
-    def draw(self, shape: Shape, generator: torch.Generator) -> Episode:
+    def draw(self, shape: EpisodeSpec, generator: torch.Generator) -> Episode:
         """Return an episode with labels dealt out at random to its classes."""
         chosen = torch.randperm(len(self._counts), generator=generator)[: shape.ways].tolist()
         per_class = shape.shots + shape.queries
@@ -133,7 +133,7 @@ class ClassPool(Pool):
         counts = torch.tensor(self._counts)
         return torch.arange(len(counts)).repeat_interleave(counts).to(self.inputs.device)
 
-    def check(self, name: str, shape: Shape) -> None:
+    def check(self, name: str, shape: EpisodeSpec) -> None:
         """Raise `DataError` if classes or rows do not suffice."""
         if len(self._counts) < shape.ways:
             raise DataError(
@@ -160,7 +160,7 @@ class Sinusoids(Pool):
         """Return the pool with its points on a device."""
         return Sinusoids(device)
 
-    def draw(self, shape: Shape, generator: torch.Generator) -> Episode:
+    def draw(self, shape: EpisodeSpec, generator: torch.Generator) -> Episode:
         """Return points of a wave: K to adapt to, `queries` to be judged by."""
         amplitude = 0.1 + 4.9 * torch.rand(1, generator=generator)
         phase = math.pi * torch.rand(1, generator=generator)
@@ -168,7 +168,7 @@ class Sinusoids(Pool):
         x, y = x.to(self.device), (amplitude * torch.sin(x - phase)).to(self.device)
         return Episode(x[: shape.shots], y[: shape.shots], x[shape.shots :], y[shape.shots :])
 
-    def check(self, name: str, shape: Shape) -> None:
+    def check(self, name: str, shape: EpisodeSpec) -> None:
         """Any number of points can be drawn; there is one output."""
         if shape.ways != 1:
             raise DataError(f"{name} is regression with one output; pass --ways 1")
@@ -224,7 +224,7 @@ class FewShotTask:
         """What an adapted network is judged by."""
         return "accuracy" if self.kind == "classification" else "mse"
 
-    def check(self, shape: Shape) -> None:
+    def check(self, shape: EpisodeSpec) -> None:
         """Raise `DataError` unless episodes of that shape can be drawn for every purpose."""
         if self.kind == "classification" and shape.ways < 2:
             raise DataError(f"{self.name} is classification; pass --ways 2 or more")

@@ -1,6 +1,6 @@
 """How networks are trained under a loss, and how a loss learns from it."""
 
-from lossforge.training.cohort import Cohort, Setup, Stacking, form_cohort
+from lossforge.training.ensemble import Ensemble, EnsembleConfig, Stacking, make_ensemble
 from lossforge.training.metrics import metric_per_example
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Adam, Optimizer, State
@@ -8,12 +8,12 @@ from lossforge.training.optimizers import SGD, Adam, Optimizer, State
 __all__ = [
     "SGD",
     "Adam",
-    "Cohort",
+    "Ensemble",
+    "EnsembleConfig",
     "Network",
     "Optimizer",
-    "Setup",
     "Stacking",
     "State",
-    "form_cohort",
+    "make_ensemble",
     "metric_per_example",
 ]

@@ -113,7 +113,7 @@ class Recipe:
         )
 
 
-class Teacher(Protocol):
+class Objective(Protocol):
     """What gives a network its steps: a loss, fixed or adapting."""
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
@@ -181,7 +181,7 @@ class FullTraining:
     """
 
     def __init__(
-        self, recipe: Recipe, task: Task, trainee: TrainState, teacher: Teacher, seed: int
+        self, recipe: Recipe, task: Task, trainee: TrainState, teacher: Objective, seed: int
     ):
         self._recipe, self._task, self.teacher = recipe, task, teacher
         self._trainee, self._seed = trainee, seed

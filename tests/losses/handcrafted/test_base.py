@@ -21,14 +21,14 @@ from lossforge.losses import (
     SymmetricCrossEntropy,
 )
 from lossforge.losses.handcrafted.base import Classification, registered
-from lossforge.losses.named import named
+from lossforge.losses.resolve import resolve_loss
 
 EVERY = pytest.mark.parametrize("make", HANDCRAFTED.values(), ids=lambda make: make.name)
 
 
 @EVERY
 def test_names_are_what_the_command_line_takes(make):
-    assert str(named(str(make()))) == str(make())
+    assert str(resolve_loss(str(make()))) == str(make())
 
 
 @EVERY
@@ -67,11 +67,11 @@ def test_one_output_is_the_logit_of_the_second_of_two_classes(make):
 
 def test_mistakes_in_options_are_told():
     with pytest.raises(ConfigurationError, match="the options of huber are: delta"):
-        named("huber:gamma=2")
+        resolve_loss("huber:gamma=2")
     with pytest.raises(ConfigurationError, match="the options of barron are: alpha, scale"):
-        named("barron:beta=2")
+        resolve_loss("barron:beta=2")
     with pytest.raises(ConfigurationError, match="not a number"):
-        named("huber:delta=wide")
+        resolve_loss("huber:delta=wide")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import lossforge as lf
 from lossforge.errors import ConfigurationError, FileFormatError
 from lossforge.losses import CalibratedCrossEntropy, CrossEntropy
 from lossforge.losses.handcrafted.calibrated_cross_entropy import LARGEST, inverse_temperature
-from lossforge.losses.named import named
+from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import from_document, to_document
 
 LOSS = CalibratedCrossEntropy()
@@ -113,9 +113,9 @@ def test_outputs_that_are_not_finite_have_no_loss():
 
 
 def test_it_has_a_name_and_a_file(tmp_path):
-    assert isinstance(named("calibrated_cross_entropy"), CalibratedCrossEntropy)
+    assert isinstance(resolve_loss("calibrated_cross_entropy"), CalibratedCrossEntropy)
     with pytest.raises(ConfigurationError, match="has no options"):
-        named("calibrated_cross_entropy:bins=3")
+        resolve_loss("calibrated_cross_entropy:bins=3")
     lf.save(LOSS, tmp_path / "loss.json")
     assert str(lf.load(tmp_path / "loss.json")) == str(LOSS)
     with pytest.raises(FileFormatError, match="bins"):

@@ -8,10 +8,10 @@ import torch
 from lossforge.errors import ConfigurationError, DataError, DivergedError, UnknownNameError
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner, pretrain
-from lossforge.tasks.episodes import FewShotTask, Shape
+from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import characters_task, load_few_shot
 
-SHAPE = Shape(ways=3, shots=1, queries=3)
+SHAPE = EpisodeSpec(ways=3, shots=1, queries=3)
 TINY = {
     "network": "dense",
     "width": 6,
@@ -62,7 +62,7 @@ def test_meta_training_learns_what_to_ignore():
         FewShot("maml", **TINY), width=32, meta_steps=150, check_every=50, inner_rate=0.05,
         pretrain_steps=0, valid_tasks=40, test_tasks=200, final_meta_rate=1e-3,
     )  # fmt: skip
-    shape = Shape(ways=5, shots=1, queries=5)
+    shape = EpisodeSpec(ways=5, shots=1, queries=5)
     untrained = dataclasses.replace(settings, meta_steps=1, meta_rate=1e-9, final_meta_rate=0)
     before, after = (each.run(task, shape, seed=0) for each in (untrained, settings))
     assert after.score > before.score + 3 * (after.interval + before.interval)
@@ -178,10 +178,10 @@ def test_unknown_names_are_told():
 @pytest.mark.parametrize(
     ("name", "shape", "says"),
     [
-        ("clusters", Shape(40, 1, 1), "classes, fewer than 40 ways"),
-        ("clusters", Shape(5, 30, 15), "fewer than 30 shots and 15 queries"),
-        ("clusters", Shape(1, 1, 1), "pass --ways 2"),
-        ("sinusoids", Shape(5, 1, 1), "pass --ways 1"),
+        ("clusters", EpisodeSpec(40, 1, 1), "classes, fewer than 40 ways"),
+        ("clusters", EpisodeSpec(5, 30, 15), "fewer than 30 shots and 15 queries"),
+        ("clusters", EpisodeSpec(1, 1, 1), "pass --ways 2"),
+        ("sinusoids", EpisodeSpec(5, 1, 1), "pass --ways 1"),
     ],
 )
 def test_episodes_that_cannot_be_drawn_are_told_before_training(name, shape, says):
@@ -194,7 +194,7 @@ DIVERGING = {"inner_rate": 1e30, "pretrain_steps": 0}
 
 @pytest.mark.parametrize("stacking", ["stacked", "separate"])
 @pytest.mark.parametrize(
-    ("name", "shape"), [("clusters", SHAPE), ("sinusoids", Shape(1, 5, 5)), ("images", SHAPE)]
+    ("name", "shape"), [("clusters", SHAPE), ("sinusoids", EpisodeSpec(1, 5, 5)), ("images", SHAPE)]
 )
 @pytest.mark.parametrize("variant", ["maml", "npbml"])
 def test_divergence_is_not_a_result(variant, name, shape, stacking):
@@ -212,7 +212,7 @@ def test_divergence_is_not_a_result(variant, name, shape, stacking):
 @pytest.mark.parametrize("name", ["clusters", "sinusoids"])
 def test_a_network_that_diverges_in_adaptation_has_no_score(part, name, monkeypatch):
     task = load_few_shot(name)
-    shape = SHAPE if name == "clusters" else Shape(1, 5, 5)
+    shape = SHAPE if name == "clusters" else EpisodeSpec(1, 5, 5)
     course = MetaCourse(FewShot("maml", **TINY), task, shape, 0)
     if part == "test":
         while not course.is_over:
@@ -245,4 +245,4 @@ def test_protonet_too_can_diverge():
 
 def test_protonet_does_not_do_regression():
     with pytest.raises(ConfigurationError, match="protonet classifies"):
-        MetaCourse(FewShot("protonet", **TINY), load_few_shot("sinusoids"), Shape(1, 5, 5), 0)
+        MetaCourse(FewShot("protonet", **TINY), load_few_shot("sinusoids"), EpisodeSpec(1, 5, 5), 0)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from lossforge.methods.npbml import VARIANTS, FewShot, Learner, Parts
+from lossforge.methods.npbml import VARIANTS, Components, FewShot, Learner
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.methods.npbml.film import FiLM
-from lossforge.tasks.episodes import Episode, FewShotTask, Shape
+from lossforge.tasks.episodes import Episode, EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
 
-SHAPE = Shape(ways=3, shots=2, queries=2)
+SHAPE = EpisodeSpec(ways=3, shots=2, queries=2)
 
 
 def images_task() -> FewShotTask:
@@ -225,7 +225,7 @@ def test_first_order_agrees_with_second_where_there_is_one_step_of_a_linear_star
 
 def test_regression_has_no_transductive_term():
     task = sinusoids(0)
-    learner = make_learner(FewShot("npbml", network="dense"), task, Shape(1, 5, 5), 0)
+    learner = make_learner(FewShot("npbml", network="dense"), task, EpisodeSpec(1, 5, 5), 0)
     assert isinstance(learner, Learner)
     assert learner.loss.transductive is None
     assert learner.loss.inductive is not None
@@ -247,7 +247,9 @@ def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def test_parts_are_switches():
-    assert Parts() == Parts(warp=True, film=True, inductive=True, transductive=True, penalty=True)
+    assert Components() == Components(
+        warp=True, film=True, inductive=True, transductive=True, penalty=True
+    )
 
 
 @pytest.mark.parametrize("order", ["second", "first"])

@@ -7,16 +7,16 @@ from lossforge.methods.npbml.few_shot import (
     FewShotResult,
     MetaCourse,
 )
-from lossforge.methods.npbml.learner import Learner, Parts
+from lossforge.methods.npbml.learner import Components, Learner
 from lossforge.methods.npbml.protonet import ProtoNet
 
 __all__ = [
     "PRESETS",
     "VARIANTS",
+    "Components",
     "FewShot",
     "FewShotResult",
     "Learner",
     "MetaCourse",
-    "Parts",
     "ProtoNet",
 ]

@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lossforge.errors import DivergedError, unknown_name
-from lossforge.methods.npbml.learner import Learner, Order, Parts
+from lossforge.methods.npbml.learner import Components, Learner, Order
 from lossforge.methods.npbml.loss import Similarity
 from lossforge.methods.npbml.networks import backbone_parameters, make_encoder
 from lossforge.methods.npbml.protonet import ProtoNet
 from lossforge.progress import ProgressReporter
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
-from lossforge.tasks.episodes import ClassPool, Episode, FewShotTask, Part, Shape
+from lossforge.tasks.episodes import ClassPool, Episode, EpisodeSpec, FewShotTask, Part
 from lossforge.training import Stacking
 from lossforge.training.optimizers import SGD
 from lossforge.validation import require, require_in_range
@@ -33,12 +33,12 @@ Progress = Callable[[str, int, int], None]
 GREATEST_RATE = 1e30
 """a step size that no weight survives, and that float32 still holds"""
 
-NOTHING = Parts(
+NOTHING = Components(
     warp=False, film=False, rates=False, inductive=False, transductive=False, penalty=False
 )
 
-VARIANTS: dict[str, tuple[str, Parts | None]] = {
-    "npbml": ("initialization, preconditioner, loss and modulation, all learned", Parts()),
+VARIANTS: dict[str, tuple[str, Components | None]] = {
+    "npbml": ("initialization, preconditioner, loss and modulation, all learned", Components()),
     "maml": ("the initialization alone", NOTHING),
     "fomaml": ("MAML with inner gradients taken as constant", NOTHING),
     "metasgd": ("MAML with a step size for each weight", replace(NOTHING, rates=True)),
@@ -52,7 +52,10 @@ VARIANTS: dict[str, tuple[str, Parts | None]] = {
         replace(NOTHING, transductive=True),
     ),
     "maml_penalty": ("MAML with a learned penalty of weights", replace(NOTHING, penalty=True)),
-    "npbml_without_film": ("NPBML without modulation by the task", replace(Parts(), film=False)),
+    "npbml_without_film": (
+        "NPBML without modulation by the task",
+        replace(Components(), film=False),
+    ),
     "protonet": ("prototypical networks, which do not adapt: the control", None),
 }
 """what each learns, and which parts are on"""
@@ -79,7 +82,7 @@ class FewShot:
     Examples:
         >>> from lossforge.tasks.few_shot_sets import load_few_shot
         >>> maml = FewShot("maml", meta_steps=2, valid_tasks=2, test_tasks=4)
-        >>> found = maml.run(load_few_shot("sinusoids"), Shape(ways=1, shots=5), seed=0)
+        >>> found = maml.run(load_few_shot("sinusoids"), EpisodeSpec(ways=1, shots=5), seed=0)
         >>> found.metric, found.score > 0
         ('mse', True)
     """
@@ -190,7 +193,7 @@ class FewShot:
         return SGD(self.inner_rate, momentum, momentum > 0, self.inner_weight_decay)
 
     def run(
-        self, task: FewShotTask, shape: Shape, seed: int = 0, *, progress: bool = True
+        self, task: FewShotTask, shape: EpisodeSpec, seed: int = 0, *, progress: bool = True
     ) -> "FewShotResult":
         """Meta-train, choose by meta-validation, meta-test.
 
@@ -239,7 +242,7 @@ class MetaCourse:
         seed: of everything.
     """
 
-    def __init__(self, settings: FewShot, task: FewShotTask, shape: Shape, seed: int):
+    def __init__(self, settings: FewShot, task: FewShotTask, shape: EpisodeSpec, seed: int):
         task.check(shape)
         require(
             settings.variant != "protonet" or task.kind == "classification",
@@ -386,7 +389,7 @@ class MetaCourse:
         self._pretrained = True
 
 
-def make_learner(settings: FewShot, task: FewShotTask, shape: Shape, seed: int) -> nn.Module:
+def make_learner(settings: FewShot, task: FewShotTask, shape: EpisodeSpec, seed: int) -> nn.Module:
     """Return a fresh learner, drawn by the seed."""
     parts = VARIANTS[settings.variant][1] or NOTHING
     with isolated_seed(seed):

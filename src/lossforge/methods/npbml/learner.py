@@ -32,7 +32,7 @@ HEAD = ("head.weight", "head.bias")
 
 @final
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """Which parts are meta-learned besides the initialization.
 
     Attributes:
@@ -74,7 +74,7 @@ class Learner(nn.Module):
         features: int,
         kind: Kind,
         ways: int,
-        parts: Parts,
+        parts: Components,
         optimizer: SGD,
         inner_steps: int,
         unlabelled: int = 0,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossforge.training.hypergradient.clipping import Clipping
 from lossforge.training.hypergradient.jacobian import Gradients, ReverseProducts, gradients
-from lossforge.training.hypergradient.low_rank import ThinPass
+from lossforge.training.hypergradient.low_rank import LowRankPass
 from lossforge.training.hypergradient.passes import (
     NotRepeatableError,
     direction_weights,
@@ -53,10 +53,10 @@ class FusedStep:
             for at, theta in enumerate(state.parameters)
         ]
         versions = [leaf._version for leaf in self._leaves]
-        self._thin: ThinPass | None = None
+        self._thin: LowRankPass | None = None
         with differentiable(), self._on_copies(), torch.enable_grad():
             if low_rank:
-                self._thin = ThinPass(lambda _: rerun(), self._leaves)
+                self._thin = LowRankPass(lambda _: rerun(), self._leaves)
                 self.outputs = self._thin.outputs
             else:
                 graph = rerun()
@@ -88,7 +88,7 @@ class FusedStep:
         self._pattern = tuple(g is None for g in found)
         return found
 
-    def carry_back(
+    def pull_back_step(
         self,
         rerun: Callable[[], Tensor],
         outcome: Callable[[Tensor], Tensor],
@@ -105,7 +105,7 @@ class FusedStep:
         """
         state = self._state
         if self._thin is not None:
-            passed = ThinPass(lambda _: rerun(), state.parameters)
+            passed = LowRankPass(lambda _: rerun(), state.parameters)
             value = outcome(passed.graph)
             found, gains = passed.gradient(value), [float(s) for s in slopes]
             with differentiable(), self._on_copies():

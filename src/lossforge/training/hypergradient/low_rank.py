@@ -4,7 +4,7 @@ v of a linear layer's weight is delta^T a, with one row an example. SGD's respon
 that w moves the layer's training output by (x a^T) delta: v and w are never built. Exact, without
 a matrix of the weights' size beyond the weights themselves.
 
-`ThinPass` is one pass of any network; parameters that are not in linear layers are held in full.
+`LowRankPass` is one pass of any network; parameters that are not in linear layers are held in full.
 `SteppedPopulation` has P losses step from one point: their stepped layers compute
 shrink x W^T - gain (x a^T) delta, and their examples pass through wide products together.
 """
@@ -40,7 +40,7 @@ Factors = tuple[Tensor, Tensor, int | None]
 
 @final
 @dataclass(frozen=True)
-class ThinGradient:
+class LowRankGradient:
     """A gradient whose part in linear layers is given by thin factors.
 
     Attributes:
@@ -55,7 +55,7 @@ class ThinGradient:
 
 
 @final
-class ThinPass:
+class LowRankPass:
     """One pass of a network and its gradients at the outputs of linear layers.
 
     Args:
@@ -106,15 +106,15 @@ class ThinPass:
             found[at] = None if g is None else g.detach()
         return found
 
-    def gradient(self, value: Tensor) -> "ThinGradient":
+    def gradient(self, value: Tensor) -> "LowRankGradient":
         """Return a scalar's gradient."""
         return self._thin(gradients(value, self._places()))
 
-    def gradient_along(self, cotangent: Tensor) -> "ThinGradient":
+    def gradient_along(self, cotangent: Tensor) -> "LowRankGradient":
         """Return the gradient of <outputs, cotangent>; the graph stays."""
         return self._thin(gradients(self.graph, self._places(), cotangent, retain_graph=True))
 
-    def _thin(self, found: Gradients) -> "ThinGradient":
+    def _thin(self, found: Gradients) -> "LowRankGradient":
         of_call: dict[int, Factors] = {}
         factors: dict[int, list[Factors]] = defaultdict(list)
         for call, delta in zip(self.calls, found, strict=False):
@@ -122,12 +122,12 @@ class ThinPass:
             rows = self._delta(call, delta).flatten(0, -2)
             of_call[id(call)] = call.inputs, rows, call.bias
             factors[call.weight].append(of_call[id(call)])
-        return ThinGradient(factors, of_call, found[len(self.calls) :])
+        return LowRankGradient(factors, of_call, found[len(self.calls) :])
 
     def product(
         self,
-        passed: "ThinPass",
-        found: "ThinGradient",
+        passed: "LowRankPass",
+        found: "LowRankGradient",
         gains: Sequence[float],
         *,
         retain_graph: bool = False,
@@ -154,7 +154,7 @@ class ThinPass:
         ]
         return transpose_again(self.products, self.at, moved, retain_graph=retain_graph)
 
-    def dense(self, found: "ThinGradient") -> Gradients:
+    def dense(self, found: "LowRankGradient") -> Gradients:
         """Return a gradient in full."""
         full: Gradients = [None] * len(self._parameters)
         for call in self.calls:
@@ -217,7 +217,7 @@ def is_low_rank(function: Function, parameters: Sequence[Tensor]) -> bool:
     """
     leaves = [theta.detach().requires_grad_() for theta in parameters]
     try:
-        thin = ThinPass(function, leaves, row_wise=True)
+        thin = LowRankPass(function, leaves, row_wise=True)
         thin.at_layers(torch.ones_like(thin.outputs))
     except (UnknownOperatorError, NotImplementedError, RuntimeError):
         return False
@@ -242,7 +242,7 @@ class SteppedPopulation:
 
     def __init__(
         self,
-        training: ThinPass,
+        training: LowRankPass,
         base: Sequence[Tensor],
         shrink: float,
         gain: float,

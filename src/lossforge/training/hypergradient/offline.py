@@ -31,7 +31,7 @@ from lossforge.training.hypergradient.jacobian import (
     forward_product,
     gradients,
 )
-from lossforge.training.hypergradient.low_rank import SteppedPopulation, ThinPass
+from lossforge.training.hypergradient.low_rank import LowRankPass, SteppedPopulation
 from lossforge.training.hypergradient.unroll import recomputed, unrolled
 from lossforge.training.module import Inputs, differentiable
 from lossforge.training.network import Network
@@ -230,7 +230,7 @@ class LowRankStep:
     def __init__(self, start: Start, inputs: Inputs):
         self._start, self._network = start, start.network
         leaves = [theta.detach().requires_grad_() for theta in start.parameters]
-        self._thin = ThinPass(partial(_run, self._network, inputs), leaves, row_wise=True)
+        self._thin = LowRankPass(partial(_run, self._network, inputs), leaves, row_wise=True)
         self.outputs = self._thin.outputs
 
     def products(self, cotangents: Tensor, inputs: Inputs, outer: Outer) -> Tensor:

@@ -331,7 +331,7 @@ class OnlineEngine:
 
         moment = Moment(state.module, everywhere=self.everywhere)
         with moment.kept(), without_reentrant_checkpoints():
-            return fused.carry_back(lambda: state.rerun(valid[0]), checked, clipping, slopes)
+            return fused.pull_back_step(lambda: state.rerun(valid[0]), checked, clipping, slopes)
 
 
 @final

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import Loss, default_loss
-from lossforge.losses.named import named
 from lossforge.losses.parametric import ParametricLoss
+from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
 from lossforge.models import Model, initialize, resolve
@@ -24,7 +24,7 @@ AdaptOn = Literal["valid", "train"]
 
 @final
 @dataclass(frozen=True)
-class Lesson:
+class TrainingConfig:
     """Configuration of one training.
 
     Attributes:
@@ -99,7 +99,7 @@ class Lesson:
 def _find(loss: str | Loss, task: Task) -> Loss:
     """Return a loss of one's own by its name, or a copy of the one that is given."""
     if isinstance(loss, str):
-        return named(loss, task.kind)
+        return resolve_loss(loss, task.kind)
     if loss.kind != task.kind:
         raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {task.kind}")
     return deepcopy(loss)
@@ -113,10 +113,10 @@ class Adapting:
         adapt: the loss and its training.
     """
 
-    def __init__(self, adapt: AdaptiveTraining, task: Task, lesson: Lesson, seed: int):
+    def __init__(self, adapt: AdaptiveTraining, task: Task, config: TrainingConfig, seed: int):
         self.adapt, self._task, self._seed = adapt, task, seed
-        self._size = lesson.recipe.batch_size
-        self._split = task.valid if lesson.adapt_on == "valid" else task.train
+        self._size = config.recipe.batch_size
+        self._split = task.valid if config.adapt_on == "valid" else task.train
         self._valid = self._stream("adapt")
 
     def warm_up(self, progress: Callable[[int, int], None]) -> None:

@@ -12,7 +12,7 @@ from lossforge.tasks.task import Kind
 from lossforge.validation import require
 
 
-def named(text: str, kind: Kind | None = None) -> Loss:
+def resolve_loss(text: str, kind: Kind | None = None) -> Loss:
     """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
 
     Args:
@@ -25,9 +25,9 @@ def named(text: str, kind: Kind | None = None) -> Loss:
         FileFormatError: the file is damaged.
 
     Examples:
-        >>> print(named("huber:delta=0.5"))
+        >>> print(resolve_loss("huber:delta=0.5"))
         huber:delta=0.5
-        >>> named("mse", "classification")
+        >>> resolve_loss("mse", "classification")
         Traceback (most recent call last):
         ...
         lossforge.errors.ConfigurationError: mse is a loss for regression, not classification
@@ -45,7 +45,7 @@ def objective(text: str, kind: Kind) -> Loss:
         >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
         mse focal:gamma=1
     """
-    return named(text, kind) if text else default_loss(kind)
+    return resolve_loss(text, kind) if text else default_loss(kind)
 
 
 def _find(text: str) -> Loss:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from lossforge.analysis.behaviour import path
+from lossforge.analysis.behavior import path
 from lossforge.analysis.drawing import STYLES, new_figure, save_figure
 from lossforge.analysis.nearest import Match, nearest
 from lossforge.losses import CrossEntropy, Loss, Squared

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossforge.analysis.behaviour import (
+from lossforge.analysis.behavior import (
     calibration,
     is_bounded,
     is_convex,

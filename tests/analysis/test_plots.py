@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lossforge.analysis.portrait import draw_portrait
+from lossforge.analysis.plots import draw_portrait
 from lossforge.losses import ADALFL_NETWORK, HANDCRAFTED, NeuralLoss, SymbolicLoss
 
 EVERY = [

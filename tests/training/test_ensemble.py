@@ -10,8 +10,8 @@ from lossforge.losses import CrossEntropy, ElementwiseLoss, Focal, SymbolicLoss,
 from lossforge.models import initialize
 from lossforge.randomness import torch_generator
 from lossforge.tasks import Batches, load
-from lossforge.training import SGD, Adam, Network, Setup, form_cohort
-from lossforge.training.cohort import choose_stacking
+from lossforge.training import SGD, Adam, EnsembleConfig, Network, make_ensemble
+from lossforge.training.ensemble import choose_stacking
 
 TASK = load("iris")
 LOSSES = [SymbolicLoss(text).double() for text in ("-y*log(p)", "(y - p)**2", "abs(y - p)")]
@@ -29,11 +29,11 @@ def dropping() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), nn.Linear(16, 3)).double()
 
 
-def setup(make=dense, optimizer=None, seed: int = 0) -> Setup:
+def setup(make=dense, optimizer=None, seed: int = 0) -> EnsembleConfig:
     network = Network(initialize(make, 1))
     split = TASK.train
     split = type(split)(split.inputs.double(), split.targets, split.rows)
-    return Setup(
+    return EnsembleConfig(
         network,
         network.parameters(),
         optimizer or SGD(0.1, momentum=0.9),
@@ -42,9 +42,9 @@ def setup(make=dense, optimizer=None, seed: int = 0) -> Setup:
     )
 
 
-def valid_scores(cohort) -> list[float]:
+def valid_scores(ensemble) -> list[float]:
     split = TASK.valid
-    return cohort.score(type(split)(split.inputs.double(), split.targets, split.rows), TASK.kind)
+    return ensemble.score(type(split)(split.inputs.double(), split.targets, split.rows), TASK.kind)
 
 
 def by_hand(make, loss, steps: int, seed: int = 0) -> nn.Module:
@@ -64,14 +64,14 @@ def by_hand(make, loss, steps: int, seed: int = 0) -> nn.Module:
 def test_networks_are_trained_as_by_hand(stacking, make):
     if make is normalized and stacking == "stacked":
         pytest.skip("networks with buffers are trained one by one")
-    cohort = form_cohort(setup(make), as_population(LOSSES), stacking)
-    cohort.advance(30)
+    ensemble = make_ensemble(setup(make), as_population(LOSSES), stacking)
+    ensemble.advance(30)
     inputs = TASK.valid.inputs.double()
     expected = []
     for loss in LOSSES:
         guesses = by_hand(make, loss, 30)(inputs).argmax(1)
         expected.append((guesses != TASK.valid.targets).double().mean().item())
-    assert valid_scores(cohort) == pytest.approx(expected, abs=1e-9)
+    assert valid_scores(ensemble) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, 0.9, True, 1e-3), Adam(0.01)])
@@ -79,10 +79,10 @@ def test_networks_are_trained_as_by_hand(stacking, make):
 def test_stacked_and_separate_give_the_same(optimizer, make):
     scores = []
     for stacking in ("stacked", "separate"):
-        cohort = form_cohort(setup(make, optimizer), as_population(LOSSES), stacking)
-        cohort.advance(10)
-        cohort.advance(15)
-        scores.append(valid_scores(cohort))
+        ensemble = make_ensemble(setup(make, optimizer), as_population(LOSSES), stacking)
+        ensemble.advance(10)
+        ensemble.advance(15)
+        scores.append(valid_scores(ensemble))
     if make is dense:
         assert scores[0] == pytest.approx(scores[1], abs=1e-9)
     else:
@@ -92,7 +92,7 @@ def test_stacked_and_separate_give_the_same(optimizer, make):
 
 @pytest.mark.parametrize("stacking", ["stacked", "separate"])
 def test_training_in_parts_is_training(stacking):
-    whole, parts = (form_cohort(setup(), as_population(LOSSES), stacking) for _ in range(2))
+    whole, parts = (make_ensemble(setup(), as_population(LOSSES), stacking) for _ in range(2))
     whole.advance(25)
     parts.advance(10)
     parts.advance(15)
@@ -115,10 +115,10 @@ class Broken(ElementwiseLoss):
 
 @pytest.mark.parametrize("stacking", ["stacked", "separate"])
 def test_divergence_is_recorded_and_does_not_spread(stacking):
-    mixed = form_cohort(setup(), as_population([LOSSES[0], Broken(), LOSSES[1]]), stacking)
-    clean = form_cohort(setup(), as_population([LOSSES[0], LOSSES[1]]), stacking)
-    for cohort in (mixed, clean):
-        cohort.advance(60)
+    mixed = make_ensemble(setup(), as_population([LOSSES[0], Broken(), LOSSES[1]]), stacking)
+    clean = make_ensemble(setup(), as_population([LOSSES[0], LOSSES[1]]), stacking)
+    for ensemble in (mixed, clean):
+        ensemble.advance(60)
     first, worst, last = valid_scores(mixed)
     assert worst == float("inf")
     assert [first, last] == pytest.approx(valid_scores(clean), abs=1e-9)
@@ -129,7 +129,7 @@ def test_divergence_is_recorded_and_does_not_spread(stacking):
 
 @pytest.mark.parametrize("stacking", ["stacked", "separate"])
 def test_those_kept_go_on_as_they_were(stacking):
-    whole, kept = (form_cohort(setup(), as_population(LOSSES), stacking) for _ in range(2))
+    whole, kept = (make_ensemble(setup(), as_population(LOSSES), stacking) for _ in range(2))
     whole.advance(20)
     kept.advance(10)
     kept.keep([2, 0])
@@ -140,15 +140,15 @@ def test_those_kept_go_on_as_they_were(stacking):
 
 def test_losses_of_any_class_form_a_cohort():
     losses = as_population([CrossEntropy(), Focal()])
-    cohort = form_cohort(setup(), losses, "stacked")
-    cohort.advance(40)
-    assert max(valid_scores(cohort)) < 0.4
+    ensemble = make_ensemble(setup(), losses, "stacked")
+    ensemble.advance(40)
+    assert max(valid_scores(ensemble)) < 0.4
 
 
 def test_the_start_is_left_alone():
     begin = setup()
     before = copy.deepcopy(begin.parameters)
-    form_cohort(begin, as_population(LOSSES), "stacked").advance(5)
+    make_ensemble(begin, as_population(LOSSES), "stacked").advance(5)
     assert all(torch.equal(a, b) for a, b in zip(before, begin.parameters, strict=True))
 
 

@@ -3,7 +3,7 @@ import torch
 
 from lossforge.errors import LossforgeError
 from lossforge.methods import AdaLFL
-from lossforge.methods.lesson import Lesson
+from lossforge.methods.training_config import TrainingConfig
 from lossforge.tasks import load
 from lossforge.training.full import Recipe
 
@@ -13,8 +13,8 @@ ADALFL = AdaLFL(warm_up_steps=4, trial_steps=2, meta_learning_rate=1e-2)
 
 def taught(**options) -> dict[str, torch.Tensor]:
     """Return the adaptive loss after a short training."""
-    lesson = Lesson("adalfl", RECIPE, ADALFL, **options)
-    training = lesson.begin(load("iris"), "linear", 3, lambda done, total: None)
+    config = TrainingConfig("adalfl", RECIPE, ADALFL, **options)
+    training = config.begin(load("iris"), "linear", 3, lambda done, total: None)
     training.run(lambda: None, lambda *told: None)
     return training.teacher.adapt.loss.state_dict()
 
@@ -39,4 +39,4 @@ def test_what_the_loss_learns_from_matters(options):
 )
 def test_losses_that_do_not_fit_are_refused(loss, task_loss):
     with pytest.raises(LossforgeError):
-        Lesson(loss, RECIPE, ADALFL, task_loss=task_loss).check(load("iris"))
+        TrainingConfig(loss, RECIPE, ADALFL, task_loss=task_loss).check(load("iris"))

@@ -34,8 +34,8 @@ CHECK_EVERY = 25
 
 @final
 @dataclass(frozen=True)
-class Setup:
-    """What the networks of a cohort share.
+class EnsembleConfig:
+    """What the networks of an ensemble share.
 
     Attributes:
         network: their form.
@@ -53,7 +53,7 @@ class Setup:
     seed: int
 
 
-class Cohort(ABC):
+class Ensemble(ABC):
     """P networks in training."""
 
     @abstractmethod
@@ -77,7 +77,9 @@ class Cohort(ABC):
         """Go on with the networks at `indices` alone."""
 
 
-def form_cohort(setup: Setup, losses: LossPopulation, stacking: Stacking = "auto") -> Cohort:
+def make_ensemble(
+    setup: EnsembleConfig, losses: LossPopulation, stacking: Stacking = "auto"
+) -> Ensemble:
     """Begin to train one network under each loss of a population.
 
     Examples:
@@ -88,19 +90,19 @@ def form_cohort(setup: Setup, losses: LossPopulation, stacking: Stacking = "auto
         >>> task = load("iris")
         >>> network = Network(nn.Linear(4, 3))
         >>> stream = lambda: Batches(task.train, 32, torch_generator(0, "batches"))
-        >>> setup = Setup(network, network.parameters(), SGD(0.1), stream, seed=0)
-        >>> cohort = form_cohort(setup, ModulePopulation([CrossEntropy(), Focal()]))
-        >>> cohort.advance(50)
-        >>> max(cohort.score(task.valid, task.kind)) < 0.5
+        >>> setup = EnsembleConfig(network, network.parameters(), SGD(0.1), stream, seed=0)
+        >>> ensemble = make_ensemble(setup, ModulePopulation([CrossEntropy(), Focal()]))
+        >>> ensemble.advance(50)
+        >>> max(ensemble.score(task.valid, task.kind)) < 0.5
         True
     """
     match stacking:
         case "auto":
-            return form_cohort(setup, losses, choose_stacking(setup))
+            return make_ensemble(setup, losses, choose_stacking(setup))
         case "stacked":
-            return StackedCohort(setup, losses)
+            return StackedEnsemble(setup, losses)
         case "separate":
-            return SeparateCohort(setup, losses)
+            return SeparateEnsemble(setup, losses)
     assert_never(stacking)
 
 
@@ -108,7 +110,7 @@ STACKED_LIMIT = 150_000
 """parameters up to which stacking dense networks was faster on a CPU; see benchmarks/stacking.py"""
 
 
-def choose_stacking(setup: Setup) -> Literal["stacked", "separate"]:
+def choose_stacking(setup: EnsembleConfig) -> Literal["stacked", "separate"]:
     """Return the strategy that was measured to be faster for a network on its device."""
     if any(True for _ in setup.network.module.buffers()):
         return "separate"
@@ -123,10 +125,10 @@ def choose_stacking(setup: Setup) -> Literal["stacked", "separate"]:
 
 
 @final
-class StackedCohort(Cohort):
+class StackedEnsemble(Ensemble):
     """Networks whose weights share tensors [P, ...]."""
 
-    def __init__(self, setup: Setup, losses: LossPopulation):
+    def __init__(self, setup: EnsembleConfig, losses: LossPopulation):
         self._setup, self._losses = setup, losses
         count = len(losses)
         self._parameters = [_repeat(theta, count) for theta in setup.parameters]
@@ -201,11 +203,11 @@ class StackedCohort(Cohort):
 
 
 @final
-class SeparateCohort(Cohort):
+class SeparateEnsemble(Ensemble):
     """Networks that are trained one after the other."""
 
-    def __init__(self, setup: Setup, losses: LossPopulation):
-        self._members = [StackedCohort(setup, losses.select([i])) for i in range(len(losses))]
+    def __init__(self, setup: EnsembleConfig, losses: LossPopulation):
+        self._members = [StackedEnsemble(setup, losses.select([i])) for i in range(len(losses))]
 
     def __len__(self) -> int:
         return len(self._members)
