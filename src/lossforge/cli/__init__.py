@@ -25,6 +25,7 @@ commands:
   explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
+  report RUN      write a page about a complete run, to be opened in a browser
   resume RUN      go on with an interrupted run
   list WHAT       show the tasks, models, losses or methods there are
 
@@ -42,6 +43,7 @@ COMMANDS = {
     "explain": ("explain", "explain"),
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
+    "report": ("report", "report"),
     "resume": ("resume", "resume"),
     "list": ("listing", "list_names"),
 }

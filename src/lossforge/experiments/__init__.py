@@ -10,6 +10,7 @@ from lossforge.experiments.experiment import NewFolder, Report
 from lossforge.experiments.explain_run import ExplanationReport, explain, export
 from lossforge.experiments.fewshot_run import FewShotReport, fewshot
 from lossforge.experiments.landscape_run import landscape
+from lossforge.experiments.report_run import open_run, report
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
@@ -28,6 +29,8 @@ __all__ = [
     "export",
     "fewshot",
     "landscape",
+    "open_run",
+    "report",
     "resume",
     "search",
     "train",

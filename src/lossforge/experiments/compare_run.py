@@ -27,6 +27,7 @@ from lossforge.experiments.arguments import (
     model_name,
     objects_config,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.curves import plot_curves
 from lossforge.experiments.experiment import (
@@ -36,9 +37,9 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.grid import Cell, Grid, Line, Tune, best_rate
+from lossforge.experiments.repeating import repeat_command
 from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import (
@@ -46,6 +47,7 @@ from lossforge.experiments.train_run import (
     as_recipe,
     check_adapt_on,
     describe_warm_up,
+    training_defaults,
 )
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
@@ -372,6 +374,16 @@ class ComparisonReport(Report):
     def tables(self) -> list[Table]:
         """Return a table for each task and network, and one over all of them."""
         return comparison_tables(self.result)
+
+    def _command(self, config: State) -> str:
+        grid = config["grid"]
+        options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
+        options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
+        own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
+        options |= {key: grid[key] for key in own}
+        defaults = training_defaults(config["preset"]) | {"model": ["mlp"], "seeds": 5}
+        defaults |= {"tune": "none", "factors": [0.1, 0.3, 1.0, 3.0, 10.0], "tuning_seeds": 2}
+        return repeat_command(["compare"], options, defaults)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each loss on each task and network."""

@@ -37,6 +37,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.files import plain
@@ -393,6 +394,19 @@ class SearchReport(Report):
     def verdict(self) -> str:
         """Return what the paired tests say, in a sentence."""
         return _verdict(self.result)
+
+    def sentence(self) -> str:
+        """Return `verdict`, as a sentence."""
+        told = self.verdict()
+        return f"{told[:1].upper()}{told[1:]}"
+
+    def _command(self, config: State) -> str:
+        preset = config["preset"]
+        defaults = METHODS[config["method"]].preset(preset).settings()
+        defaults |= asdict(COMPARISONS[preset]) | asdict(CALIBRATIONS[preset])
+        shared = {key: config[key] for key in ("task", "model", "seed", "preset")}
+        options = shared | config["settings"] | config["comparison"] | config["calibration"]
+        return repeat_command(["search", config["method"]], options, defaults | DEFAULTS)
 
     def tables(self) -> list[Table]:
         """Return the Pareto front, where there is one, and the closing comparisons."""

@@ -45,7 +45,7 @@ CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER)
 
 OWN = re.compile(
     rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
-    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|adaptation\.(json|png|svg)"
+    rf"|{'|'.join(CHECKED)}|report\.(md|html)|environment\.json|table\.md|adaptation\.(json|png|svg)"
     r"|(curves-.*|ranks)\.(png|svg)"
 )
 """names of the files that runs write"""
