@@ -58,7 +58,8 @@ def _formula(loss: Loss) -> Markup:
         else "of one output: p is the prediction, y the target"
     )
     return Markup(
-        '<div class="formula" tabindex="0" role="group" aria-label="formula">{}</div><p class="note">{}</p>'
+        '<div class="formula" tabindex="0" role="group" aria-label="formula">{}</div>'
+        '<p class="note">{}</p>'
     ).format(shown, f"Loss {meaning}." if isinstance(loss, SymbolicLoss | Handcrafted) else "")
 
 
