@@ -11,6 +11,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "plots": ("matplotlib",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
+    "timm": ("timm",),
+    "torchvision": ("torchvision",),
 }
 """modules that each extra of pyproject.toml installs and that a feature imports on use"""
 
