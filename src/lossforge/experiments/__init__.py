@@ -13,6 +13,7 @@ from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
+from lossforge.experiments.trained_model import load_model
 
 __all__ = [
     "Comparison",
@@ -28,6 +29,7 @@ __all__ = [
     "export",
     "fewshot",
     "landscape",
+    "load_model",
     "resume",
     "search",
     "train",

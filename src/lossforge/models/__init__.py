@@ -5,11 +5,11 @@ from inspect import isroutine
 
 from torch import nn
 
-from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.errors import unknown_name
 from lossforge.models.alexnet import AlexNet
 from lossforge.models.allcnn import AllCNNC
 from lossforge.models.conv4 import Conv4
-from lossforge.models.factory import Factory, check_factory, initialize
+from lossforge.models.factory import Factory, check_factory, factory_of, initialize
 from lossforge.models.family import Family
 from lossforge.models.instances import FreshCopies, Pretrained
 from lossforge.models.lenet import LeNet5
@@ -119,16 +119,7 @@ def describe(model: Model) -> str:
 def _factory(model: Model, task: Task) -> Factory:
     if isinstance(model, str):
         return from_library(model, task) or _built(_family(model), task)
-    if isinstance(model, Family):
-        return _built(model, task)
-    if isinstance(model, nn.Module):
-        return FreshCopies(model)
-    if callable(model):
-        return model
-    raise ConfigurationError(
-        f"the model is a {type(model).__name__}; pass a name, a network, or a function that "
-        "constructs one"
-    )
+    return _built(model, task) if isinstance(model, Family) else factory_of(model)
 
 
 def _built(family: Family, task: Task) -> Factory:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lossforge.errors import ConfigurationError, LossforgeError
+from lossforge.models.instances import FreshCopies
 from lossforge.randomness import isolated_seed
 from lossforge.tasks import Task
 from lossforge.validation import require
@@ -40,6 +41,26 @@ def initialize(factory: Factory, seed: int) -> nn.Module:
         f"the model's factory gives {_type_of(network)}; it must return an nn.Module",
     )
     return network
+
+
+def factory_of(model: object) -> Factory:
+    """Return the factory that a person's object is or stands for.
+
+    Args:
+        model: a function without arguments that constructs a network, or a network, of which
+            copies are then initialized anew.
+
+    Raises:
+        ConfigurationError: it is neither, or copies of it cannot be initialized.
+    """
+    if isinstance(model, nn.Module):
+        return FreshCopies(model)
+    if callable(model):
+        return model
+    raise ConfigurationError(
+        f"the model is a {type(model).__name__}; pass a name, a network, or a function that "
+        "constructs one"
+    )
 
 
 def check_factory(factory: Factory, task: Task) -> None:
