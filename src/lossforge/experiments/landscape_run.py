@@ -115,7 +115,9 @@ def landscape(
             )
             endings.append(Ending(label, outcome.test, around))
             if given.task.kind == "classification":
-                projected.append((label, project(penultimate(training.model, unknown.inputs))))
+                projected.append(
+                    (label, project(penultimate(training.model, unknown.inputs[0 : len(unknown)])))
+                )
     draw_landscapes([ending.around for ending in endings], str(default), Path(out))
     if projected:
         draw_projections(projected, unknown.targets, given.task.outputs, Path(out))
