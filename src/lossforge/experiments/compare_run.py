@@ -16,7 +16,6 @@ from lossforge.experiments.arguments import (
     GivenTask,
     LossLike,
     Preset,
-    TaskLike,
     as_loss,
     as_task,
     begun_from_python,
@@ -55,7 +54,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
-from lossforge.tasks import Kind, Task
+from lossforge.tasks import Kind, Task, TaskLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:

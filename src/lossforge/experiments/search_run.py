@@ -11,7 +11,6 @@ from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
-    TaskLike,
     as_task,
     begun_from_python,
     check_preset,
@@ -56,6 +55,7 @@ from lossforge.searching import (
     State,
     make_problems,
 )
+from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from lossforge.experiments.arguments import (
     GivenTask,
     LossLike,
     Preset,
-    TaskLike,
     as_loss,
     as_task,
     begun_from_python,
@@ -51,6 +50,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.tasks import TaskLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 

@@ -10,9 +10,23 @@ from lossforge.errors import unknown_name
 from lossforge.extras import require_extra
 from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
+from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
+from lossforge.tasks.from_datasets import from_datasets
 from lossforge.tasks.task import Augment, Kind, Split, Task
 
-__all__ = ["Augment", "Batches", "Kind", "Split", "Task", "load", "names"]
+__all__ = [
+    "Augment",
+    "Batches",
+    "Kind",
+    "Split",
+    "Task",
+    "TaskLike",
+    "from_datasets",
+    "load",
+    "names",
+    "task_of",
+    "tasks_of",
+]
 
 LOADERS: dict[str, Callable[[int], Task]] = {
     "breast_cancer": tabular.breast_cancer,
