@@ -16,7 +16,7 @@ TASKS = {
     "unknown name": ("iris2", "did you mean 'iris'"),
     "tensor": (torch.zeros(3, 4), "the task is a Tensor"),
     "nothing": (None, "the task is a NoneType"),
-    "class": (lf.tasks.Task, "the task is a Task"),
+    "class": (lf.tasks.Task, "the task is the class Task"),
     "number": (3, "the task is a int"),
 }
 
@@ -34,7 +34,7 @@ LOSSES = {
 }
 
 MODELS = {
-    "network": (nn.Linear(4, 3), "function that constructs"),
+    "network": (nn.Linear(5, 3), "does not take inputs of shape"),
     "unknown name": ("mpl", "did you mean 'mlp'"),
     "does not fit": ("lenet", "lenet"),
     "number": (3, "the model is a int"),
