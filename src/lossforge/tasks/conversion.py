@@ -14,7 +14,7 @@ TaskLike = str | Task | Dataset[Any] | DataLoader[Any] | Sequence[Any]
 """a task's name, a `Task`, a data set or loader, or a tuple of train, valid and test data sets"""
 
 
-def task_of(value: TaskLike) -> Task:
+def task_of(value: object) -> Task:
     """Return the task that a value is or stands for.
 
     Args:
@@ -51,7 +51,7 @@ def task_of(value: TaskLike) -> Task:
     )
 
 
-def tasks_of(value: TaskLike | Sequence[TaskLike]) -> list[Task]:
+def tasks_of(value: object) -> list[Task]:
     """Return the tasks that a value is or stands for, where there may be several.
 
     Examples:
