@@ -43,8 +43,9 @@ def task_of(value: object) -> Task:
         return from_datasets(value)
     if isinstance(value, tuple) and len(value) in (2, 3) and all(map(_is_data_set, value)):
         return from_datasets(*value)
-    is_class = isinstance(value, type)
-    what = f"the class {value.__name__}" if is_class else f"a {type(value).__name__}"
+    what = f"a {type(value).__name__}"
+    if isinstance(value, type):
+        what = f"the class {value.__name__}"
     raise ConfigurationError(
         f'the task is {what}; give a name, such as "digits", a lossforge.tasks.Task, a data set '
         "or loader, or a tuple of training, validation and test data sets"
