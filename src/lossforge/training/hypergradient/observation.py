@@ -92,7 +92,7 @@ class Observation:
         coarse = self._state.precision is not None
         one = RecordedPass(rerun, moment, outputs.detach(), slope, is_coarse=coarse)
         self._passes.append(one)
-        attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
+        attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.add_share)  # type: ignore[no-untyped-call]
         return attached
 
     def gradients_ready(self) -> None:
