@@ -142,7 +142,7 @@ def test_one_process_has_its_own_mean():
 @pytest.mark.parametrize("build", [False, True])
 def test_a_slope_is_the_derivative_by_the_outputs(build):
     loss = Squared().double()
-    outputs, targets = torch.randn(5, 2).double(), torch.randn(5, 2).double()
+    outputs, targets = torch.randn(5, 1).double(), torch.randn(5, 1).double()
     loss.requires_grad_(build)
     value, slope = slope_of(loss, outputs, targets, build=build)
     assert float(value) == pytest.approx(float(loss(outputs, targets).detach()))
