@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lossforge import losses, models, tasks
     from lossforge.experiments import (
         Comparison,
+        benchmark,
         compare,
         explain,
         export,
@@ -41,6 +42,7 @@ __all__ = [
     "LossforgeError",
     "RandomSearch",
     "TaylorGLO",
+    "benchmark",
     "compare",
     "explain",
     "export",
@@ -68,6 +70,7 @@ _MODULE_OF = {
     "FewShot": "lossforge.methods.npbml",
     "RandomSearch": "lossforge.methods",
     "TaylorGLO": "lossforge.methods",
+    "benchmark": "lossforge.experiments",
     "compare": "lossforge.experiments",
     "explain": "lossforge.experiments",
     "export": "lossforge.experiments",

@@ -64,7 +64,7 @@ class CompareOptions:
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
     format: Form = "plain"
-    """how to print the tables: plain text, markdown, or json as in result.json"""
+    """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
 
 def compare(words: list[str]) -> int:
