@@ -34,9 +34,11 @@ from lossforge.experiments.benchmark_cell import (
     load_split,
 )
 from lossforge.experiments.benchmark_settings import (
+    SCALED,
     Setting,
     check_settings,
     load_suite,
+    scaled,
     settings_of,
 )
 from lossforge.experiments.benchmark_tables import (
@@ -581,12 +583,13 @@ def as_entrant(method: MethodLike, preset: str) -> Entrant:
 
 
 def fitted(method: Method[Any, Any], setting: Setting) -> Method[Any, Any]:
-    """Return a method with a setting's training of networks and its search options.
+    """Return a method with a setting's training of networks, search options and budget.
 
     What the method has no option for is left out.
     """
     known = flatten(method)
-    wanted = {**flatten(setting.base), **setting.search}
+    wanted = {**known, **flatten(setting.base), **setting.search}
+    wanted |= {k: scaled(wanted[k], setting.budget) for k in SCALED if k in known}
     return method.with_options(
         **_as_known({name: each for name, each in wanted.items() if name in known}, known)
     )

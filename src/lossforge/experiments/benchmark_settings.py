@@ -17,7 +17,7 @@ from lossforge.tasks import Split
 from lossforge.training.full import Recipe
 from lossforge.validation import require, require_in_range, require_whole
 
-SCALED = ("fitness_steps", "final_steps", "meta_steps", "filter_steps", "check_every")
+SCALED = ("fitness_steps", "final_steps", "meta_steps", "filter_steps")
 """options of searches that a budget multiplies"""
 
 
@@ -36,6 +36,7 @@ class Setting:
             of such a name goes without.
         train_rows: training rows that are kept; 0 for all.
         valid_rows: validation rows that are kept; 0 for all.
+        budget: share of the steps of searches that is carried out.
 
     Raises:
         ConfigurationError: a number is out of its range, or the optimizer is not SGD.
@@ -49,8 +50,10 @@ class Setting:
     search: Mapping[str, Any] = field(default_factory=dict)
     train_rows: int = 0
     valid_rows: int = 0
+    budget: float = 1.0
 
     def __post_init__(self) -> None:
+        require_in_range("budget", self.budget, 0, exclude_low=True)
         require_whole("repetitions", self.repetitions, 1)
         require_whole("train_rows", self.train_rows, 0)
         require_whole("valid_rows", self.valid_rows, 0)
@@ -80,24 +83,20 @@ class Setting:
         """Return the setting with all numbers of steps multiplied by a share, at least 1 each.
 
         Examples:
-            >>> Setting("iris", search={"fitness_steps": 150}).at_budget(0.1).recipe.steps
+            >>> Setting("iris").at_budget(0.1).recipe.steps
             60
         """
         require_in_range("budget", share, 0, exclude_low=True)
-        if share == 1:
-            return self
-
-        def scaled(steps: int) -> int:
-            return max(1, round(share * steps)) if steps else 0
-
         recipe, calibration = self.recipe, self.calibration
         return replace(
             self,
             recipe=replace(
-                recipe, steps=scaled(recipe.steps), check_every=scaled(recipe.check_every)
+                recipe,
+                steps=scaled(recipe.steps, share),
+                check_every=scaled(recipe.check_every, share),
             ),
-            calibration=replace(calibration, rival_steps=scaled(calibration.rival_steps)),
-            search={k: scaled(v) if k in SCALED else v for k, v in self.search.items()},
+            calibration=replace(calibration, rival_steps=scaled(calibration.rival_steps, share)),
+            budget=self.budget * share,
         )
 
     @classmethod
@@ -145,6 +144,16 @@ class Setting:
         }
         restored: Setting = from_plain(cls, content | nested)
         return restored
+
+
+def scaled(steps: int, share: float) -> int:
+    """Return a share of a number of steps, at least 1; 0, which stands for a default, stays 0.
+
+    Examples:
+        >>> scaled(150, 0.1), scaled(3, 0.1), scaled(0, 0.1)
+        (15, 1, 0)
+    """
+    return max(1, round(share * steps)) if steps else 0
 
 
 @final
