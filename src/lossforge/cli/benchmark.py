@@ -8,15 +8,17 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
-from lossforge.cli.parsing import parse_options
+from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.errors import ConfigurationError
 from lossforge.experiments import BenchmarkReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.benchmark_run import read_options
 from lossforge.experiments.benchmark_settings import Setting
+from lossforge.experiments.paper import PAPER, recipe_for
 from lossforge.experiments.summary import ROPE
 from lossforge.experiments.tables import Form
+from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
 from lossforge.training.full import Recipe
@@ -80,7 +82,8 @@ class BenchmarkOptions:
 
 def benchmark(words: list[str]) -> int:
     """Run `lossforge benchmark ...`."""
-    options = parse_options(BenchmarkOptions, words, "lossforge benchmark")
+    default = BenchmarkOptions(recipe=_default_recipe(words))
+    options = parse_options(BenchmarkOptions, words, "lossforge benchmark", default=default)
     report = experiments.benchmark(
         options.methods or None,
         options.tasks,
@@ -99,6 +102,13 @@ def benchmark(words: list[str]) -> int:
     )
     print_benchmark(report, options.format)
     return 0
+
+
+def _default_recipe(words: list[str]) -> Recipe:
+    """Return the recipe of `--preset paper` on the first task; else that of short trainings."""
+    if word_after("--preset", words) != PAPER or word_after("--suite", words):
+        return PLAIN.recipe
+    return recipe_for(PAPER, word_after("--tasks", words) or "", PRESETS[PAPER][0])
 
 
 def _base(options: BenchmarkOptions) -> Setting:

@@ -13,6 +13,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.experiments import ComparisonReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
@@ -71,6 +72,7 @@ def compare(words: list[str]) -> int:
     """Run `lossforge compare ...`."""
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
+    recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
     default = CompareOptions(recipe, adalfl, losses=tyro.MISSING, task=tyro.MISSING)
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(

@@ -568,7 +568,7 @@ def as_entrant(method: MethodLike, preset: str) -> Entrant:
     if isinstance(method, Loss):
         return method
     if not isinstance(method, str):
-        return as_method(method, preset)  # type: ignore[arg-type]
+        return as_method(method, preset)
     if is_adaptive(method):
         return method
     name = method.partition(":")[0]
