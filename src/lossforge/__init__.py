@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lossforge import losses, models, tasks
     from lossforge.experiments import (
         Comparison,
+        benchmark,
         compare,
         explain,
         export,
@@ -42,6 +43,7 @@ __all__ = [
     "LossforgeError",
     "RandomSearch",
     "TaylorGLO",
+    "benchmark",
     "compare",
     "explain",
     "export",
@@ -70,6 +72,7 @@ _MODULE_OF = {
     "FewShot": "lossforge.methods.npbml",
     "RandomSearch": "lossforge.methods",
     "TaylorGLO": "lossforge.methods",
+    "benchmark": "lossforge.experiments",
     "compare": "lossforge.experiments",
     "explain": "lossforge.experiments",
     "export": "lossforge.experiments",

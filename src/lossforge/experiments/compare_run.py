@@ -106,7 +106,7 @@ def compare(
         factors: multiples of the learning rate that tuning tries.
         tuning_seeds: networks trained for each of them.
         preset: minutes on two cores, or the published steps.
-        recipe: how networks are trained; by default the preset's.
+        recipe: how networks are trained; by default the preset's, on the first task.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
@@ -148,7 +148,7 @@ def compare(
         models=tuple(names),
         seeds=seeds,
         first_seed=seed,
-        recipe=as_recipe(recipe, preset, settings, "compare"),
+        recipe=as_recipe(recipe, preset, settings, "compare", next(iter(tasks))),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
         tune=tune,

@@ -37,6 +37,7 @@ from lossforge.experiments.experiment import (
     perform,
     saved_losses,
 )
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
 from lossforge.extras import has_extra
@@ -66,7 +67,7 @@ FIELDS = {
 PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (
-        Recipe(),
+        Recipe(keep_best=False),
         AdaLFL(
             warm_up_steps=2500,
             warm_up_scales=(),
@@ -144,7 +145,7 @@ def train(
         model_name=model_name(model, given.task),
         seed=seed,
         preset=preset,
-        recipe=as_recipe(recipe, preset, settings, "train"),
+        recipe=as_recipe(recipe, preset, settings, "train", given.name),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
         task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
@@ -367,11 +368,11 @@ class TrainingReport(Report):
 
 
 def as_recipe(
-    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str
+    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str, task: str
 ) -> Recipe:
-    """Return the recipe of a training, with the settings that differ."""
+    """Return the recipe of a training on a task, with the settings that differ."""
     check_preset(preset)
-    base = PRESETS[preset][0] if recipe is None else recipe
+    base = recipe_for(preset, task, PRESETS[preset][0]) if recipe is None else recipe
     if not isinstance(base, Recipe):
         raise ConfigurationError(f"recipe must be a Recipe, not {base!r}")
     return with_settings(base, settings, owner)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -41,6 +42,9 @@ CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
 WEIGHTS, LEARNER, LOSSES = "loss.safetensors", "learner.pt", "losses"
 MODEL = "model.safetensors"
+CELLS = "cells"
+"""folder of the runs that a run is made of"""
+
 NEXT_TENSORS = "checkpoint.pt.next"
 """tensors that ``checkpoint.json`` does not speak of yet"""
 
@@ -49,8 +53,8 @@ CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 
 OWN = re.compile(
     rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
-    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|adaptation\.(json|png|svg)"
-    r"|(curves-.*|ranks)\.(png|svg)"
+    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
+    r"|((curves|tests)-.*|ranks)\.(png|svg)"
 )
 """names of the files that runs write"""
 
@@ -245,6 +249,16 @@ class RunFolder:
             self._children[name] = child
         return self._children[name]
 
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return the results of a run in a folder of this one, None where it is not complete.
+
+        One of another configuration, or a damaged one, counts as not complete.
+        """
+        child = RunFolder(self.path / name)
+        if self._is_new or not child._was_begun_with(config):
+            return None
+        return child.result
+
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
         save(loss, self._file(LOSS))
@@ -309,6 +323,8 @@ class RunFolder:
                 path.unlink()
         for path in self._file(LOSSES).glob("[0-9]*.*"):
             path.unlink()
+        for path in self._file(CELLS).glob(f"*/{CHECKSUMS}"):
+            shutil.rmtree(path.parent)
 
     def _was_begun_with(self, config: State) -> bool:
         try:
@@ -389,5 +405,5 @@ def _is_trace(path: Path) -> bool:
 def _is_own(path: Path) -> bool:
     """Tell whether a file or folder is one that runs write."""
     if path.is_dir():
-        return path.name == LOSSES or (path / CHECKSUMS).is_file()
+        return path.name in (LOSSES, CELLS) or (path / CHECKSUMS).is_file()
     return _is_trace(path) or OWN.fullmatch(path.name) is not None

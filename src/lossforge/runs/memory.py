@@ -47,6 +47,9 @@ class Run(Protocol):
     def child(self, name: str, config: State) -> "Run":
         """Return a run inside this one."""
 
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return the results of a run inside this one, None where it is not complete."""
+
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
 
@@ -116,6 +119,10 @@ class MemoryRun:
     def child(self, name: str, config: State) -> "MemoryRun":
         """Return a new run."""
         return MemoryRun(config)
+
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return None: nothing is left of earlier processes."""
+        return None
 
     def write_loss(self, loss: Loss) -> None:
         """Keep the loss that was found."""

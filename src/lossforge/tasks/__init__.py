@@ -34,9 +34,13 @@ LOADERS: dict[str, Callable[[int], Task]] = {
     "digits": tabular.digits,
     "iris": tabular.iris,
     "planted_imbalance": planted.imbalance,
+    "planted_imbalance_corrupted_valid": planted.imbalance_corrupted_valid,
     "planted_label_noise": planted.label_noise,
+    "planted_label_noise_corrupted_valid": planted.label_noise_corrupted_valid,
     "planted_outliers": planted.outliers,
+    "planted_outliers_corrupted_valid": planted.outliers_corrupted_valid,
     "planted_student_t": planted.student_t,
+    "planted_student_t_corrupted_valid": planted.student_t_corrupted_valid,
     "wine": tabular.wine,
 }
 
