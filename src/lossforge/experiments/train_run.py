@@ -39,6 +39,7 @@ from lossforge.experiments.experiment import (
     saved_losses,
 )
 from lossforge.experiments.tables import Table, number
+from lossforge.experiments.units import original_units
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
@@ -283,6 +284,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
+            **original_units(self.task.task, outcome.valid, outcome.test),
             "step": outcome.step,
             "loss": self.loss.text,
             "baseline": {
