@@ -6,6 +6,7 @@ from lossforge.errors import MissingPackageError
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "tables": ("pandas",),
+    "parquet": ("pandas", "pyarrow"),
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),

@@ -21,7 +21,7 @@ from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
-from lossforge.tasks import Kind, Task, TaskLike, load, task_of
+from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -44,16 +44,19 @@ class GivenTask:
         task: on the device of the run.
         device: its name.
         data_dir: where data sets that come from files are, as an absolute path.
+        folder: that a relative path in the name begins from; None where there is none.
     """
 
     name: str
     task: Task
     device: str
     data_dir: str | None
+    folder: str | None = None
 
     def config(self) -> State:
         """Return what a run's configuration holds of the device and the data's place."""
-        return {"device": self.device, "data_dir": self.data_dir}
+        place = {} if self.folder is None else {"folder": self.folder}
+        return {"device": self.device, "data_dir": self.data_dir} | place
 
 
 def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
@@ -79,7 +82,9 @@ def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = 
     folder = None if data_dir is None else str(Path(data_dir).resolve())
     if isinstance(task, str):
         place = pick_device(device)
-        return GivenTask(task, load(task, device=place, data_dir=data_dir), str(place), folder)
+        own = str(Path.cwd()) if has_relative_path(task) else None
+        loaded = load(task, device=place, data_dir=data_dir)
+        return GivenTask(task, loaded, str(place), folder, own)
     found = task_of(task)
     place = found.device if device == "auto" else pick_device(device)
     return GivenTask(found.name, found.to(place), str(place), folder)
@@ -99,7 +104,8 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
     """
     try:
         place = pick_device(config["device"])
-        task = load(name, device=place, data_dir=config.get("data_dir"))
+        folder = config.get("folder")
+        task = load(name, device=place, data_dir=config.get("data_dir"), folder=folder)
     except LossforgeError:
         if "task" not in config.get("given", ()):
             raise
@@ -110,7 +116,7 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
         raise RunError(
             f"the data of {name} have changed since {path} was begun; restore them or start anew"
         )
-    return GivenTask(name, task, config["device"], config.get("data_dir"))
+    return GivenTask(name, task, config["device"], config.get("data_dir"), folder)
 
 
 def begun_from_python(path: Path, what: str) -> RunError:

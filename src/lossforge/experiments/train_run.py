@@ -40,6 +40,7 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
+from lossforge.experiments.units import original_units
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
@@ -288,6 +289,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
+            **original_units(self.task.task, outcome.valid, outcome.test),
             "step": outcome.step,
             "loss": self.loss.text,
             "baseline": {

@@ -56,6 +56,9 @@ class Task:
         test: rows for the closing comparison alone.
         classes: names of the classes in the order of their labels; may be left out.
         augment: changes the inputs of training batches, and of no others; None for nothing.
+        target_scale: of each regression target, how large a standardized 1 is in the data's own
+            unit; empty where targets are not standardized.
+        notes: what a person should know about how the data were read, a line each.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -76,6 +79,8 @@ class Task:
     test: Split
     classes: tuple[str, ...] = ()
     augment: Augment | None = None
+    target_scale: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, split in self._splits():
