@@ -81,7 +81,7 @@ def test_malformed_names_are_refused(spec: str, complaint: str):
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lossforge.extras.find_spec", lambda _: None)
-    with pytest.raises(MissingPackageError, match="timm.*pip install timm"):
+    with pytest.raises(MissingPackageError, match=r"timm.*pip install timm"):
         resolve("timm:resnet18", load("iris"))
 
 
