@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import lossforge as lf
+import lossforge.experiments
 from lossforge.experiments import Report
+from lossforge.experiments.benchmark_settings import Setting
+from lossforge.training.full import Recipe
 
 TRAIN = {"steps": 40, "check_every": 10}
 SEARCH = {"population": 6, "generations": 2, "meta_steps": 2, "fitness_steps": 10}
@@ -15,6 +18,7 @@ FEW |= {"test_tasks": 4, "pretrain_steps": 2}
 COMPARE = {"seeds": 2, "tune": "handcrafted", "factors": (0.3, 1.0), "tuning_seeds": 1}
 LOSSES = ["cross_entropy", "focal:gamma=2", "label_smoothing:smoothing=0.1"]
 TASKS = ["iris", "wine", "breast_cancer"]
+SHORT = Setting("", recipe=Recipe(steps=20, check_every=10))
 ADAPTIVE = lf.AdaLFL(warm_up_steps=5, record_every=5)
 
 KINDS: dict[str, Callable[..., Report]] = {
@@ -26,6 +30,9 @@ KINDS: dict[str, Callable[..., Report]] = {
     "fewshot": lambda **to: lf.fewshot("maml", "clusters", ways=3, **to, **FEW),
     "ablation": lambda **to: lf.fewshot(
         "ablation", "clusters", ways=3, variants=["maml", "protonet"], **to, **FEW
+    ),
+    "benchmark": lambda **to: lf.experiments.benchmark(
+        ["focal:gamma=1", "label_smoothing"], TASKS, "linear", repetitions=2, base=SHORT, **to
     ),
 }
 

@@ -50,7 +50,7 @@ def sections(facts: Facts) -> list[Section]:
         "losses train from the same initial weights on the same batches."
     )
     parts = [Section("Results on test data", (paragraph(how), flow(charts)))]
-    parts += _ranks(facts.result)
+    parts += rank_sections(facts.result)
     parts.append(Section("Tables", (flow([*map(table, facts.tables)]),)))
     gradients = _pulls(facts)
     return [*parts, *([Section("What the losses do", (flow([gradients]),))] if gradients else [])]
@@ -90,7 +90,8 @@ def _of_setting(setting: tuple[str, str], lines: list[State], metric: str) -> st
     return f"{told}{than}{chance} ({sure})."
 
 
-def _ranks(result: State) -> list[Section]:
+def rank_sections(result: State) -> list[Section]:
+    """Return the critical-difference diagram of a result; nothing where nothing was ranked."""
     if "overall" not in result:
         return []
     found = result["overall"]
