@@ -118,7 +118,7 @@ def test_a_run_of_objects_has_no_command(tmp_path):
     loss = lf.losses.SymbolicLoss("-y*log(p)")
     report = lf.train("iris", loss, "linear", steps=5, out=tmp_path / "run", progress=False)
     assert report.command() is None
-    assert "repeat that call" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "repeat the call" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_page_that_cannot_be_made_fails_no_run(tmp_path, monkeypatch, caplog):

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from lossforge.errors import ConfigurationError
 from lossforge.files import write_atomically
-from lossforge.report import comparison, few_shot, search, training
+from lossforge.report import benchmark, comparison, few_shot, search, training
 from lossforge.report.blocks import Section, definitions, folded, paragraph, to_copy
 from lossforge.report.facts import Facts, State
 
@@ -21,6 +21,7 @@ CONTENTS: Mapping[str, tuple[Callable[[Facts], str], Callable[[Facts], list[Sect
     "train": (training.verdict, training.sections),
     "compare": (comparison.verdict, comparison.sections),
     "fewshot": (few_shot.verdict, few_shot.sections),
+    "benchmark": (benchmark.verdict, benchmark.sections),
 }
 """verdict and parts of the page of each command's runs"""
 
@@ -87,9 +88,11 @@ def write_page(facts: Facts, path: Path) -> None:
 
 def _title(facts: Facts) -> str:
     result = facts.result
-    what = {"train": str(result.get("loss", "")), "compare": "Comparison"}.get(
-        facts.command, str(result.get("method", facts.command))
-    )
+    what = {
+        "train": str(result.get("loss", "")),
+        "compare": "Comparison",
+        "benchmark": "Benchmark",
+    }.get(facts.command, str(result.get("method", facts.command)))
     what = what if len(what) <= 60 else f"{what[:59]}…"
     if facts.command == "fewshot" and len(facts.config.get("variants", ())) > 1:
         what = "Few-shot ablation"
@@ -132,7 +135,7 @@ def _repeat(facts: Facts) -> Section:
         ]
     else:
         blocks.append(
-            paragraph("It was begun from Python with objects of its own; repeat that call.")
+            paragraph("No command names all of its settings: repeat the call that began it.")
         )
     rows = [("lossforge", str(facts.result.get("version")))]
     rows += list(facts.environment.items()) or [("environment", "not recorded")]
