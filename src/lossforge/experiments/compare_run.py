@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
-from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
@@ -450,7 +450,7 @@ def _ranks_figure(result: State) -> "Figure":
 
     names = result["overall"]["names"]
     figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(figure.add_subplot(), result["overall"])
+    draw_ranks(axes_of(figure)[0], result["overall"])
     return figure
 
 

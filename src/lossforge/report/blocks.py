@@ -89,8 +89,9 @@ def table(content: TableLike) -> Markup:
     body = Markup().join(row(cells, "td") for cells in content.rows)
     notes = Markup().join(paragraph(note, "note") for note in content.notes)
     return Markup(
-        '<div class="table"><div class="scroll" tabindex="0" role="region" aria-label="{0}"><table>'
-        "<caption>{0}</caption><thead>{1}</thead><tbody>{2}</tbody></table></div>{3}</div>"
+        '<div class="table"><p class="caption">{0}</p>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table>'
+        "<thead>{1}</thead><tbody>{2}</tbody></table></div>{3}</div>"
     ).format(content.title, row(content.columns, "th"), body, notes)
 
 

@@ -11,6 +11,9 @@ LABELS, CELL, HEAD = 130, 30, 84
 LEAST_FOR_NUMBERS = 40
 """width of a cell that has room for its number"""
 
+STRONGEST = 0.55
+"""opacity of the greatest difference: its number can still be read"""
+
 
 def heat_map_chart(
     rows: Sequence[str],
@@ -54,7 +57,7 @@ def _cell(
     told = f"{value:+.3g}" if value is not None and is_known else "none"
     strength = abs(value) / most if value is not None and is_known else 0.0
     side = "low" if value is not None and value < 0 else "high"
-    opacity = f' style="fill-opacity:{strength:.2f}"' if is_known else ""
+    opacity = f' style="fill-opacity:{STRONGEST * strength:.2f}"' if is_known else ""
     box = f'x="{left + 1:.1f}" y="{top + 1}" width="{width - 2:.1f}" height="{CELL - 2}"'
     cell = (
         f'<rect class="cell" {box}/><rect class="cell {side if is_known else "missing"}"{opacity} '
