@@ -18,7 +18,7 @@ from lossforge.methods.any_batch import AnyBatch, as_pair
 from lossforge.methods.observed_step import ObservedStep
 from lossforge.methods.warm_up import WarmUp
 from lossforge.randomness import torch_generator
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Classification, Kind, as_kind
 from lossforge.training.hypergradient import (
     OnlineEngine,
     OnlineStrategy,
@@ -113,23 +113,23 @@ class AdaLFL:
             self.clip_norm is None or self.clip_value is None,
             "clip gradients by norm or by value, not by both: unset clip_norm or clip_value",
         )
-        self.architecture("classification")
+        self.architecture(Classification())
 
-    def architecture(self, task: Kind) -> Architecture:
+    def architecture(self, task: Kind | str) -> Architecture:
         """Return the loss network's form."""
         return Architecture(
             self.hidden,
             self.activation,
             self.activation,
             self.average,
-            residual=task == "classification" and len(self.warm_up_scales) > 0,
+            residual=as_kind(task).predicts_probabilities and len(self.warm_up_scales) > 0,
         )
 
     def attach(
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         outputs: int | None = None,
         *,
         loss: Loss | None = None,
@@ -151,7 +151,7 @@ class AdaLFL:
             optimizer: of the model's parameters, one of torch.optim's elementwise ones (SGD, Adam,
                 AdamW, RMSprop, Adagrad, NAdam, RAdam, Adamax, Adadelta, ASGD) with any options.
                 Schedulers may change its learning rate at any time.
-            kind: "classification" or "regression".
+            kind: of the task, one of `lossforge.tasks.kinds` or its name.
             outputs: how many the model has; checked where given.
             loss: M, whose parameters are learned, such as a `ParametricLoss`; by default a new loss
                 network. The one that is given is copied.
@@ -171,6 +171,7 @@ class AdaLFL:
             ConfigurationError: the optimizer cannot be followed, or trains nothing of the model; or
                 the loss has nothing to learn, or is of the other kind.
         """
+        kind = as_kind(kind)
         response = OptimizerResponse(optimizer)
         _require_fit(model, response)
         require(
@@ -196,7 +197,7 @@ class AdaLFL:
         if loss is None:
             loss = NeuralLoss(self.architecture(kind), torch_generator(seed, "loss"), kind=kind)
         else:
-            _require_learnable(loss, kind)
+            loss = _learnable(loss, kind)
         loss = deepcopy(loss).to(device).requires_grad_()
         target = default_loss(kind) if task_loss is None else task_loss
         strategies = preferred(model) if strategy == "auto" else (strategy,)
@@ -225,6 +226,6 @@ def _require_fit(model: nn.Module, response: OptimizerResponse) -> None:
         raise ConfigurationError("the optimizer holds parameters that are not the model's")
 
 
-def _require_learnable(loss: Loss, kind: Kind) -> None:
+def _learnable(loss: Loss, kind: Kind) -> Loss:
     require(any(True for _ in loss.parameters()), f"{loss} has no parameters that could be learned")
-    require(loss.kind == kind, f"{loss} is a loss for {loss.kind}, not {kind}")
+    return loss.for_kind(kind)

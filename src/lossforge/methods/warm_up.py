@@ -29,7 +29,6 @@ from lossforge.losses import NeuralLoss
 from lossforge.tasks import Kind
 from lossforge.training.hypergradient import OnlineStep, TrainState, plain_step
 from lossforge.training.hypergradient.state import Batch
-from lossforge.training.metrics import metric_per_example
 from lossforge.training.module import Buffers
 
 Item = TypeVar("Item")
@@ -360,20 +359,9 @@ def load_weights_of(state: TrainState, fresh: Callable[[], nn.Module]) -> None:
 
 @torch.no_grad()
 def _metric(state: TrainState, batches: Iterable[Batch], kind: Kind) -> Tensor:
-    """Return the metric of each row in evaluation mode."""
+    """Return the metric of each row that counts, in evaluation mode."""
     was_training = state.module.training
     state.module.eval()
-    scores = [mistakes(state.rerun(x).float(), y, kind) for x, y in batches]
+    scores = [kind.scores(state.rerun(x).float(), y) for x, y in batches]
     state.module.train(was_training)
     return torch.cat(scores)
-
-
-def mistakes(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
-    """Return the metric of outputs [B, C, ...], each position counting as a row."""
-    classes = outputs.shape[1]
-    rows = outputs.movedim(1, -1).reshape(-1, classes)
-    if kind == "regression":
-        aligned = targets.reshape(outputs.shape).movedim(1, -1)
-        return metric_per_example(rows, aligned.reshape(-1, classes), kind)
-    labels = targets.argmax(1) if targets.shape == outputs.shape and classes > 1 else targets
-    return metric_per_example(rows, labels.reshape(-1), kind)

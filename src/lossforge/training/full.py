@@ -18,7 +18,6 @@ from lossforge.losses.loss import Loss
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Split, Task
 from lossforge.training.hypergradient import OptimizerResponse, TrainState, plain_step
-from lossforge.training.metrics import metric_per_example
 from lossforge.validation import require, require_in_range
 
 EVALUATION_ROWS = 1024
@@ -288,5 +287,5 @@ def evaluate(trainee: TrainState, split: Split, task: Task) -> float:
     for start in range(0, len(split), EVALUATION_ROWS):
         rows = slice(start, start + EVALUATION_ROWS)
         outputs = trainee.rerun(split.inputs[rows])
-        parts.append(metric_per_example(outputs.float(), split.targets[rows], task.kind).double())
+        parts.append(task.kind.scores(outputs.float(), split.targets[rows]).double())
     return float(torch.cat(parts).mean())

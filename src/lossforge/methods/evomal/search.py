@@ -229,7 +229,7 @@ class EvoMAL(TunedSearch):
         ...     filters=Filters(rejection_steps=50),
         ...     tuning=MetaTraining(steps=2),
         ... )
-        >>> search.run(load("iris"), model="linear").loss.kind
+        >>> search.run(load("iris"), model="linear").loss.kind.name
         'classification'
     """
 
