@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lossforge.errors import DataError
 from lossforge.tasks.kinds import Kind, as_kind
-from lossforge.tasks.row_source import RowSource, is_finite
+from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
@@ -36,6 +36,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(self, numbers: Tensor) -> "Split":
+        """Return some rows.
+
+        Args:
+            numbers: int64 [n], where they are in this split.
+        """
+        inputs = self.inputs
+        taken = SubsetRows(inputs, numbers) if isinstance(inputs, RowSource) else inputs[numbers]
+        return Split(taken, self.targets[numbers], self.rows[numbers])
 
     def to(self, device: torch.device | str) -> "Split":
         """Return the same rows on `device`."""
