@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses.loss import Loss
+from lossforge.models.calling import Inputs
 from lossforge.training.hypergradient.clipping import Clipping
 from lossforge.training.hypergradient.fused import FusedStep
 from lossforge.training.hypergradient.jacobian import Gradients, gradients
@@ -54,7 +55,6 @@ from lossforge.training.hypergradient.state import (
     unscale,
 )
 from lossforge.training.module import (
-    Inputs,
     Moment,
     differentiable,
     without_reentrant_checkpoints,

@@ -11,6 +11,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from lossforge.errors import DivergedError
 from lossforge.losses.loss import Loss
+from lossforge.models.calling import Inputs, call
 from lossforge.training.hypergradient.clipping import (
     Clipping,
     ClippingByNorm,
@@ -19,7 +20,7 @@ from lossforge.training.hypergradient.clipping import (
 )
 from lossforge.training.hypergradient.jacobian import Gradients
 from lossforge.training.hypergradient.response import OptimizerResponse
-from lossforge.training.module import Inputs, OutputSpec, call
+from lossforge.training.module import OutputSpec
 from lossforge.training.optimizers import Tensors
 
 Batch = tuple[Inputs, Tensor]
