@@ -13,7 +13,8 @@ from lossforge.errors import ConfigurationError, DataError, DivergedError
 from lossforge.losses import Loss, NeuralLoss, default_loss
 from lossforge.methods.any_batch import AnyBatch, as_pair
 from lossforge.methods.observed_step import ObservedStep
-from lossforge.methods.warm_up import WarmUp, endless, first_pass, load_weights_of
+from lossforge.methods.warm_up import WarmUp, first_pass, load_weights_of
+from lossforge.tasks.batches import endless
 from lossforge.training.hypergradient import OnlineEngine, OnlineStep, plain_step
 from lossforge.training.hypergradient.state import Batch, slope_of
 from lossforge.training.module import Moment as Circumstances

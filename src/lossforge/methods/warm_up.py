@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, repeat
+from itertools import islice
 from operator import attrgetter, length_hint
 from typing import Any, TypeVar, final
 
@@ -307,20 +307,6 @@ class _Rewound:
         for theta, weights in zip(train.parameters, self._weights, strict=True):
             theta.copy_(weights)
         self._buffers.restore()
-
-
-def endless(batches: Iterable[Item]) -> Iterator[Item]:
-    """Yield the batches again and again; raise `DataError` where there are none left."""
-    for again in repeat(batches):
-        empty = True
-        for batch in again:
-            empty = False
-            yield batch
-        if empty:
-            raise DataError(
-                "there are no batches to learn from, or an iterator ran out; pass a "
-                "loader or a list, which can be begun anew"
-            )
 
 
 def first_pass(batches: Iterable[Item]) -> list[Item]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import (
     Absolute,
     CrossEntropy,
@@ -33,7 +34,7 @@ from lossforge.losses import (
 )
 from lossforge.randomness import derive_seed
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.journal import Journal, State, finite_or_none, infinite_if_none
+from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.tasks import Kind
 from lossforge.validation import require_whole
