@@ -15,7 +15,7 @@ from typing import Any
 from lossforge.errors import FileFormatError
 
 LEFTOVER = re.compile(
-    # Ours, and those of versions before, whose names had no ending of their own.
+    # Those of this version, and of earlier ones, whose names had no suffix of their own.
     r"\..+\.[0-9a-f]{8}\.tmp"
     r"|\.(config|checkpoint|history|result|loss|learner|table|report)\.(json|jsonl|pt|md)\.\w{8}"
 )

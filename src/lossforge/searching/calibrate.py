@@ -146,8 +146,8 @@ class Calibration:
     """find the best handcrafted loss and learning rate on validation data, and recommend the
     learned loss only if it is better (not in the papers)"""
     rival_steps: int = 0
-    """training steps under the best handcrafted losses, at each learning rate; a sixth of it under
-    all of them; 0 for as many as in a fitness run"""
+    """training steps under the best handcrafted losses, at each learning rate; a sixth as
+    many under all handcrafted losses; 0 for as many as in a fitness run"""
     rival_seeds: int = 3
     """initializations from which networks are trained under each handcrafted loss at each rate"""
     rival_runs: int = 0
