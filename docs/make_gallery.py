@@ -41,7 +41,9 @@ def main() -> None:
     for (name, loss), color in zip(LOSSES.items(), COLORS, strict=True):
         # SparseLSR lies on label smoothing where all other classes are equally likely, as here.
         line = "--" if "SparseLSR" in name else "-"
-        axes.plot(probability, pull(loss, probability), line, label=name, color=color, linewidth=1.8)
+        axes.plot(
+            probability, pull(loss, probability), line, label=name, color=color, linewidth=1.8
+        )
     axes.axhline(0, color="gray", linewidth=0.8)
     axes.set_xlabel("probability of the right class (ten classes)")
     axes.set_ylabel("pull on its logit")

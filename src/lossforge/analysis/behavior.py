@@ -78,7 +78,7 @@ def _way(loss: Loss, classes: int, target: float) -> tuple[Tensor, Tensor, Tenso
 
 
 def learning_rate_factor(loss: Loss, classes: int) -> float:
-    """Return the force at the start of training, as a multiple of the usual loss's.
+    """Return the force at the start of training, as a multiple of the default loss's.
 
     Classification: at equal probabilities, against cross-entropy. Regression: at errors of one
     deviation of the targets, against squared error.

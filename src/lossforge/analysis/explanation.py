@@ -46,9 +46,9 @@ class Explanation:
         loss: its formula or description.
         latex: the formula in LaTeX, None where there is none.
         kind: of the tasks it serves.
-        classes: on how many outputs it was looked at.
+        classes: number of outputs that it was evaluated on.
         matches: known losses by how alike they train, the best first.
-        learning_rate_factor: the force at the start of training, in multiples of the usual loss's.
+        learning_rate_factor: the force at the start of training, over the default loss's.
         null_force: the force at equal probabilities, or at an error of one.
         final_force: the force at a certain prediction, or at an error of 0.001.
         rest_point: the target's probability from which on the loss pushes back, if there is one.
@@ -223,7 +223,7 @@ def _direction(loss: Loss, way: Path) -> list[str]:
 
 
 def _flatness(loss: Loss, way: Path) -> list[str]:
-    """Warn where a loss teaches nothing although the prediction is wrong."""
+    """Warn where the gradient vanishes although the prediction is wrong."""
     if loss.kind.predicts_probabilities:
         concerned, where = (way.position > 0.01) & (way.position < 0.6), "target probabilities"
     else:
@@ -233,7 +233,7 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
     greatest = way.force[concerned].abs().max()
     flat = concerned & (way.force.abs() < FLAT * greatest)
     if float(flat.sum()) < 0.05 * float(concerned.sum()):
-        return ["constant: it teaches nothing"] if float(greatest) == 0 else []
+        return ["constant: nothing is learned from it"] if float(greatest) == 0 else []
     low, high = float(position[flat].min()), float(position[flat].max())
     return [f"flat for {where} from {low:.2g} to {high:.2g}: nothing is learned from those"]
 

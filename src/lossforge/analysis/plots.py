@@ -140,7 +140,7 @@ def force_figure(loss: Loss, classes: int) -> "Figure":
 
 
 def _beside(ours: Tensor, known: Tensor) -> Tensor:
-    """Return the known curve moved to meet ours in the middle: a constant teaches nothing."""
+    """Return the known curve moved to equal the other in the middle: a constant has no gradient."""
     return known + (ours - known)[POINTS // 2]
 
 

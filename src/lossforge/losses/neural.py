@@ -52,7 +52,7 @@ class Architecture:
         activation: of the hidden layers.
         output: activation of the output.
         average: whether outputs are averaged; else their losses are summed.
-        residual: whether the usual loss, times a scale, is added to the network's, which then
+        residual: whether the default loss, times a scale, is added to the network's, which then
             begins as nothing. A network of p alone cannot grow as steep as log p, and gives up
             classes whose p is near 0.
     """
@@ -81,7 +81,7 @@ ADALFL_NETWORK = Architecture((40, 40), "smooth_leaky_relu", "smooth_leaky_relu"
 
 @final
 class NeuralLoss(Loss):
-    """A network of (y, p), applied to every output alike, and the usual loss where it is residual.
+    """A network of (y, p), applied to each output; plus the default loss where it is residual.
 
     Args:
         architecture: of the network.
@@ -126,7 +126,7 @@ class NeuralLoss(Loss):
 
     @torch.no_grad()
     def set_scale(self, scale: float) -> None:
-        """Set the usual loss's share in a residual loss."""
+        """Set the scale of the default loss in a residual loss."""
         self.log_scale.fill_(math.log(scale))
 
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A loss by what a person calls it: a handcrafted one with options, or where it was saved."""
+"""Losses by name: a handcrafted one with options, or the path of a saved one."""
 
 from collections.abc import Callable
 from pathlib import Path

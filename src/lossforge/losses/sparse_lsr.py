@@ -151,7 +151,7 @@ def _row_log_odds(outputs: Tensor, labels: Tensor) -> Tensor:
 def _all_count(targets: Tensor, ignore_index: int) -> bool:
     """Return whether no label is ignored, as far as a cheap look can tell.
 
-    On a GPU a look would wait for all that is queued.
+    On a GPU, reading the value would wait for all queued work.
     """
     if not targets.is_cpu or not targets.numel() or ignore_index >= 0 or only_composed():
         return False

@@ -35,7 +35,7 @@ __all__ = ["AdaLFL", "AdaptiveTraining", "AnyBatch", "LossSnapshot", "ObservedSt
 @final
 @dataclass(frozen=True)
 class AdaLFL:
-    """Adaptive loss function learning; attach it to a model and an optimizer of your own.
+    """Adaptive loss function learning: a loss network that adapts while the network trains.
 
     Examples:
         >>> torch.manual_seed(0).initial_seed()
@@ -53,45 +53,44 @@ class AdaLFL:
     name: ClassVar[str] = "adalfl"
 
     warm_up_steps: int = 1500
-    """meta steps before training; 2500 in the paper"""
+    """meta steps (updates of the loss) in the warm-up before training; 2500 in the paper"""
     warm_up_learning_rate: float = 1e-3
-    """step size of Adam on the loss network's weights before training"""
+    """learning rate of Adam on the loss network's weights in the warm-up"""
     warm_up_scales: tuple[float, ...] = (0.1, 0.3, 1, 3, 10)
-    """scales of cross-entropy, which the loss network's is added to. Each is tried in a short
-    training; the warm-up begins with the smallest that does as well as the best, within a standard
-    error, and what it learns is taken if it does better by one. Empty: the network's alone, as in
-    the paper, and always in regression, where the steps of a squared error know no bounds"""
+    """scales of cross-entropy, to which the output of the loss network is added. Each is tried in
+    a short training; the warm-up begins with the smallest that does as well as the best, within a
+    standard error, and its loss is kept if it is better by one. Empty, as in the paper and always
+    in regression: the loss network alone"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
-    """steps of the network before it is set back to its first weights; 1 in the paper, where the
-    loss never sees a trained network and does not learn how large its steps may be then. Of
-    several, the one that does best in a first trial is gone on with, and the best loss on the way
-    taken"""
+    """training steps of the network in the warm-up before its weights are reset; 1 in the paper,
+    where the loss never sees a trained network. With several values, the warm-up continues with
+    the one that does best in a first trial, and the best loss of all trials is kept"""
     warm_up_fresh: bool = False
-    """whether each start of the warm-up draws a new network, as in the released code; else all
-    begin at the first weights of the network that is to be trained"""
+    """reset to new random weights in the warm-up, as in the released code; else to the initial
+    weights of the network that is to be trained"""
     trial_every: int = 500
-    """meta steps between trials, where there are several scales or horizons"""
+    """meta steps between trials of the warm-up, which compare scales or horizons"""
     trial_steps: int = 250
-    """steps of training under the loss before a trial's metric, on validation batches"""
+    """training steps under the loss in a trial of the warm-up, before its validation metric"""
     meta_learning_rate: float = 1e-5
-    """step size of Adam on the loss network's weights in training"""
+    """learning rate of Adam on the loss network's weights during training"""
     online: bool = True
-    """whether the loss adapts in training; else it stays as the warm-up left it"""
+    """adapt the loss during training; else it stays as the warm-up left it"""
     every: int = 1
     """training steps between updates of the loss"""
     hidden: tuple[int, ...] = ADALFL_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ADALFL_NETWORK.activation
-    """of the loss network"""
+    """activation of the loss network's hidden layers"""
     average: bool = False
-    """whether a row's loss is the mean over outputs, as in the paper, and not their sum, whose
+    """take the mean over the outputs as the loss of a row, as in the paper; else the sum, whose
     gradient does not shrink with the number of classes"""
     clip_norm: float | None = None
-    """greatest norm of the network's gradient"""
+    """maximum norm of the network's gradient, which is clipped above it"""
     clip_value: float | None = None
-    """greatest size of any number in the network's gradient; instead of clip_norm"""
+    """maximum absolute value in the network's gradient; instead of clipping by norm"""
     record_every: int = 0
-    """training steps between copies of the loss that are kept for looking at; 0 keeps none"""
+    """training steps between copies of the loss that are kept for plots; 0 keeps none"""
 
     def __post_init__(self) -> None:
         require_in_range("warm_up_steps", self.warm_up_steps, 0)

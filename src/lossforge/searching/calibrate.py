@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import Loss, as_population, default_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.journal import Journal, State, finite_or_none, infinite_if_none
+from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require_whole
@@ -125,8 +126,8 @@ class Calibration:
     """find the best handcrafted loss and learning rate on validation data, and recommend the
     learned loss only if it is better (not in the papers)"""
     rival_steps: int = 0
-    """training steps under the best handcrafted losses, at each learning rate; a sixth of it under
-    all of them; 0 for as many as in a fitness run"""
+    """training steps under the best handcrafted losses, at each learning rate; a sixth as
+    many under all handcrafted losses; 0 for as many as in a fitness run"""
     rival_seeds: int = 3
     """initializations from which networks are trained under each handcrafted loss at each rate"""
     rival_runs: int = 0

@@ -49,7 +49,7 @@ class Filters:
     gradient_equivalence: Annotated[bool, OptionName("gradient_filter")] = True
     """let losses with equal gradients share one fitness run"""
     resample: Annotated[int, OptionName("redraws", alias="resample")] = 0
-    """attempts to resample offspring that a filter settled (not in the paper)"""
+    """attempts to resample offspring that a filter rejected (not in the paper)"""
 
     def __post_init__(self) -> None:
         require_in_range("filter_rows", self.rows, 1)

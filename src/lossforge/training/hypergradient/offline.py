@@ -225,7 +225,7 @@ class ReverseStep(OneStep):
 
 @final
 class LowRankStep:
-    """J w through thin factors, for SGD and networks that `is_low_rank` accepts."""
+    """J w by low-rank factors, for SGD and networks that `is_low_rank` accepts."""
 
     def __init__(self, start: Start, inputs: Inputs):
         self._start, self._network = start, start.network
