@@ -13,6 +13,7 @@ from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.units import in_original_units
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
@@ -85,7 +86,8 @@ def print_training(report: TrainingReport) -> None:
     result = report.result
     print(
         f"\n{result['loss']} on {result['task']} with {result['model']}: test {result['metric']} "
-        f"{result['test']:.4f} (validation {result['valid']:.4f} at step {result['step']}) in "
+        f"{result['test']:.4f}{in_original_units(result)} "
+        f"(validation {result['valid']:.4f} at step {result['step']}) in "
         f"{result['seconds']:.0f} s; the run is {report.path}"
     )
     if "learned" in result:

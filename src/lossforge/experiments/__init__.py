@@ -14,6 +14,7 @@ from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
+from lossforge.experiments.trained_model import load_model
 
 __all__ = [
     "BenchmarkReport",
@@ -31,6 +32,7 @@ __all__ = [
     "export",
     "fewshot",
     "landscape",
+    "load_model",
     "resume",
     "search",
     "train",

@@ -11,7 +11,6 @@ from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
-    TaskLike,
     as_task,
     begun_from_python,
     check_preset,
@@ -41,6 +40,7 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
+from lossforge.experiments.units import original_units, scale_note
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
@@ -59,6 +59,7 @@ from lossforge.searching import (
     make_problems,
 )
 from lossforge.searching.options import flatten
+from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -309,6 +310,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         seconds: float,
     ) -> State:
         learned, default = contenders.learned, contenders.default
+        valid, test = (mean_and_deviation(each)[0] for each in (learned.valid, learned.test))
         result: State = plain(
             {
                 "method": self.method.name,
@@ -316,8 +318,9 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "model": self.model_name,
                 "seed": self.seed,
                 "metric": self.task.task.metric,
-                "valid": mean_and_deviation(learned.valid)[0],
-                "test": mean_and_deviation(learned.test)[0],
+                "valid": valid,
+                "test": test,
+                **original_units(self.task.task, valid, test),
                 "loss": str(found.loss),
                 "baseline": {
                     "name": default.name,
@@ -430,7 +433,9 @@ class SearchReport(Report):
             f"{result['metric']} after {result['compare_steps']} steps of training, "
             f"{len(result['tests'])} seeds"
         )
-        return Table(title, ("loss", "valid", "test", "deviation"), tuple(rows))
+        scale = result.get("original_units", {}).get("target_scale")
+        columns = ("loss", "valid", "test", "deviation")
+        return Table(title, columns, tuple(rows), notes=scale_note(scale))
 
     def rivals_table(self) -> Table:
         """Return the metrics of each loss at the user's learning rate and at its best one."""

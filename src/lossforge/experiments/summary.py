@@ -20,6 +20,7 @@ from lossforge.experiments.statistics import (
     paired_comparison,
 )
 from lossforge.experiments.tables import Table, number, p_value
+from lossforge.experiments.units import scale_note
 from lossforge.files import plain
 from lossforge.randomness import derive_seed
 
@@ -162,12 +163,15 @@ def overall(compared: Sequence[Compared], seed: int) -> Overall | None:
     return Overall(names, friedman(means), tuple(likely))
 
 
-def setting_table(title: str, summaries: Sequence[dict[str, Any]]) -> Table:
+def setting_table(
+    title: str, summaries: Sequence[dict[str, Any]], scale: float | None = None
+) -> Table:
     """Return the table of one task and network.
 
     Args:
         title: of the table.
         summaries: of its entries, as `Compared.summary` returns them.
+        scale: of a standardized regression target, in the data's own unit.
     """
     rows, reasons = [], []
     for line in summaries:
@@ -188,7 +192,7 @@ def setting_table(title: str, summaries: Sequence[dict[str, Any]]) -> Table:
         title,
         ("loss", "rate", "test", "deviation", "valid", "difference", "p", "p (Holm)"),
         tuple(rows),
-        notes=tuple(f"{reason}." for reason in dict.fromkeys(reasons)),
+        notes=(*(f"{reason}." for reason in dict.fromkeys(reasons)), *scale_note(scale)),
     )
 
 

@@ -2,10 +2,10 @@
 
 ``config.json`` is the configuration, ``checkpoint.json`` what a resumed run needs (tensors are in
 ``checkpoint.pt``), ``history.jsonl`` a line for each round, ``loss.json`` the loss that was found,
-``learner.pt`` the weights of a few-shot learner, and ``result.json`` the results. Each is written
-whole or not at all, and ``result.json`` last: a run that has one is complete. ``checksums.json``
-holds what shows that a file was changed or is another run's; ``.lock`` stands there while a process
-works on the run.
+``learner.pt`` the weights of a few-shot learner, ``model.safetensors`` those of a trained network,
+and ``result.json`` the results. Each is written whole or not at all, and ``result.json`` last: a
+run that has one is complete. ``checksums.json`` holds what shows that a file was changed or is
+another run's; ``.lock`` stands there while a process works on the run.
 """
 
 import hashlib
@@ -14,9 +14,12 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import final
+
+from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from lossforge.errors import FileFormatError, LossforgeError, RunError
 from lossforge.files import (
@@ -38,13 +41,14 @@ from lossforge.runs.lock import FolderLock
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
 WEIGHTS, LEARNER, LOSSES = "loss.safetensors", "learner.pt", "losses"
+MODEL = "model.safetensors"
 CELLS = "cells"
 """folder of the runs that a run is made of"""
 
 NEXT_TENSORS = "checkpoint.pt.next"
 """tensors that ``checkpoint.json`` does not speak of yet"""
 
-CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER)
+CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 """files of a complete run whose checksums are kept, besides that of the result"""
 
 OWN = re.compile(
@@ -267,6 +271,16 @@ class RunFolder:
     def write_learner(self, learner: bytes) -> None:
         """Write the weights of a few-shot learner, as `torch.save` gives them."""
         write_atomically(self._file(LEARNER), learner)
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Write the weights and buffers of a trained network, and what it is, as safetensors.
+
+        Args:
+            weights: by name, as ``state_dict`` gives them.
+            about: what is needed to construct the network again, as plain data.
+        """
+        own = {name: each.detach().cpu().contiguous().clone() for name, each in weights.items()}
+        write_atomically(self._file(MODEL), save_tensors(own, {"lossforge": json.dumps(about)}))
 
     @property
     def learner(self) -> bytes | None:

@@ -2,8 +2,11 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, final
+
+from torch import Tensor
 
 from lossforge.losses import Loss
 from lossforge.searching import State
@@ -60,6 +63,9 @@ class Run(Protocol):
     @property
     def learner(self) -> bytes | None:
         """The weights of a few-shot learner."""
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Write the weights of a trained network."""
 
     def write_result(self, result: State) -> None:
         """Write the results, which completes the run."""
@@ -125,6 +131,9 @@ class MemoryRun:
     def write_learner(self, learner: bytes) -> None:
         """Keep the weights of a few-shot learner."""
         self.learner = learner
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Do nothing: the report has the network."""
 
     def write_result(self, result: State) -> None:
         """Keep the results as they would be read from a file."""
