@@ -77,7 +77,7 @@ def test_verdicts_need_the_corrected_test_or_the_region():
         return found.verdict
 
     assert verdict(GOOD) == "better"
-    assert verdict([value + 0.2 for value in BAD]) == "worse"
+    assert verdict([value * 1.5 for value in BAD]) == "worse"
     assert verdict([v + 0.1 * (-1) ** i for i, v in enumerate(BAD)]) == "equivalent"
     assert verdict([0.9, *BAD[1:]]) == "undecided"
     assert verdict([0.9, *BAD[1:]], rope=0.1) == "equivalent"
