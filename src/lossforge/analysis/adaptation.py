@@ -5,7 +5,6 @@ becomes flat, and as label smoothing that adapts.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -26,7 +25,7 @@ from lossforge.analysis.drawing import (
 )
 from lossforge.losses import NeuralLoss
 from lossforge.methods.adalfl import LossSnapshot
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,9 +70,9 @@ def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
 
 
 def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
-    loss = deepcopy(moment.loss).double()
+    loss = moment.loss.for_kind(moment.loss.kind.row_kind).double()
     assert isinstance(loss, NeuralLoss)
-    classifies = loss.kind == "classification"
+    classifies = loss.kind.predicts_probabilities
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
     p = torch.linspace(low, high, POINTS, dtype=torch.double)
 
@@ -95,7 +94,7 @@ def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     )
 
 
-def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None:
+def draw_adaptation(trace: Sequence[LossCurves], kind: Kind | str, stem: Path) -> None:
     """Write curves over time, learning-rate factor and smoothing as PNG and SVG.
 
     Args:
@@ -106,7 +105,7 @@ def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None
     save_figure(adaptation_figure(trace, kind), stem)
 
 
-def adaptation_figure(trace: Sequence[LossCurves], kind: Kind) -> "Figure":
+def adaptation_figure(trace: Sequence[LossCurves], kind: Kind | str) -> "Figure":
     """Return how a loss changed: its curves, and what it is as a learning rate and a smoothing.
 
     Curves are shown as differences from the first, in units of its range: what changes little is
@@ -116,9 +115,13 @@ def adaptation_figure(trace: Sequence[LossCurves], kind: Kind) -> "Figure":
         trace: at least one.
         kind: of the task.
     """
-    names = ["target, y = 1", "non-target, y = 0"] if trace[0].non_target else ["y = 0"]
-    figure = new_figure(2 * WIDE if len(names) > 1 else 1.5 * WIDE, 3.3)
-    panels = axes_of(figure, len(names) + (2 if len(names) > 1 else 1))
+    from matplotlib.ticker import PercentFormatter
+
+    kind = as_kind(kind)
+    classifies = kind.predicts_probabilities
+    names = ["target, y = 1", "non-target, y = 0"] if classifies else ["y = 0"]
+    figure = new_figure(2 * WIDE if classifies else 1.5 * WIDE, 3.3)
+    panels = axes_of(figure, len(names) + (2 if classifies else 1))
     first, last = trace[0], trace[-1]
     unit = max(_range(first.target), _range(first.non_target), 1e-12)
     for index, (axes, name) in enumerate(zip(panels, names, strict=False)):
@@ -126,8 +129,9 @@ def adaptation_figure(trace: Sequence[LossCurves], kind: Kind) -> "Figure":
             old, new = (each.non_target if index else each.target for each in (first, curves))
             change = [(b - a) / unit for a, b in zip(_centered(old), _centered(new), strict=True)]
             axes.plot(curves.p, change, color=_shade(curves.step, last.step))
-        axes.set_xlabel("probability p" if len(names) > 1 else "error p - y")
-        axes.set_ylabel("change, share of the first loss's range")
+        axes.set_xlabel(kind.words.prediction)
+        axes.set_ylabel("change, in % of the first loss's range")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         title(axes, f"change of the loss, {name}")
     _same_limits(panels[: len(names)])
     _step_bar(figure, panels[len(names) - 1], last.step)
@@ -138,7 +142,7 @@ def adaptation_figure(trace: Sequence[LossCurves], kind: Kind) -> "Figure":
     title(rates, "as a learning rate")
     rates.set(xlabel="training step", ylabel="factor on the default loss's step")
     widen(rates, 0.2)
-    if len(names) > 1:
+    if classifies:
         _draw_smoothing(panels[-1], [(each.step, each.smoothing) for each in trace])
     return figure
 

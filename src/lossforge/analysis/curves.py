@@ -7,7 +7,8 @@ from typing import Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from lossforge.losses import CrossEntropy, Loss, Squared, SymbolicLoss
+from lossforge.analysis.behavior import of_one_row
+from lossforge.losses import Loss, SymbolicLoss, default_loss
 
 POINTS = 200
 EDGE = 0.005
@@ -62,11 +63,11 @@ def curves_of(loss: Loss, classes: int) -> list[Curve]:
         >>> round(float(target.value[middle]), 1), abs(float(other.value[middle]))
         (0.7, 0.0)
     """
-    loss = copy.deepcopy(loss).double().requires_grad_(False)
-    if loss.kind == "regression":
+    loss, classes = of_one_row(copy.deepcopy(loss).double().requires_grad_(False), classes)
+    if not loss.kind.predicts_probabilities:
         p = torch.linspace(-ERRORS, ERRORS, POINTS, dtype=torch.double)
         column = p[:, None]
-        return [_curve(ERROR, p, loss.per_example(column, torch.zeros_like(column)))]
+        return [_curve(ERROR, p, loss.per_example(column, torch.zeros_like(column)).flatten())]
     p = torch.linspace(EDGE, 1 - EDGE, POINTS, dtype=torch.double)
     if isinstance(loss, PerOutput):
         wide = p[:, None].expand(-1, classes)
@@ -86,11 +87,9 @@ def default_curves(loss: Loss, classes: int) -> list[Curve]:
         loss: that the default loss is held against.
         classes: of the outputs (classification).
     """
-    default: Loss
-    if loss.kind == "regression":
-        default = Squared()
-    else:
-        default = SymbolicLoss("-y*log(p)") if isinstance(loss, PerOutput) else CrossEntropy()
+    default: Loss = default_loss(loss.kind)
+    if loss.kind.predicts_probabilities and isinstance(loss, PerOutput):
+        default = SymbolicLoss("-y*log(p)", kind=loss.kind)
     return curves_of(default, classes)
 
 

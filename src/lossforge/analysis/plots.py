@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lossforge.analysis.behavior import path
+from lossforge.analysis.behavior import of_one_row, path
 from lossforge.analysis.curves import ERRORS, Curve, curves_of
 from lossforge.analysis.drawing import (
     COLORS,
@@ -53,7 +53,7 @@ def curves_figure(loss: Loss, classes: int) -> "Figure":
         loss: any.
         classes: of the outputs (classification).
     """
-    loss = deepcopy(loss).double().requires_grad_(False)
+    loss, classes = of_one_row(deepcopy(loss).double().requires_grad_(False), classes)
     match = nearest(loss, classes)[0]
     figure = new_figure(WIDE, 3.7)
     values, slopes = axes_of(figure, 2)
@@ -68,7 +68,7 @@ def curves_figure(loss: Loss, classes: int) -> "Figure":
                     reference.p, match.factor * part(reference), color=color, label=label, **BENEATH
                 )
             axes.plot(curve.p, part(curve), color=color, label=f"this loss{told}")
-    what = "error p - y" if loss.kind == "regression" else "probability p"
+    what = loss.kind.words.prediction
     title(values, "value, moved to be 0 in the middle")
     title(slopes, "slope")
     values.set(xlabel=what, ylabel="loss of one output")
@@ -98,7 +98,7 @@ def force_figure(loss: Loss, classes: int) -> "Figure":
         loss: any.
         classes: of the outputs (classification).
     """
-    loss = deepcopy(loss).double().requires_grad_(False)
+    loss, classes = of_one_row(deepcopy(loss).double().requires_grad_(False), classes)
     figure = new_figure(NARROW, 3.3)
     (axes,) = axes_of(figure)
     default = default_loss(loss.kind)
@@ -106,16 +106,16 @@ def force_figure(loss: Loss, classes: int) -> "Figure":
     axes.plot(known.position, known.force, color=INK, label=str(default), **BENEATH)
     axes.plot(own.position, own.force, color=COLORS[0], label="this loss")
     axes.axhline(0, color=SOFT, linewidth=0.8)
-    if loss.kind == "classification":
+    words = loss.kind.words
+    axes.set(xlabel=words.position, ylabel=words.pull)
+    if loss.kind.predicts_probabilities:
         label = f"equal probabilities, 1/{classes}"
         axes.axvline(1 / classes, color=SOFT, linewidth=1, linestyle=":", label=label)
-        axes.set(xlabel="probability of the target", ylabel="pull on the target's logit")
     else:
         axes.set_xlim(-ERRORS, ERRORS)
         inside = own.position.abs() <= ERRORS
         both = [each.force[inside] for each in (own, known)]
         axes.set_ylim(min(0.0, float(both[0].min())) - 0.2, float(torch.cat(both).max()) + 0.2)
-        axes.set(xlabel="error p - y", ylabel="pull towards the target")
     axes.legend(fontsize=8, frameon=False)
     title(axes, shorten_title(str(loss), 60))
     return figure

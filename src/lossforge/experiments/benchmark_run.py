@@ -20,8 +20,10 @@ from lossforge.experiments.arguments import (
     Preset,
     begun_from_python,
     check_preset,
+    objects_config,
     pick_device,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.benchmark_cell import (
     HANDCRAFTED_CELL,
@@ -31,6 +33,7 @@ from lossforge.experiments.benchmark_cell import (
     CellResult,
     Entrant,
     carry_out,
+    entrant_config,
     load_split,
 )
 from lossforge.experiments.benchmark_settings import (
@@ -251,8 +254,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
+        saved = saved_losses(config, folder.path)
         methods = {
-            name: _restored_entrant(content, folder.path)
+            name: saved[name] if name in saved else _restored_entrant(content, folder.path)
             for name, content in config["methods"].items()
         }
         return cls(
@@ -277,12 +281,16 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             for name, entrant in self.methods.items():
                 if isinstance(entrant, Method):
                     fitted(entrant, setting)
-                elif isinstance(entrant, Loss) and entrant.kind != task.kind:
+                elif isinstance(entrant, Loss) and not task.kind.shares_losses_with(entrant.kind):
                     raise ConfigurationError(
                         f"{name} is a loss for {entrant.kind}, and {setting.task} is {task.kind}"
                     )
                 elif isinstance(entrant, str) and entrant != AdaLFL.name:
                     AdaptiveNumber.named(entrant, task.kind)
+
+    def objects(self) -> dict[str, Loss]:
+        """Return the losses among the methods, by name."""
+        return {name: each for name, each in self.methods.items() if isinstance(each, Loss)}
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -295,8 +303,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "data_dir": self.data_dir,
                 "seed": self.seed,
                 "rope": self.rope,
-                "methods": {name: _entrant_config(each) for name, each in self.methods.items()},
+                "methods": {name: entrant_config(each) for name, each in self.methods.items()},
                 "settings": [setting.config() for setting in self.settings],
+                **objects_config((), self.objects()),
             }
         )
         return config
@@ -647,18 +656,10 @@ def _entrant_name(method: MethodLike) -> str:
     return method.name if isinstance(method, Method) else str(method)
 
 
-def _entrant_config(entrant: Entrant) -> State | str:
-    if isinstance(entrant, Method):
-        return {"name": entrant.name, "settings": entrant.settings()}
-    return str(entrant)
-
-
 def _restored_entrant(content: State | str, path: Path) -> Entrant:
+    """Return a method, or the name of a loss that adapts, from what a configuration holds of it."""
     if isinstance(content, str):
-        try:
-            return as_entrant(content, "quick")
-        except ConfigurationError:
-            raise begun_from_python(path, f"loss {content}") from None
+        return content
     if content["name"] not in METHODS:
         raise begun_from_python(path, f"method {content['name']}")
     return METHODS[content["name"]].from_settings(content["settings"])

@@ -67,7 +67,12 @@ def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
         axes.plot([ranks[name], ranks[name], edge], [0, row, row], color=INK, linewidth=0.8)
         side = "right" if is_left else "left"
         axes.text(
-            edge, row, f" {shorten_title(name, NAME)} ({ranks[name]:.2f}) ", ha=side, va="center"
+            edge,
+            row,
+            f" {shorten_title(name, 26)} ({ranks[name]:.2f}) ",
+            ha=side,
+            va="center",
+            fontsize=8,
         )
     for index, group in enumerate(overall["groups"]):
         height = -0.25 - 0.2 * index
@@ -80,7 +85,7 @@ def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
     for rank in range(low, high + 1):
         axes.plot([rank, rank], [0, 0.12], color=INK)
         axes.text(rank, 0.2, str(rank), ha="center", va="bottom")
-    axes.set(xlim=(low - 2.5 * margin - 0.5, high + 2.5 * margin + 0.5), ylim=(None, 1.6))
+    axes.set(xlim=(low - 3.4 * margin - 0.5, high + 3.4 * margin + 0.5), ylim=(None, 1.6))
     axes.set_axis_off()
 
 

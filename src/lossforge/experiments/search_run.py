@@ -139,7 +139,7 @@ def search(
         >>> tiny = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 5}
         >>> report = search("evomal", "iris", "linear", progress=False, compare_steps=5,
         ...                 compare_seeds=1, filter_steps=10, **tiny)
-        >>> report.result["metric"], report.loss.kind
+        >>> report.result["metric"], report.loss.kind.name
         ('error_rate', 'classification')
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']
@@ -509,7 +509,10 @@ class SearchReport(Report):
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
+        from lossforge.report import formula_html
+
+        shown = formula_html(self.run.loss) if self.run.loss else escape(self.result["loss"])
+        return f"{shown}{super()._repr_html_()}<p>{escape(self.verdict())}</p>"
 
 
 def as_method(method: object, preset: str, task: str = "") -> Method[Any, Any]:

@@ -22,6 +22,7 @@ from lossforge.report.charts import (
 from lossforge.report.critical_difference import critical_difference_chart
 from lossforge.report.facts import Facts
 from lossforge.report.heat_map import heat_map_chart
+from lossforge.report.loss import formula_html
 from lossforge.report.mathml import to_mathml
 from lossforge.report.page import Page, page_of, write_page
 
@@ -37,6 +38,7 @@ __all__ = [
     "Strip",
     "critical_difference_chart",
     "film_chart",
+    "formula_html",
     "front_chart",
     "heat_map_chart",
     "interval_chart",

@@ -1,18 +1,18 @@
 """The page of a comparison of losses over seeds, tasks and networks."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from itertools import groupby
 
 from markupsafe import Markup
 
-from lossforge.analysis.behavior import learning_rate_factor, path
+from lossforge.analysis.behavior import learning_rate_factor, of_one_row
 from lossforge.errors import LossforgeError
 from lossforge.losses import default_loss
 from lossforge.report.blocks import Section, figure, flow, paragraph, table
 from lossforge.report.charts import SERIES, Line, Mark, Strip, line_chart, strip_plot
 from lossforge.report.critical_difference import critical_difference_chart
 from lossforge.report.facts import Facts, State, number
+from lossforge.report.loss import pull_points
 
 LINES = 6
 """losses whose gradients are drawn into one chart"""
@@ -108,37 +108,30 @@ def _pulls(facts: Facts) -> Markup | None:
     losses = dict(list(facts.losses.items())[:LINES])
     if not losses:
         return None
-    kinds = {loss.kind for loss in losses.values()}
-    kind = next(iter(kinds))
+    kind = next(iter(losses.values())).kind.row_kind
     known = default_loss(kind)
-    if str(known) not in losses:
-        losses[str(known)] = known
-    lines = []
+    losses.setdefault(str(known), known)
+    lines, classes = [], kind.row_size(facts.classes)
     for index, (name, given) in enumerate(losses.items()):
         try:
-            loss = deepcopy(given).double().requires_grad_(False)
-            way, factor = path(loss, facts.classes), learning_rate_factor(loss, facts.classes)
+            loss, _ = of_one_row(deepcopy(given).double().requires_grad_(False), classes)
+            factor = learning_rate_factor(loss, classes)
+            factor = factor if factor > 0 else 1.0
+            points = pull_points(loss, classes, factor)
         except LossforgeError:
             continue
-        factor = factor if factor > 0 else 1.0
         told = name if 0.995 < factor < 1.005 else f"{name} (÷ {factor:.3g})"
-        points = list(zip(way.position.tolist(), (way.force / factor).tolist(), strict=True))
-        points = points if kind == "classification" else [(x, y) for x, y in points if abs(x) <= 3]
         lines.append(Line(told, points, index % SERIES, dashed=name == str(known)))
-    marks: Mapping[str, list[Mark]] = {
-        "classification": [Mark(1 / facts.classes, f"equal probabilities, 1/{facts.classes}")],
-        "regression": [],
-    }
-    is_class = kind == "classification"
+    is_bounded = kind.predicts_probabilities
     chart = line_chart(
         lines,
-        "probability of the target" if is_class else "error p − y",  # noqa: RUF001
-        "pull on the target's logit" if is_class else "pull to the target",
+        kind.words.position,
+        kind.words.pull,
         "how strongly a step under each loss moves the output to its target",
-        marks=marks[kind],
+        marks=[Mark(1 / classes, f"equal probabilities, 1/{classes}")] if is_bounded else [],
         zero=True,
         trim=True,
-        span=(0.0, 1.0) if is_class else None,
+        span=(0.0, 1.0) if is_bounded else None,
     )
     note = (
         "How strongly a step moves the output to its target, divided by the rate factor: so all "

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from markupsafe import Markup
 
-from lossforge.analysis.behavior import path
+from lossforge.analysis.behavior import of_one_row, path
 from lossforge.analysis.curves import ERRORS, Curve, curves_of, default_curves
 from lossforge.analysis.explanation import Explanation, explain
 from lossforge.analysis.export import export
@@ -20,7 +20,7 @@ from lossforge.report.blocks import (
     paragraph,
     warnings,
 )
-from lossforge.report.charts import Line, Mark, line_chart
+from lossforge.report.charts import Line, Mark, Point, line_chart
 from lossforge.report.mathml import to_mathml
 
 COPIES = {"torch": "PyTorch", "latex": "LaTeX", "sympy": "SymPy"}
@@ -46,21 +46,28 @@ def loss_sections(loss: Loss, classes: int, source: str) -> list[Section]:
 
 
 def _formula(loss: Loss) -> Markup:
-    """Return the formula as MathML, or as text where it has none."""
-    try:
-        shown = Markup(to_mathml(_latex(loss)))
-    except LossforgeError:
-        shown = Markup("<code>{}</code>").format(str(loss))
-    meaning = (
-        "of one output, summed over the outputs: p is its probability, y is 1 for the target and 0 "
-        "for the others"
-        if loss.kind == "classification"
-        else "of one output: p is the prediction, y the target"
-    )
+    """Return the formula with what its letters mean."""
+    meaning = f"Loss of one output, summed over the outputs: {loss.kind.words.prepared}."
     return Markup(
         '<div class="formula" tabindex="0" role="group" aria-label="formula">{}</div>'
         '<p class="note">{}</p>'
-    ).format(shown, f"Loss {meaning}." if isinstance(loss, SymbolicLoss | Handcrafted) else "")
+    ).format(formula_html(loss), meaning if isinstance(loss, SymbolicLoss | Handcrafted) else "")
+
+
+def formula_html(loss: Loss) -> Markup:
+    """Return the formula as MathML, or as text where it has none.
+
+    Args:
+        loss: any.
+
+    Examples:
+        >>> formula_html(SymbolicLoss("y*p"))
+        Markup('<math display="block"><mrow><mi>p</mi><mspace width="0.17em"/><mi>y</mi></mrow></math>')
+    """
+    try:
+        return Markup(to_mathml(_latex(loss)))
+    except LossforgeError:
+        return Markup("<code>{}</code>").format(str(loss))
 
 
 def _latex(loss: Loss) -> str:
@@ -83,12 +90,11 @@ def _copies(loss: Loss, source: str) -> list[Markup]:
 
 def _charts(loss: Loss, classes: int) -> list[Markup]:
     own, known = curves_of(loss, classes), default_curves(loss, classes)
-    default = str(default_loss(loss.kind)).replace("_", "-")
-    is_regression, is_example = loss.kind == "regression", len(own) == 1
-    what = "error p − y" if is_regression else "probability p"  # noqa: RUF001
-    one = "an example" if is_example and not is_regression else "one output"
-    what = "probability of the target" if one == "an example" else what
-    span = (-ERRORS, ERRORS) if is_regression else (0.0, 1.0)
+    words, is_bounded = loss.kind.words, loss.kind.predicts_probabilities
+    default, is_example = words.default_loss, is_bounded and len(own) == 1
+    what = words.position if is_example else words.prediction
+    one = "an example" if is_example else "one output"
+    span = (0.0, 1.0) if is_bounded else (-ERRORS, ERRORS)
 
     def chart(part: str, y_name: str, *, zero: bool) -> str:
         lines = [*_lines(own, part, "this loss"), *_lines(known, part, default, dashed=True)]
@@ -101,7 +107,7 @@ def _charts(loss: Loss, classes: int) -> list[Markup]:
     return [
         figure("Value", value, note),
         figure("Slope", slope),
-        figure(*_pull(loss, classes, default)),
+        figure(*_pull(loss, classes)),
     ]
 
 
@@ -115,40 +121,35 @@ def _lines(curves: Sequence[Curve], part: str, name: str, *, dashed: bool = Fals
     return lines
 
 
-def _pull(loss: Loss, classes: int, default: str) -> tuple[str, str, str]:
+def _pull(loss: Loss, classes: int) -> tuple[str, str, str]:
     """Return title, chart and note of how strongly a step pulls the output to its target."""
-    loss = deepcopy(loss).double().requires_grad_(False)
+    loss, classes = of_one_row(deepcopy(loss).double().requires_grad_(False), classes)
+    words, is_bounded = loss.kind.words, loss.kind.predicts_probabilities
     lines = []
-    both = {"this loss": loss, default: default_loss(loss.kind)}
-    for name, each in both.items():
-        way = path(each, classes)
-        points = list(zip(way.position.tolist(), way.force.tolist(), strict=True))
-        if loss.kind == "regression":
-            points = [(x, y) for x, y in points if abs(x) <= 3]
-        lines.append(Line(name, points, 0, dashed=name == default))
-    if loss.kind == "regression":
-        chart = line_chart(lines, "error p − y", "pull to the target",  # noqa: RUF001
-                           "the pull to the target by the error", zero=True)  # fmt: skip
-        return "Pull", chart, "How strongly a step moves the output to its target."
-    marks = [Mark(1 / classes, f"equal probabilities, 1/{classes}")]
+    for name, each in {"this loss": loss, words.default_loss: default_loss(loss.kind)}.items():
+        lines.append(Line(name, pull_points(each, classes), 0, dashed=each is not loss))
     chart = line_chart(
         lines,
-        "probability of the target",
-        "pull on the target's logit",
-        "the pull on the target's logit by the target's probability",
-        marks=marks,
+        words.position,
+        words.pull,
+        f"{words.pull} by {words.position}",
+        marks=[Mark(1 / classes, f"equal probabilities, 1/{classes}")] if is_bounded else [],
         zero=True,
-        span=(0.0, 1.0),
+        span=(0.0, 1.0) if is_bounded else (-ERRORS, ERRORS),
     )
-    note = (
-        "How strongly a step raises the target's logit while the others stay equal; below zero it "
-        "pushes back."
-    )
+    note = "How strongly a step moves the output to its target; below zero it pushes back."
     return "Pull", chart, note
+
+
+def pull_points(loss: Loss, classes: int, factor: float = 1.0) -> list[Point]:
+    """Return how strongly a loss pulls, divided by a factor, where charts show it."""
+    way = path(loss, classes)
+    points = zip(way.position.tolist(), (way.force / factor).tolist(), strict=True)
+    return [(x, y) for x, y in points if abs(x) <= ERRORS]
 
 
 def _findings(found: Explanation) -> Markup:
     labels = {"learning rate": "rate factor"}
     rows = [(labels.get(name, name), told) for name, told in found.lines() if name != "loss"]
-    tried = f" on {found.classes} outputs" if found.kind == "classification" else ""
+    tried = f" on {found.classes} outputs" if found.kind.predicts_probabilities else ""
     return definitions(rows) + paragraph(f"Gradients were compared{tried}.", "note")
