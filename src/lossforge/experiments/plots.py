@@ -66,14 +66,8 @@ def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
         edge = low - margin if is_left else high + margin
         axes.plot([ranks[name], ranks[name], edge], [0, row, row], color=INK, linewidth=0.8)
         side = "right" if is_left else "left"
-        axes.text(
-            edge,
-            row,
-            f" {shorten_title(name, 26)} ({ranks[name]:.2f}) ",
-            ha=side,
-            va="center",
-            fontsize=8,
-        )
+        told = f" {shorten_title(name, 26)} ({ranks[name]:.2f}) "
+        axes.text(edge, row, told, ha=side, va="center", fontsize=8)
     for index, group in enumerate(overall["groups"]):
         height = -0.25 - 0.2 * index
         ends = [ranks[group[0]] - 0.05, ranks[group[-1]] + 0.05]
