@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import pytest
@@ -46,6 +46,9 @@ class Scripted:
     wild: tuple[str, ...]
     steps: int = 1
     racing: bool = True
+
+    def in_full(self, steps):
+        return replace(self, steps=steps, racing=False)
 
     def __call__(self, losses, problems, base, seed, progress):
         assert not self.racing

@@ -196,7 +196,7 @@ class Calibrator:
     ):
         steps = settings.rival_steps or fitness.steps
         self._short, self._long = max(1, steps // SHORT), steps
-        self._fitness = replace(fitness, racing=False, best_evaluation=False)
+        self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
         self._table = _ScoreTable.from_state(journal.restore())

@@ -22,7 +22,14 @@ from lossforge.tasks import Task
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")
 
-LATER = frozenset({"task_loss"})
+LATER = frozenset(
+    {
+        "task_loss",
+        *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
+        *("inherit", "scales", "search_width", "fitness_measure", "halving"),
+        *("final_kept", "final_simplest", "confirmed", "confirmed_runs", "confirmed_factors"),
+    }
+)
 """Hyper-parameters that configurations of older versions lack; they have their defaults there."""
 
 

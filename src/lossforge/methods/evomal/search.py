@@ -7,18 +7,20 @@ local search, gradient equivalence, racing, and re-evaluation of the fittest.
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, ClassVar, final
 
 import torch
 
 from lossforge.losses import LossPopulation, SymbolicLoss
-from lossforge.losses.expression import Expression, canonical, parse, to_text
+from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.filters import Filters
 from lossforge.methods.evomal.fitness_cache import FitnessCache
 from lossforge.methods.evomal.genetics import Genetics, Individual
+from lossforge.methods.evomal.genome import Genome
+from lossforge.methods.evomal.unit_steps import UnitSteps, best_scale
 from lossforge.randomness import torch_generator
 from lossforge.searching import (
     Archive,
@@ -26,11 +28,12 @@ from lossforge.searching import (
     FrontMember,
     MetaTraining,
     PopulationSearch,
+    Problem,
     SearchContext,
     State,
 )
 from lossforge.searching.journal import finite_or_none, infinite_if_none
-from lossforge.validation import require
+from lossforge.validation import require, require_in_range
 
 INITIAL_DEVIATION = 1e-3
 """standard deviation of the coefficients around one, where local search begins"""
@@ -55,16 +58,18 @@ class Evolution:
         cache: fitness of all expressions so far.
         parents: the last generation.
         offspring: the generation that is being evaluated.
+        scale: factor on the default loss that is best for it; None where candidates have no scale.
     """
 
     generator: Random
     cache: FitnessCache = field(default_factory=FitnessCache)
     parents: list[Individual] = field(default_factory=list)
-    offspring: list[Expression] = field(default_factory=list)
+    offspring: list[Genome] = field(default_factory=list)
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
-class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
+class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     """A search over expressions; subclasses say whether they evolve and are tuned."""
 
     evolves: ClassVar[bool] = True
@@ -81,6 +86,15 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
     (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
     """expressions in the first generation; the others are random"""
+    inherit: bool = False
+    """offspring start from their parents' coefficients instead of 1 (not in the paper)"""
+    scales: tuple[float, ...] = ()
+    """sizes of a first candidate's first steps that are tried, relative to those of the default
+    loss at its best factor; later ones inherit theirs. Without any, as in the paper, a candidate's
+    size and sign are what its formula gives"""
+    search_width: int = 0
+    """hidden units of the narrower networks that candidates are tried on, where the network is a
+    sequence of wider dense layers; 0 for the network itself, as in the paper"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,44 +103,68 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
             f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
             f"{self.population}",
         )
+        require(
+            all(scale > 0 for scale in self.scales) and not (self.scales and self.softplus),
+            "scales must be positive, and none can be given together with softplus, which hides a "
+            "loss's size",
+        )
+        require_in_range("search_width", self.search_width, 0)
         self._seeds()
+
+    def trial_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """Return the networks that candidates are tried on."""
+        if not self.search_width:
+            return tuple(problems)
+        return tuple(problem.narrowed(self.search_width) for problem in problems)
 
     def init(self, context: SearchContext) -> Evolution:
         """Return the state before the first generation."""
-        return Evolution(context.generator("genetics"))
+        state = Evolution(context.generator("genetics"))
+        if self.scales:
+            state.scale = best_scale(self.fitness, self.base, context)
+        return state
 
-    def ask(self, state: Evolution, context: SearchContext) -> list[Expression]:
-        """Return the expressions of the next generation that no filter settles."""
+    def ask(self, state: Evolution, context: SearchContext) -> list[Genome]:
+        """Return the genomes of the next generation that no filter settles."""
         unsettled = CandidateFilter(
             self.filters, softplus=self.softplus, context=context, cache=state.cache
         )
         # Algorithm 1: the first generation is random; later ones are the elite and offspring.
-        generation = self._elite(state) or self._seeds()
+        generation = self._elite(state) or self._scaled(self._seeds(), state, context)
         unsettled(generation)
         for attempt in range(1 + self.filters.resample):
-            born = self._born(state, self.population - len(generation))
+            born = self._scaled(
+                self._born(state, self.population - len(generation)), state, context
+            )
             accepted = unsettled(born)
             generation += born if attempt == self.filters.resample else accepted
+        accepted = list(unsettled.accepted.values())
+        if state.scale is not None and not state.parents:
+            state.offspring = self._in_sizes(accepted, state.scale)
+            return state.offspring
         state.offspring = generation
-        return list(unsettled.accepted.values())
+        return accepted
 
-    def decode(self, candidate: Expression, context: SearchContext) -> SymbolicLoss:
-        """Return the expression as a trainable loss (transition), with all coefficients 1."""
-        return SymbolicLoss(candidate, kind=context.kind, softplus=self.softplus)
+    def decode(self, candidate: Genome, context: SearchContext) -> SymbolicLoss:
+        """Return the genome as a trainable loss (transition); the paper's coefficients are 1."""
+        return self._loss(candidate, context)
 
     def tell(
         self,
         state: Evolution,
-        candidates: Sequence[Expression],
+        candidates: Sequence[Genome],
         evaluations: Sequence[Evaluation],
     ) -> None:
         """Give every expression of the generation its fitness: it becomes the parents."""
         # Algorithm 1: the fitness of a loss is the metric after training under it.
-        for expression, evaluation in zip(candidates, evaluations, strict=True):
-            state.cache.add(canonical(expression), evaluation.fitness)
+        trained = {}
+        for genome, evaluation in zip(candidates, evaluations, strict=True):
+            state.cache.add(genome.key, evaluation.fitness)
+            trained[genome.key] = self._bequeathed(genome, evaluation, state)
+            state.cache.add(trained[genome.key].key, evaluation.fitness)
         state.parents = [
-            Individual(expression, state.cache.fitness(canonical(expression)))
-            for expression in state.offspring
+            Individual(trained.get(genome.key, genome), state.cache.fitness(genome.key))
+            for genome in state.offspring
         ]
         state.offspring = []
 
@@ -143,33 +181,77 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
         version, numbers, gauss = state.generator.getstate()
         return {
             "generator": [version, list(numbers), gauss],
-            "parents": [to_text(parent.expression) for parent in state.parents],
+            "parents": [parent.genome.text for parent in state.parents],
+            "scales": [parent.genome.scale for parent in state.parents],
             "fitnesses": [finite_or_none(parent.fitness) for parent in state.parents],
             "cache": state.cache.state(),
+            "scale": state.scale,
         }
 
     def load(self, saved: State, context: SearchContext) -> Evolution:
         """Return the state that was saved."""
-        state = self.init(context)
+        state = Evolution(context.generator("genetics"), scale=saved.get("scale"))
         version, numbers, gauss = saved["generator"]
         state.generator.setstate((version, tuple(numbers), gauss))
         state.cache = FitnessCache.from_state(saved["cache"])
+        scales = saved.get("scales", [None] * len(saved["parents"]))
         state.parents = [
-            Individual(parse(text), infinite_if_none(fitness))
-            for text, fitness in zip(saved["parents"], saved["fitnesses"], strict=True)
+            Individual(Genome.read(text, scale), infinite_if_none(fitness))
+            for text, scale, fitness in zip(
+                saved["parents"], scales, saved["fitnesses"], strict=True
+            )
         ]
         return state
 
-    def _elite(self, state: Evolution) -> list[Expression]:
+    def _elite(self, state: Evolution) -> list[Genome]:
         return self.genetics.elite(state.parents) if self.evolves else []
 
-    def _born(self, state: Evolution, count: int) -> list[Expression]:
+    def _born(self, state: Evolution, count: int) -> list[Genome]:
         if state.parents and self.evolves:
             return self.genetics.offspring(state.parents, count, state.generator)
         return self.genetics.first_generation(count, state.generator)
 
-    def _seeds(self) -> list[Expression]:
-        return [parse(text) for text in self.seed_expressions]
+    def _seeds(self) -> list[Genome]:
+        return [Genome.read(text) for text in self.seed_expressions]
+
+    def _loss(self, genome: Genome, context: SearchContext) -> SymbolicLoss:
+        return SymbolicLoss(
+            genome.expression, genome.coefficients, kind=context.kind, softplus=self.softplus
+        )
+
+    def _scaled(
+        self, genomes: list[Genome], state: Evolution, context: SearchContext
+    ) -> list[Genome]:
+        """Return genomes whose first steps are as large as their scale says, if they have one."""
+        if state.scale is None:
+            return genomes
+        sized = [
+            replace(genome, scale=state.scale * max(self.scales))
+            if genome.scale is None
+            else genome
+            for genome in genomes
+        ]
+        unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
+        found = unit.scaled(sized, [self._loss(genome, context) for genome in sized])
+        state.cache.counts["candidates"] += len(genomes) - len(found)
+        state.cache.counts["rejected"] += len(genomes) - len(found)
+        return found
+
+    def _in_sizes(self, genomes: list[Genome], best: float) -> list[Genome]:
+        """Return each genome with first steps of all sizes."""
+        return [
+            UnitSteps.resized(genome, best * scale) for scale in self.scales for genome in genomes
+        ]
+
+    def _bequeathed(self, genome: Genome, evaluation: Evaluation, state: Evolution) -> Genome:
+        """Return what offspring inherit of a genome that was trained under."""
+        loss = evaluation.loss
+        if not self.inherit or not isinstance(loss, SymbolicLoss):
+            return genome
+        coefficients = loss.coefficients.tolist()
+        ratio = abs(coefficients[0] / genome.coefficients[0])
+        scale = None if genome.scale is None else genome.scale * ratio
+        return Genome(genome.expression, tuple(coefficients), scale)
 
 
 @dataclass(frozen=True)
@@ -186,7 +268,7 @@ class TunedSearch(ExpressionSearch, ABC):
 
     @final
     def refine(
-        self, losses: LossPopulation, candidates: Sequence[Expression], context: SearchContext
+        self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
     ) -> list[LossPopulation]:
         """Return the losses after local search, and as they were where those are kept too."""
         if self.tuning.steps == 0:
@@ -196,19 +278,34 @@ class TunedSearch(ExpressionSearch, ABC):
         tuned = self.tuning(
             noisy, context.problems, self.base, context.seed("tuning"), context.progress
         )
+        if self.scales:
+            tuned = self._resized(tuned, candidates, context)
         return [tuned, losses] if self.keep_untuned else [tuned]
 
     def _initial(
-        self, losses: LossPopulation, candidates: Sequence[Expression], context: SearchContext
+        self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
     ) -> torch.Tensor:
-        """Return coefficients from N(1, 1e-3), the same for the same expression, [P, N]."""
+        """Return coefficients times N(1, 1e-3), the same for the same expression, [P, N]."""
         coefficients = losses.coefficients.cpu().clone()
-        for row, expression in zip(coefficients, candidates, strict=True):
-            text = to_text(expression)
+        for row, genome in zip(coefficients, candidates, strict=True):
+            text = to_text(genome.expression)
             generator = torch_generator(context.root_seed, "coefficients", text)
-            noise = torch.randn(expression.size, generator=generator)
-            row[: expression.size] = 1 + INITIAL_DEVIATION * noise
+            noise = torch.randn(genome.size, generator=generator)
+            row[: genome.size] *= 1 + INITIAL_DEVIATION * noise
         return coefficients.to(context.device)
+
+    def _resized(
+        self, tuned: LossPopulation, candidates: Sequence[Genome], context: SearchContext
+    ) -> LossPopulation:
+        """Return tuned losses with first steps as large as before: only their shape was tuned."""
+        unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
+        losses = [tuned.loss(i) for i in range(len(tuned))]
+        factors = unit.factors([loss for loss in losses if isinstance(loss, SymbolicLoss)])
+        coefficients = tuned.coefficients.clone()
+        for row, genome, factor in zip(coefficients, candidates, factors, strict=True):
+            if factor is not None and genome.scale is not None:
+                row[0] *= factor * genome.scale
+        return tuned.with_coefficients(coefficients)
 
 
 @final
