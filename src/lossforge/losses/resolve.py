@@ -11,6 +11,9 @@ from lossforge.specs import parse_spec
 from lossforge.tasks.task import Kind
 from lossforge.validation import require
 
+CALIBRATED = "calibrated"
+"""of an objective that does not depend on how large a network's outputs are"""
+
 
 def resolve_loss(text: str, kind: Kind | None = None) -> Loss:
     """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
@@ -41,10 +44,18 @@ def resolve_loss(text: str, kind: Kind | None = None) -> Loss:
 def objective(text: str, kind: Kind) -> Loss:
     """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
 
+    "calibrated" is cross-entropy at its best temperature in classification, and the default loss
+    where there is no such thing.
+
     Examples:
         >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
         mse focal:gamma=1
+        >>> print(objective("calibrated", "regression"), objective("calibrated", "classification"))
+        mse calibrated_cross_entropy
     """
+    if text == CALIBRATED:
+        calibrated = [make() for make in OBJECTIVES.values()]
+        return next((loss for loss in calibrated if loss.kind == kind), default_loss(kind))
     return resolve_loss(text, kind) if text else default_loss(kind)
 
 

@@ -91,6 +91,10 @@ class AskTell(ABC, Generic[StateT, CandidateT]):
         """
         return [losses]
 
+    def polish(self, losses: Sequence[Loss], context: SearchContext) -> list[Loss]:
+        """Return further finalists made of the fittest losses; by default none."""
+        return []
+
     def is_done(self, state: StateT) -> bool:
         """Return whether to stop before all rounds are made."""
         return False

@@ -1,5 +1,6 @@
 """The loop that all searches share: from the first round or from a checkpoint to the result."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, final
 
@@ -101,8 +102,16 @@ class Loop(Generic[StateT, CandidateT]):
             raise LossforgeError(
                 f"none of {how_many} candidates could train a network; {method.remedy}"
             )
+        pairs = [(each.loss, each.metric) for each in ranked]
+        first = pairs[: math.ceil(method.reevaluation.finalists / 2)]
+        polished = method.polish([loss for loss, _ in first], context)
         loss, valid = method.reevaluation(
-            [(each.loss, each.metric) for each in ranked],
+            [
+                *zip(polished, (metric for _, metric in first), strict=True),
+                *pairs,
+            ]
+            if polished
+            else pairs,
             method.fitness,
             context.problems,
             method.base,

@@ -44,11 +44,13 @@ class Reevaluation:
     """choose the smallest of the finalists that are within a standard error of the best"""
     confirmed: int = 2
     """finalists that are trained under at last on the network itself, where candidates were tried
-    on a narrower one"""
+    on a narrower one, or with several factors"""
     confirmed_runs: int = 2
-    """initializations of the network itself"""
+    """initializations of that training"""
+    confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
+    """steps of that training; 0 for as many as under a finalist"""
     factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
-    """factors on a loss of which the best on the network itself is kept"""
+    """factors on a loss that are tried in that training; the best is folded into the loss"""
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
@@ -57,6 +59,7 @@ class Reevaluation:
         require_in_range("final_kept", self.kept, 0)
         require_in_range("confirmed", self.confirmed, 1)
         require_in_range("confirmed_runs", self.confirmed_runs, 1)
+        require_in_range("confirmed_steps", self.confirming_steps, 0)
         require(
             len(self.factors) > 0 and all(factor > 0 for factor in self.factors),
             "confirmed_factors must be positive numbers, at least one",
@@ -87,15 +90,20 @@ class Reevaluation:
         """
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
-        measured = _Measured(fitness.in_full(self.steps or fitness.steps), base, progress)
+        steps = self.steps or fitness.steps
+        measured = _Measured(fitness.in_full(steps), base, progress)
         seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
             finals = self._raced(some, measured, problems, seeds)
             if not finals[0].is_sound:
                 continue
-            if confirm_on is not None:
-                finals = self._confirmed(finals[: self.confirmed], measured, confirm_on, seed)
+            if confirm_on is not None or self.factors != (1.0,):
+                complete = fitness.in_full(self.confirming_steps or steps)
+                measured = _Measured(complete, base, progress)
+                finals = self._confirmed(
+                    finals[: self.confirmed], measured, confirm_on or problems, seed
+                )
             chosen = _simplest(finals) if self.simplest else finals[0]
             return chosen.loss, chosen.metric
         return ranked[0]

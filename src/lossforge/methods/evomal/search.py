@@ -9,11 +9,11 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 
-from lossforge.losses import LossPopulation, SymbolicLoss
+from lossforge.losses import Loss, LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.filters import Filters
@@ -35,16 +35,45 @@ from lossforge.searching import (
 from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require, require_in_range
 
+Tuned = Literal["candidates", "finalists"]
+
 INITIAL_DEVIATION = 1e-3
 """standard deviation of the coefficients around one, where local search begins"""
 
 QUICK: Mapping[str, Any] = {
-    "population": 12,
+    "population": 48,
     "generations": 6,
-    "fitness_steps": 150,
-    "filter_steps": 200,
+    "search_width": 128,
+    # Candidates without a scale, whose coefficients evolve.
+    "scales": (0.1, 0.3, 1.0),
+    "inherit": True,
+    "coefficient_spread": 0.7,
+    "crossover": 0.4,
+    "mutation": 0.25,
+    "perturbation": 0.35,
+    "filter_steps": 50,
     "redraws": 4,
-    "finalists": 4,
+    # Many are trained for a few steps, and few for many.
+    "fitness_steps": 100,
+    "fitness_measure": "margin",
+    "halving": 0.34,
+    "finalists": 16,
+    "final_kept": 5,
+    "final_runs": 5,
+    "final_steps": 300,
+    "final_simplest": True,
+    "confirmed_runs": 1,
+    "confirmed_steps": 150,
+    "confirmed_factors": (1 / 3, 1.0, 3.0),
+}
+"""What departs from the paper, each an option; see benchmarks/ablation.py for what it pays."""
+
+QUICK_TUNING: Mapping[str, Any] = {
+    "tune": "finalists",
+    "meta_steps": 40,
+    "meta_learning_rate": 0.02,
+    "horizon": 20,
+    "task_loss": "calibrated",
 }
 
 
@@ -139,7 +168,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             accepted = unsettled(born)
             generation += born if attempt == self.filters.resample else accepted
         accepted = list(unsettled.accepted.values())
-        if state.scale is not None and not state.parents:
+        if state.scale is not None and not (state.parents and self.evolves):
             state.offspring = self._in_sizes(accepted, state.scale)
             return state.offspring
         state.offspring = generation
@@ -260,18 +289,21 @@ class TunedSearch(ExpressionSearch, ABC):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
+        "quick": {**QUICK, **QUICK_TUNING},
     }
 
     tuning: MetaTraining = MetaTraining()
     """local search of the coefficients"""
+    tune: Tuned = "candidates"
+    """whose coefficients local search tunes: all candidates', as in the paper, or only the
+    finalists', which then stand beside themselves as they were"""
 
     @final
     def refine(
         self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
     ) -> list[LossPopulation]:
         """Return the losses after local search, and as they were where those are kept too."""
-        if self.tuning.steps == 0:
+        if self.tuning.steps == 0 or self.tune != "candidates":
             return [losses]
         # Algorithm 1: transition to a trainable loss, then optimization of its coefficients.
         noisy = losses.with_coefficients(self._initial(losses, candidates, context))
@@ -279,8 +311,21 @@ class TunedSearch(ExpressionSearch, ABC):
             noisy, context.problems, self.base, context.seed("tuning"), context.progress
         )
         if self.scales:
-            tuned = self._resized(tuned, candidates, context)
+            tuned = self._resized(tuned, losses, context)
         return [tuned, losses] if self.keep_untuned else [tuned]
+
+    @final
+    def polish(self, losses: Sequence[Loss], context: SearchContext) -> list[Loss]:
+        """Return the finalists with tuned coefficients, where only finalists are tuned."""
+        if self.tuning.steps == 0 or self.tune != "finalists" or not losses:
+            return []
+        population = as_population(losses, context.device)
+        tuned = self.tuning(
+            population, context.problems, self.base, context.seed("tuning"), context.progress
+        )
+        if self.scales:
+            tuned = self._resized(tuned, population, context)
+        return [tuned.loss(i).cpu() for i in range(len(tuned))]
 
     def _initial(
         self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
@@ -295,17 +340,21 @@ class TunedSearch(ExpressionSearch, ABC):
         return coefficients.to(context.device)
 
     def _resized(
-        self, tuned: LossPopulation, candidates: Sequence[Genome], context: SearchContext
+        self, tuned: LossPopulation, losses: LossPopulation, context: SearchContext
     ) -> LossPopulation:
         """Return tuned losses with first steps as large as before: only their shape was tuned."""
         unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
-        losses = [tuned.loss(i) for i in range(len(tuned))]
-        factors = unit.factors([loss for loss in losses if isinstance(loss, SymbolicLoss)])
         coefficients = tuned.coefficients.clone()
-        for row, genome, factor in zip(coefficients, candidates, factors, strict=True):
-            if factor is not None and genome.scale is not None:
-                row[0] *= factor * genome.scale
+        after, before = (unit.factors(_symbolic(each)) for each in (tuned, losses))
+        for row, theirs, ours in zip(coefficients, after, before, strict=True):
+            if theirs is not None and ours is not None:
+                row[0] *= theirs / ours
         return tuned.with_coefficients(coefficients)
+
+
+def _symbolic(losses: LossPopulation) -> list[SymbolicLoss]:
+    each = [losses.loss(i) for i in range(len(losses))]
+    return [loss for loss in each if isinstance(loss, SymbolicLoss)]
 
 
 @final
