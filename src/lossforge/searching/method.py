@@ -28,7 +28,7 @@ LATER = frozenset(
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
         *("final_kept", "final_simplest", "confirmed", "confirmed_runs", "confirmed_steps"),
-        *("confirmed_factors", "tune"),
+        *("confirmed_factors", "tune", "search_steps"),
     }
 )
 """Hyper-parameters that configurations of older versions lack; they have their defaults there."""

@@ -46,7 +46,7 @@ class Reevaluation:
     """finalists that are trained under at last on the network itself, where candidates were tried
     on a narrower one, or with several factors"""
     confirmed_runs: int = 2
-    """initializations of that training"""
+    """initializations of that training; as many losses are left after the first as are confirmed"""
     confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
     """steps of that training; 0 for as many as under a finalist"""
     factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
@@ -95,7 +95,7 @@ class Reevaluation:
         seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
-            finals = self._raced(some, measured, problems, seeds)
+            finals = _raced(some, measured, problems, seeds, self.kept)
             if not finals[0].is_sound:
                 continue
             if confirm_on is not None or self.factors != (1.0,):
@@ -107,24 +107,6 @@ class Reevaluation:
             chosen = _simplest(finals) if self.simplest else finals[0]
             return chosen.loss, chosen.metric
         return ranked[0]
-
-    def _raced(
-        self,
-        losses: Sequence[Loss],
-        measured: "_Measured",
-        problems: Sequence[Problem],
-        seeds: Sequence[int],
-    ) -> "list[_Final]":
-        """Return the finalists that were trained under from all initializations, the best first."""
-        if not 0 < self.kept < len(losses):
-            return sorted(measured(losses, problems, seeds), key=lambda final: final.mean)
-        first = sorted(measured(losses, problems, seeds[:1]), key=lambda final: final.mean)
-        best = first[: self.kept]
-        if len(seeds) == 1:
-            return best
-        others = measured([final.loss for final in best], problems, seeds[1:])
-        both = [one.joined(other) for one, other in zip(best, others, strict=True)]
-        return sorted(both, key=lambda final: final.mean)
 
     def _confirmed(
         self,
@@ -141,7 +123,7 @@ class Reevaluation:
             for version in _versions(final.loss, self.factors)
         ]
         seeds = [derive_seed(seed, "confirmed", run) for run in range(self.confirmed_runs)]
-        found = measured(scaled, problems, seeds)
+        found = _raced(scaled, measured, problems, seeds, self.confirmed)
         sound = [final for final in found if final.is_sound]
         return sorted(sound, key=lambda final: final.mean) or list(finals)
 
@@ -202,6 +184,33 @@ class _Measured:
             _Final(loss, trials)
             for loss, trials in zip(losses, zip(*runs, strict=True), strict=True)
         ]
+
+
+def _raced(
+    losses: Sequence[Loss],
+    measured: _Measured,
+    problems: Sequence[Problem],
+    seeds: Sequence[int],
+    kept: int,
+) -> list[_Final]:
+    """Return the losses that were trained under from all initializations, the best first.
+
+    Args:
+        losses: to train under.
+        measured: trains networks under losses.
+        problems: to train on.
+        seeds: of the initializations.
+        kept: how many losses are left after the first initialization; 0 for all.
+    """
+    if not 0 < kept < len(losses):
+        return sorted(measured(losses, problems, seeds), key=lambda final: final.mean)
+    first = sorted(measured(losses, problems, seeds[:1]), key=lambda final: final.mean)
+    best = first[:kept]
+    if len(seeds) == 1:
+        return best
+    others = measured([final.loss for final in best], problems, seeds[1:])
+    both = [one.joined(other) for one, other in zip(best, others, strict=True)]
+    return sorted(both, key=lambda final: final.mean)
 
 
 def _simplest(finals: Sequence[_Final]) -> _Final:

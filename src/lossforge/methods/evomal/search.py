@@ -9,7 +9,7 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 
@@ -27,6 +27,7 @@ from lossforge.searching import (
     Evaluation,
     FrontMember,
     MetaTraining,
+    OptionName,
     PopulationSearch,
     Problem,
     SearchContext,
@@ -65,7 +66,7 @@ QUICK: Mapping[str, Any] = {
     "final_runs": 5,
     "final_steps": 300,
     "final_simplest": True,
-    "confirmed_runs": 1,
+    "confirmed_runs": 3,
     "confirmed_steps": 150,
     "confirmed_factors": (1 / 3, 1.0, 3.0),
 }
@@ -91,6 +92,7 @@ class Evolution:
         parents: the last generation.
         offspring: the generation that is being evaluated.
         scale: factor on the default loss that is best for it; None where candidates have no scale.
+        steps: training steps under candidates so far.
     """
 
     generator: Random
@@ -98,6 +100,7 @@ class Evolution:
     parents: list[Individual] = field(default_factory=list)
     offspring: list[Genome] = field(default_factory=list)
     scale: float | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     search_width: int = 0
     """hidden units of the narrower networks that candidates are tried on, where the network is a
     sequence of wider dense layers; 0 for the network itself, as in the paper"""
+    budget: Annotated[int, OptionName("search_steps")] = 0
+    """training steps under candidates after which no further generation is born; 0 for no limit"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,6 +146,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             "loss's size",
         )
         require_in_range("search_width", self.search_width, 0)
+        require_in_range("search_steps", self.budget, 0)
         self._seeds()
 
     def trial_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -155,6 +161,10 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
         if self.scales:
             state.scale = best_scale(self.fitness, self.base, context)
         return state
+
+    def is_done(self, state: Evolution) -> bool:
+        """Return whether the training steps are used up."""
+        return 0 < self.budget <= state.steps
 
     def ask(self, state: Evolution, context: SearchContext) -> list[Genome]:
         """Return the genomes of the next generation that no filter settles."""
@@ -192,7 +202,8 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
         trained = {}
         for genome, evaluation in zip(candidates, evaluations, strict=True):
             state.cache.add(genome.key, evaluation.fitness)
-            trained[genome.key] = self._bequeathed(genome, evaluation, state)
+            state.steps += evaluation.trial.steps
+            trained[genome.key] = self._bequeathed(genome, evaluation)
             state.cache.add(trained[genome.key].key, evaluation.fitness)
         state.parents = [
             Individual(trained.get(genome.key, genome), state.cache.fitness(genome.key))
@@ -218,11 +229,14 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             "fitnesses": [finite_or_none(parent.fitness) for parent in state.parents],
             "cache": state.cache.state(),
             "scale": state.scale,
+            "steps": state.steps,
         }
 
     def load(self, saved: State, context: SearchContext) -> Evolution:
         """Return the state that was saved."""
-        state = Evolution(context.generator("genetics"), scale=saved.get("scale"))
+        state = Evolution(
+            context.generator("genetics"), scale=saved.get("scale"), steps=saved.get("steps", 0)
+        )
         version, numbers, gauss = saved["generator"]
         state.generator.setstate((version, tuple(numbers), gauss))
         state.cache = FitnessCache.from_state(saved["cache"])
@@ -275,7 +289,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             UnitSteps.resized(genome, best * scale) for scale in self.scales for genome in genomes
         ]
 
-    def _bequeathed(self, genome: Genome, evaluation: Evaluation, state: Evolution) -> Genome:
+    def _bequeathed(self, genome: Genome, evaluation: Evaluation) -> Genome:
         """Return what offspring inherit of a genome that was trained under."""
         loss = evaluation.loss
         if not self.inherit or not isinstance(loss, SymbolicLoss):

@@ -25,8 +25,8 @@ LEAST_COSINE = 0.05
 """between the gradients of a candidate and of the default loss; nearer to a right angle, a
 candidate's direction is unknown"""
 
-LARGEST = 1e12
-"""factor on a candidate; one that needs more has no gradient to speak of"""
+LARGEST = 1e3
+"""factor on a candidate; one that needs more lives on differences that rounding may take away"""
 
 FACTOR = 3.0
 """between neighboring factors on the default loss"""
