@@ -41,7 +41,7 @@ def test_a_scaled_loss_steps_as_the_default_loss_does(kind, text):
     assert scaled.coefficients[1:] == genome.coefficients[1:]
 
 
-@given(factor=st.floats(1e-3, 1e3), sign=st.sampled_from([-1, 1]))
+@given(factor=st.floats(0.02, 50), sign=st.sampled_from([-1, 1]))
 def test_losses_that_differ_by_a_factor_become_one(factor, sign):
     unit = measure("classification")
     texts = [f"{sign * factor!r}*square(y - p)", "square(y - p)"]
