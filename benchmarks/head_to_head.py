@@ -126,7 +126,7 @@ def cell(task: Task, name: str, seed: int, steps: int, rate: float) -> dict[str,
         "test": test,
         "loss": str(found.loss),
         "definition": found.loss.definition() if not found.loss.weights() else None,
-        "bounded": is_bounded(path_of(found.loss, 2)) if task.kind == "regression" else None,
+        "bounded": is_bounded(path_of(found.loss, 2)) if task.kind.name == "regression" else None,
         "seconds": seconds,
         "evaluations": found.evaluations,
     }

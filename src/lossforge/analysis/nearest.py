@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lossforge.losses import HANDCRAFTED, Handcrafted, Loss, default_loss
 from lossforge.losses.handcrafted.base import Setting
-from lossforge.losses.preparation import predictions
 from lossforge.randomness import torch_generator
 
 ROWS = 900
@@ -101,7 +100,11 @@ def nearest(loss: Loss, classes: int = 10) -> list[Match]:
     """
     outputs, targets = sample(loss, classes)
     fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
-    matches = [fit.match(known) for known in HANDCRAFTED.values() if known.of_kind == loss.kind]
+    matches = [
+        fit.match(known)
+        for known in HANDCRAFTED.values()
+        if loss.kind.shares_losses_with(known.of_kind)
+    ]
     return _simplest_first(matches, loss.name if isinstance(loss, Handcrafted) else "")
 
 
@@ -127,11 +130,21 @@ def mixture(loss: Loss, best: float, classes: int = 10) -> Mixture | None:
     found = [
         fit.mixture(base, known)
         for known in HANDCRAFTED.values()
-        if known.of_kind == loss.kind and known is not type(base) and len(known.settings) < 2
+        if loss.kind.shares_losses_with(known.of_kind)
+        and known is not type(base)
+        and len(known.settings) < 2
     ]
+    if not found:
+        return None
     closest = min(found, key=lambda each: each.residual)
     good = min(closest.factors) > 0 and closest.residual < MUCH_BETTER * best
     return closest if good else None
+
+
+def _known(loss: Loss) -> list[type[Handcrafted]]:
+    """Return the handcrafted losses for the tasks of a loss."""
+    known = HANDCRAFTED.values()
+    return [each for each in known if loss.kind.shares_losses_with(each.of_kind)]
 
 
 def ties(matches: Sequence[Match]) -> list[Match]:
@@ -147,10 +160,10 @@ def sample(loss: Loss, classes: int) -> tuple[Tensor, Tensor]:
     """
     draw = torch_generator(0, "explanations")
     spread = torch.tensor(SPREADS, dtype=torch.double).repeat(ROWS // len(SPREADS))[:, None]
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         outputs = spread * torch.randn(ROWS, classes, generator=draw, dtype=torch.double)
         targets = torch.randint(classes, (ROWS,), generator=draw)
-        believed = predictions(outputs, "classification")
+        believed = loss.kind.predictions(outputs)
         kept = believed[torch.arange(ROWS), targets] > LEAST_PROBABILITY / max(1, classes / 10)
         return outputs[kept], targets[kept]
     targets = torch.randn(ROWS, 1, generator=draw, dtype=torch.double)

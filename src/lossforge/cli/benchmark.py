@@ -45,7 +45,7 @@ class BenchmarkOptions:
     tasks: tuple[str, ...] = ()
     """names from `lossforge list tasks`"""
     models: tuple[str, ...] = (PLAIN.model,)
-    """networks; each is trained on each task"""
+    """names from `lossforge list models`; each network is trained on each task"""
     suite: str = ""
     """small, twelve, thesis or thesis-scaled: tasks, networks, repetitions and steps from a file,
     in place of --tasks and --models"""
@@ -53,12 +53,12 @@ class BenchmarkOptions:
     """new splits, searches and trainings for every task and network; of a suite, at most so many;
     0 for 5, or for as many as the suite has"""
     seed: int = 0
-    """seed of the first repetition; the others count on"""
+    """seed of the first repetition; the others count up from it"""
     budget: float = 1.0
-    """share of all numbers of training steps that is carried out"""
+    """factor on all numbers of training steps; below 1 for a quicker run"""
     search_options: tuple[str, ...] = ()
-    """options of searches that differ from their preset's, such as fitness_steps=300; a method
-    without an option of that name goes without"""
+    """options of searches that differ from their preset's, such as fitness_steps=300; methods
+    without an option of that name ignore it"""
     train_rows: int = 0
     """training rows that are kept of each task; 0 for all"""
     valid_rows: int = 0

@@ -30,16 +30,17 @@ class CompareOptions:
     adalfl: AdaLFL
     losses: tuple[str, ...]
     """losses to compare: names from `lossforge list losses`, loss files, runs that found one, or
-    adalfl; the others are held against the first, or against the best tuned handcrafted loss where
-    rates are tuned"""
+    adalfl; the others are compared with the first, or with the best tuned handcrafted loss where
+    learning rates are tuned"""
     task: tuple[str, ...]
-    """one or more tasks; a loss learned elsewhere is thereby transferred"""
+    """one or more names from `lossforge list tasks`; they may differ from the task that a loss was
+    learned on"""
     model: tuple[str, ...] = ("mlp",)
-    """one or more networks"""
+    """one or more names from `lossforge list models`, with options: mlp:width=100"""
     seeds: int = 5
-    """networks trained under each loss"""
+    """number of seeds: networks trained under each loss, on each task"""
     seed: int = 0
-    """first of the seeds"""
+    """first seed; the others count up from it"""
     tune: Tune = "none"
     """add entries whose learning rate is tuned on validation data: for the handcrafted losses, or
     for all; a learned loss must not win only by rescaling the step"""

@@ -22,18 +22,18 @@ class FewShotOptions:
 
     method: tyro.conf.OmitArgPrefixes[FewShot]
     task: str
-    """where episodes come from: omniglot, mini_imagenet, tiered_imagenet, cifar_fs, fc100 (from
-    files), images:DIR, or the synthetic clusters and sinusoids"""
+    """data set that tasks are drawn from: omniglot, mini_imagenet, tiered_imagenet, cifar_fs, fc100
+    (from files), images:DIR, or the synthetic clusters and sinusoids"""
     ways: int = 5
-    """classes of an episode; 1 for sinusoids"""
+    """number of classes in a task; 1 for sinusoids"""
     shots: int = 1
-    """labeled examples of each class"""
+    """number of labeled examples of each class"""
     queries: int = 15
-    """examples of each class to test on"""
+    """number of test examples of each class"""
     rotations: tyro.conf.FlagCreatePairsOff[bool] = False
-    """count Omniglot's characters in four rotations as four classes"""
+    """use each character of Omniglot in four rotations, as four classes"""
     variants: tuple[str, ...] = ()
-    """methods that the ablation compares; by default all"""
+    """methods that `lossforge fewshot ablation` compares; by default all"""
     seed: int = 0
     """seed of all random numbers; the same seed gives the same result on the same machine"""
     preset: Preset = "quick"

@@ -30,8 +30,8 @@ class TrainOptions:
     """task that the network learns: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     loss: str = ""
     """loss to train under: a name from `lossforge list losses`, a loss file, a run that found one,
-    adalfl, or adaptive:label_smoothing and its like from `lossforge list methods`; by default
-    cross_entropy or mse"""
+    adalfl, or an adaptive form from `lossforge list methods` such as adaptive:label_smoothing; by
+    default cross_entropy or mse"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
     seed: int = 0

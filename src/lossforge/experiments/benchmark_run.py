@@ -277,7 +277,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             for name, entrant in self.methods.items():
                 if isinstance(entrant, Method):
                     fitted(entrant, setting)
-                elif isinstance(entrant, Loss) and entrant.kind != task.kind:
+                elif isinstance(entrant, Loss) and not task.kind.shares_losses_with(entrant.kind):
                     raise ConfigurationError(
                         f"{name} is a loss for {entrant.kind}, and {setting.task} is {task.kind}"
                     )

@@ -465,7 +465,9 @@ def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
         raise ConfigurationError("give at least one of --tasks")
     if len(kinds) > 1:
         raise ConfigurationError(
-            "losses are for classification or for regression; give tasks of one kind"
+            "losses serve one kind of task, and these are of "
+            f"{' and '.join(sorted(map(str, kinds)))}; "
+            "give tasks of one kind"
         )
     return kinds.pop()
 

@@ -138,7 +138,7 @@ def search(
         >>> tiny = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 5}
         >>> report = search("evomal", "iris", "linear", progress=False, compare_steps=5,
         ...                 compare_seeds=1, filter_steps=10, **tiny)
-        >>> report.result["metric"], report.loss.kind
+        >>> report.result["metric"], report.loss.kind.name
         ('error_rate', 'classification')
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']

@@ -44,7 +44,6 @@ from lossforge.experiments.units import original_units
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
-from lossforge.losses.preparation import predictions
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adaptive import numbers_over_time
@@ -53,6 +52,7 @@ from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
 from lossforge.tasks import TaskLike
+from lossforge.tasks.kinds import as_kind
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
@@ -269,7 +269,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
                 moments = numbers_over_time(adapt.moments)
                 write_json(run.path / "adaptation.json", {"moments": moments})
             return
-        trace = trace_of(adapt.moments, task.outputs)
+        trace = trace_of(adapt.moments, task.kind.row_size(task.outputs))
         if trace and run.path is not None:
             write_json(
                 run.path / "adaptation.json", {"moments": [asdict(curves) for curves in trace]}
@@ -285,7 +285,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "task": self.task.name,
             "model": self.model_name,
             "seed": self.seed,
-            "kind": self.task.task.kind,
+            "kind": self.task.task.kind.name,
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
@@ -339,7 +339,8 @@ class TrainingReport(Report):
         if self.network is None:
             self.network = load_model(self.run.path or "")
         weight = next(self.network.parameters())
-        return predictions(outputs_of(self.network, inputs.to(weight.device)), self.result["kind"])
+        outputs = outputs_of(self.network, inputs.to(weight.device))
+        return as_kind(self.result["kind"]).read(outputs)
 
     def tables(self) -> list[Table]:
         """Return the metrics on validation and test data."""

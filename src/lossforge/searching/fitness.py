@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Annotated, Any, Literal, Self, final
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import LossPopulation
 from lossforge.randomness import derive_seed
-from lossforge.searching.journal import Progress, finite_or_none, infinite_if_none
+from lossforge.searching.journal import Progress
 from lossforge.searching.options import OptionName
 from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.training import Ensemble, Stacking, make_ensemble
-from lossforge.training.metrics import margin_error
 from lossforge.validation import require_in_range
 
 RUNGS = (0.1, 0.2, 0.4)
@@ -128,8 +128,8 @@ class Fitness:
     """take a candidate's best evaluation on validation data as its fitness, instead of the last;
     for losses that will be used with early stopping (not in the papers)"""
     measure: Annotated[Measure, OptionName("fitness_measure")] = "metric"
-    """what candidates are ranked by: the metric, as in the papers, or in classification the smooth
-    error rate of margins, which tells losses apart that make the same mistakes"""
+    """what candidates are ranked by: the metric, as in the papers, or margin for a smooth error
+    rate, which tells losses apart that make the same mistakes; squared error is smooth as it is"""
     halving: float = 0.0
     """share of a generation's candidates that go on at each rung, by rank, instead of racing; 0 for
     racing (not in the papers)"""
@@ -249,7 +249,7 @@ class _FitnessRun:
         rung = len(self._curves[candidate])
         self._curves[candidate] += (score,)
         curve = self._curves[candidate]
-        other = metric if self._is_smooth else None
+        other = None if score == metric else metric
         if self._step == self._settings.steps:
             fitness = min(curve) if self._settings.best_evaluation else score
             return Trial(fitness, steps, None, curve, other)
@@ -266,10 +266,6 @@ class _FitnessRun:
         kept = max(LEAST_KEPT, math.ceil(self._settings.halving * len(scores)))
         return set(sorted(range(len(scores)), key=scores.__getitem__)[kept:])
 
-    @property
-    def _is_smooth(self) -> bool:
-        return self._settings.measure == "margin" and self._kinds[0] == "classification"
-
     def _metrics(self) -> list[float]:
         """Return the metric of each candidate, mean over the tasks."""
         parts = zip(self._ensembles, self._splits, self._kinds, strict=True)
@@ -278,11 +274,13 @@ class _FitnessRun:
 
     def _scores(self, metrics: list[float]) -> list[float]:
         """Return what the candidates are ranked by."""
-        if not self._is_smooth:
+        if self._settings.measure == "metric":
             return metrics
         by_task = [
-            margin_error(ensemble.predict(split), split.targets).tolist()
-            for ensemble, split in zip(self._ensembles, self._splits, strict=True)
+            kind.smooth_scores(ensemble.predict(split), split.targets).tolist()
+            for ensemble, split, kind in zip(
+                self._ensembles, self._splits, self._kinds, strict=True
+            )
         ]
         smooth = [fmean(scores) for scores in zip(*by_task, strict=True)]
         return [

@@ -1,7 +1,6 @@
 """How networks are trained under a loss, and how a loss learns from it."""
 
 from lossforge.training.ensemble import Ensemble, EnsembleConfig, Stacking, make_ensemble
-from lossforge.training.metrics import metric_per_example
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Adam, Optimizer, State
 
@@ -15,5 +14,4 @@ __all__ = [
     "Stacking",
     "State",
     "make_ensemble",
-    "metric_per_example",
 ]

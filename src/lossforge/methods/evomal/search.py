@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import Loss, LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
@@ -33,7 +34,6 @@ from lossforge.searching import (
     SearchContext,
     State,
 )
-from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require, require_in_range
 
 Tuned = Literal["candidates", "finalists"]
@@ -389,7 +389,7 @@ class EvoMAL(TunedSearch):
         ...     filters=Filters(rejection_steps=50),
         ...     tuning=MetaTraining(steps=2),
         ... )
-        >>> search.run(load("iris"), model="linear").loss.kind
+        >>> search.run(load("iris"), model="linear").loss.kind.name
         'classification'
     """
 

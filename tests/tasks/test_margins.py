@@ -1,24 +1,11 @@
 import pytest
 import torch
 
-from lossforge.training.metrics import margin_error, metric_per_example
+from lossforge.tasks.kinds import Classification, Regression
 
 
-def test_stacked_outputs_share_their_targets():
-    outputs = torch.tensor([[[2.0, 1.0], [2.0, 1.0]], [[1.0, 2.0], [1.0, 2.0]]])
-    labels = torch.tensor([0, 1])
-    found = metric_per_example(outputs, labels, "classification")
-    assert found.tolist() == [[0.0, 1.0], [1.0, 0.0]]
-
-
-def test_one_logit_is_a_sign():
-    outputs, labels = torch.tensor([[0.3], [-0.3]]), torch.tensor([1, 1])
-    assert metric_per_example(outputs, labels, "classification").tolist() == [0.0, 1.0]
-
-
-def test_squared_error_is_the_mean_over_outputs():
-    found = metric_per_example(torch.tensor([[3.0, 1.0]]), torch.zeros(1, 2), "regression")
-    assert found.tolist() == [5.0]
+def margin_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return Classification().smooth_scores(outputs, targets)
 
 
 def stack(seed: int = 0, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,3 +42,17 @@ def test_one_output_is_judged_by_its_sign():
 
 def test_outputs_that_are_all_equal_are_half_wrong():
     assert margin_error(torch.zeros(1, 5, 3), torch.zeros(5, dtype=torch.int64)).tolist() == [0.5]
+
+
+def test_ignored_rows_do_not_count():
+    outputs, labels = stack()
+    twice = torch.cat([outputs, -outputs], dim=1)
+    padded = torch.cat([labels, torch.full_like(labels, -100)])
+    assert torch.allclose(margin_error(twice, padded), margin_error(outputs, labels), atol=1e-6)
+
+
+def test_squared_error_is_smooth_as_it_is():
+    outputs, targets = torch.randn(3, 20, 2), torch.randn(20, 2)
+    kind = Regression()
+    found = kind.smooth_scores(outputs, targets)
+    assert torch.equal(found, kind.scores(outputs, targets).mean(-1))
