@@ -299,6 +299,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.method.base,
             self.seed,
             journal,
+            self.method.trial_problems([problem]),
         )
 
     def _result(

@@ -35,7 +35,10 @@ FARTHEST = 8
 SHORT = 6
 """a short training has this fraction of the steps of a long one"""
 
-SURVIVORS = 3
+NARROW_SHORT = 2
+"""the same where short trainings are of narrower networks, which cost a fraction"""
+
+SURVIVORS = 4
 """one in so many losses is trained for longer"""
 
 
@@ -151,6 +154,7 @@ class Calibrator:
         settings: of the calibration.
         fitness: of the search; racing is turned off.
         problems: to train on; scores are means over them.
+        trial_problems: the same with narrower networks, for short trainings; `problems` where None.
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         journal: where to report to and resume from.
@@ -174,10 +178,14 @@ class Calibrator:
         base: BaseTraining,
         seed: int,
         journal: Journal,
+        trial_problems: Sequence[Problem] | None = None,
     ):
         steps = settings.rival_steps or fitness.steps
-        self._short, self._long = max(1, steps // SHORT), steps
-        self._fitness = replace(fitness, racing=False, best_evaluation=False)
+        self._trial_problems = problems if trial_problems is None else trial_problems
+        is_narrow = tuple(self._trial_problems) != tuple(problems)
+        shorter = NARROW_SHORT if is_narrow else SHORT
+        self._short, self._long = max(1, steps // shorter), steps
+        self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
         self._table = _ScoreTable.from_state(journal.restore())
@@ -260,7 +268,8 @@ class Calibrator:
             replace(self._base, learning_rate=self._rate(power)),
         )
         population = as_population(losses, self._problems[0].task.device)
-        return fitness(population, self._problems, base, self._seeds[run], report)
+        problems = self._trial_problems if steps == self._short else self._problems
+        return fitness(population, problems, base, self._seeds[run], report)
 
     def _record(
         self, names: Sequence[str], trials: Sequence[Trial], steps: int, power: int, run: int
