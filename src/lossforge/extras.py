@@ -9,6 +9,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),
+    "ray": ("ray",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
 }

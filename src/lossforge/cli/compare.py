@@ -18,6 +18,7 @@ from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
+from lossforge.searching.executors import Execution
 from lossforge.training.full import Recipe
 
 
@@ -27,6 +28,7 @@ class CompareOptions:
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
+    execution: tyro.conf.OmitArgPrefixes[Execution]
     losses: tuple[str, ...]
     """losses to compare: names from `lossforge list losses`, loss files, runs that found one, or
     adalfl; the others are held against the first, or against the best tuned handcrafted loss where
@@ -63,6 +65,8 @@ class CompareOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
     format: Form = "plain"
     """how to print the tables: plain text, markdown, or json as in result.json"""
 
@@ -71,7 +75,9 @@ def compare(words: list[str]) -> int:
     """Run `lossforge compare ...`."""
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
-    default = CompareOptions(recipe, adalfl, losses=tyro.MISSING, task=tyro.MISSING)
+    default = CompareOptions(
+        recipe, adalfl, Execution("auto"), losses=tyro.MISSING, task=tyro.MISSING
+    )
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(
         options.losses,
@@ -91,6 +97,8 @@ def compare(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
     )
     print_comparison(report, options.format)
     return 0

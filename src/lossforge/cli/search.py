@@ -16,6 +16,7 @@ from lossforge.experiments.arguments import Preset
 from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS
 from lossforge.methods import METHODS
 from lossforge.searching import Calibration, Method
+from lossforge.searching.executors import Execution
 
 OptionsT = TypeVar("OptionsT")
 
@@ -27,6 +28,7 @@ class SearchOptions(Generic[OptionsT]):
     method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     calibration: tyro.conf.OmitArgPrefixes[Calibration]
+    execution: tyro.conf.OmitArgPrefixes[Execution]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
@@ -44,6 +46,8 @@ class SearchOptions(Generic[OptionsT]):
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
 
 
 def search(words: list[str]) -> int:
@@ -68,6 +72,8 @@ def search(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
     )
     print_search(report)
     return 0
@@ -80,6 +86,7 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
         method=to_options(method.preset(known)),
         comparison=COMPARISONS[known],
         calibration=CALIBRATIONS[known],
+        execution=Execution("auto"),
         task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]

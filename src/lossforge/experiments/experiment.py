@@ -16,6 +16,7 @@ from lossforge.losses import Loss, load
 from lossforge.methods import State
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
 from lossforge.runs.folder import LOSSES
+from lossforge.searching.executors import Execution, Executor, limited_threads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,8 +98,14 @@ class Experiment(ABC, Generic[ReportT]):
         return {}
 
     @abstractmethod
-    def carry_out(self, run: Run, *, progress: bool) -> ReportT:
-        """Do what is left of a run and complete it."""
+    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> ReportT:
+        """Do what is left of a run and complete it.
+
+        Args:
+            run: begun.
+            progress: show progress on standard error.
+            executor: computes what may be computed side by side; no result depends on it.
+        """
 
 
 @final
@@ -141,12 +148,14 @@ class Destination:
         overwrite: discard the run that the folder holds.
         resume: continue the run that the folder holds, if its configuration is the same.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
 
     out: Out = None
     overwrite: bool = False
     resume: bool = False
     progress: bool = True
+    execution: Execution = field(default=Execution())
 
     def __post_init__(self) -> None:
         """Refuse a folder that a run cannot have, before anything is computed.
@@ -199,7 +208,11 @@ def perform(
         RunError: a file of the run cannot be written; says how to go on.
     """
     return conclude(
-        destination.open(experiment), lambda: experiment, report, progress=destination.progress
+        destination.open(experiment),
+        lambda: experiment,
+        report,
+        progress=destination.progress,
+        execution=destination.execution,
     )
 
 
@@ -209,6 +222,7 @@ def conclude(
     report: Callable[[Run], ReportT],
     *,
     progress: bool,
+    execution: Execution,
 ) -> ReportT:
     """Carry out what is left of a run, return its report, and give its lock back.
 
@@ -217,11 +231,15 @@ def conclude(
         make: returns the experiment; not called for a run that is complete.
         report: makes the report of a complete run.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
     try:
         if run.result is not None:
             return report(run)
-        return make().carry_out(run, progress=progress)
+        # Of runs that older versions began, nobody knows.
+        threads = run.config.get("threads")
+        with limited_threads(threads), execution.open(threads) as executor:
+            return make().carry_out(run, progress=progress, executor=executor)
     except KeyboardInterrupt as stop:
         if run.path is not None:
             stop.args = (f"interrupted; go on with: {resume_command(run.path)}",)

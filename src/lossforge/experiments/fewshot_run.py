@@ -35,6 +35,7 @@ from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
 from lossforge.progress import ProgressReporter
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
 from lossforge.validation import require_whole
@@ -223,7 +224,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"fewshot-{self.method}-{self.task_name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "FewShotReport":
+    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "FewShotReport":
         """Meta-learn what is left."""
         rows, learners = list[State](), dict[str, nn.Module]()
         title = announce(f"few-shot learning on {self.task_name}", run)

@@ -12,6 +12,8 @@ from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
     TaskLike,
+    Workers,
+    as_execution,
     as_task,
     begun_from_python,
     check_preset,
@@ -56,6 +58,7 @@ from lossforge.searching import (
     State,
     make_problems,
 )
+from lossforge.searching.executors import Executor
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -96,6 +99,8 @@ def search(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    threads: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
     **settings: Any,
 ) -> "SearchReport":
@@ -119,6 +124,9 @@ def search(
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each process; another number changes the last bits of results.
+        workers: how many processes train side by side, "auto" for one per core where there is
+            enough work, or an `Execution`; no result depends on it.
         progress: show progress on standard error.
         **settings: hyper-parameters that differ from the preset's, such as ``population=8``,
             ``compare_seeds=3`` or ``rivals=False``.
@@ -139,7 +147,7 @@ def search(
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = SearchExperiment.of(
         method,
         as_task(task, device, data_dir),
@@ -150,6 +158,7 @@ def search(
         calibration=calibration,
         settings=settings,
         given=given_objects(task, model),
+        threads=threads,
     )
     return perform(experiment, SearchReport, destination)
 
@@ -168,6 +177,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         comparison: settings of the closing comparison.
         calibration: how handcrafted losses and their learning rates are tried.
         given: what was given as objects: "task", "model".
+        threads: of PyTorch in each process; None for as many as there are.
     """
 
     command: ClassVar[str] = "search"
@@ -181,6 +191,7 @@ class SearchExperiment(Experiment["SearchReport"]):
     comparison: Comparison
     calibration: Calibration
     given: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
     def of(
@@ -195,9 +206,12 @@ class SearchExperiment(Experiment["SearchReport"]):
         calibration: Calibration | None,
         settings: Mapping[str, Any],
         given: tuple[str, ...],
+        threads: int | None,
     ) -> "SearchExperiment":
         """Return the search that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
+        if threads is not None:
+            require_whole("threads", threads, 1)
         check_preset(preset)
         comparison, rest = _with_own_settings(
             COMPARISONS[preset] if comparison is None else comparison, Comparison, settings
@@ -208,7 +222,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         made = as_method(method, preset).with_options(**rest)
         make_problems(task.task, model)
         name = model_name(model, task.task)
-        return cls(made, task, model, name, seed, preset, comparison, calibration, given)
+        return cls(made, task, model, name, seed, preset, comparison, calibration, given, threads)
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "SearchExperiment":
@@ -224,8 +238,17 @@ class SearchExperiment(Experiment["SearchReport"]):
         # A run that was begun before there were calibrations ends as it was meant to.
         calibration = Calibration(**config.get("calibration", {"rivals": False}))
         task = load_unchanged(config, config["task"], config["data"], folder.path)
-        model, seed = config["model"], config["seed"]
-        return cls(method, task, model, model, seed, config["preset"], comparison, calibration)
+        return cls(
+            method,
+            task,
+            config["model"],
+            config["model"],
+            config["seed"],
+            config["preset"],
+            comparison,
+            calibration,
+            threads=config.get("threads"),
+        )
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -238,6 +261,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "task": self.task.name,
                 "model": self.model_name,
                 "seed": self.seed,
+                "threads": self.threads,
                 **self.task.config(),
                 "settings": self.method.settings(),
                 "comparison": asdict(self.comparison),
@@ -252,7 +276,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"{self.method.name}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "SearchReport":
+    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "SearchReport":
         """Search and compare, from where the run stands."""
         (problem,) = make_problems(self.task.task, self.model)
         title = (
@@ -265,7 +289,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             rounds=self.method.rounds,
             round_name=self.method.round_name,
         ) as reporter:
-            calibrator = self._calibrator(problem, run, reporter)
+            calibrator = self._calibrator(problem, run, reporter, executor)
             calibrated = calibrator.calibrate() if self.calibration.rivals else None
             if calibrated is not None:
                 reporter.tell(_describe(calibrated, self.task.task.metric))
@@ -282,7 +306,9 @@ class SearchExperiment(Experiment["SearchReport"]):
         )
         return SearchReport(run)
 
-    def _calibrator(self, problem: Problem, run: Run, reporter: ProgressReporter) -> Calibrator:
+    def _calibrator(
+        self, problem: Problem, run: Run, reporter: ProgressReporter, executor: Executor
+    ) -> Calibrator:
         journal = RunJournal(run.child(CALIBRATION, run.config), _ProgressOnly(reporter))
         return Calibrator(
             self.calibration,
@@ -291,6 +317,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.method.base,
             self.seed,
             journal,
+            executor,
         )
 
     def _result(

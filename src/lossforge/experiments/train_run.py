@@ -49,6 +49,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
@@ -230,7 +231,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "TrainingReport":
+    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "TrainingReport":
         """Train the network, from where the run stands."""
         title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
         task, saved = self.task.task, run.restore_bytes()
