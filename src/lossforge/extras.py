@@ -6,12 +6,15 @@ from lossforge.errors import MissingPackageError
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "tables": ("pandas",),
+    "parquet": ("pandas", "pyarrow"),
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),
     "ray": ("ray",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
+    "timm": ("timm",),
+    "torchvision": ("torchvision",),
 }
 """modules that each extra of pyproject.toml installs and that a feature imports on use"""
 
