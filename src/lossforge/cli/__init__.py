@@ -56,8 +56,8 @@ WRONG, INTERRUPTED, BY_SIGNAL = 2, 130, 128
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status.
 
-    It is 0, 2 for an error that a user can mend, 130 for Ctrl-C, 143 for SIGTERM and 129 for
-    SIGHUP.
+    It is 0, 2 for an error that a user can mend, 75 where the time limit of a run is over, 130 for
+    Ctrl-C, 143 for SIGTERM and 129 for SIGHUP.
 
     Args:
         arguments: after the program's name; by default those of this process.
@@ -79,7 +79,8 @@ def _report(words: list[str]) -> int:
     except StoppedBySignal as stop:
         return _fail(str(stop) or "interrupted", BY_SIGNAL + stop.number)
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted", INTERRUPTED)
+        # Of a run whose time limit is over it has a status of its own.
+        return _fail(str(stop) or "interrupted", getattr(stop, "status", INTERRUPTED))
     except OSError as error:
         return _fail(describe_os_error(error))
     except MemoryError as error:

@@ -16,7 +16,13 @@ from lossforge.losses import Loss, load
 from lossforge.methods import State
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
 from lossforge.runs.folder import LOSSES
-from lossforge.searching.executors import Execution, Executor, limited_threads
+from lossforge.searching.executors import (
+    Execution,
+    Executor,
+    OutOfTime,
+    limited_threads,
+    limited_time,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -238,11 +244,16 @@ def conclude(
             return report(run)
         # Of runs that older versions began, nobody knows.
         threads = run.config.get("threads")
-        with limited_threads(threads), execution.open(threads) as executor:
+        with (
+            limited_time(execution.max_time),
+            limited_threads(threads),
+            execution.open(threads) as executor,
+        ):
             return make().carry_out(run, progress=progress, executor=executor)
     except KeyboardInterrupt as stop:
         if run.path is not None:
-            stop.args = (f"interrupted; go on with: {resume_command(run.path)}",)
+            why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"
+            stop.args = (f"{why}; go on with: {resume_command(run.path)}",)
         raise
     except OSError as error:
         if run.path is None or isinstance(error, LossforgeError):

@@ -306,7 +306,12 @@ class SearchExperiment(Experiment["SearchReport"]):
             run.write_loss(found.loss)
             tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
             close = Closing(
-                self.comparison, problem, self.method.base, self.seed, reporter.progress
+                self.comparison,
+                problem,
+                self.method.base,
+                self.seed,
+                reporter.progress,
+                executor,
             )
             contenders = close(found.loss, calibrated, tuned, self.calibration.rival_runs)
         run.write_result(

@@ -8,7 +8,7 @@ from lossforge.losses import Loss, as_population
 from lossforge.searching.executors import Report
 from lossforge.searching.fitness import Fitness, Trial
 from lossforge.searching.problem import BaseTraining, Problem
-from lossforge.training import choose_stacking
+from lossforge.training import Stacking, choose_stacking
 
 
 @final
@@ -31,26 +31,35 @@ class FitnessJob:
     curves: tuple[tuple[float, ...], ...] = ()
 
     def split(self, problems: Sequence[Problem]) -> Iterator["FitnessJob"]:
-        """Yield the smallest jobs that give the same numbers, the losses in order.
-
-        Networks that train one after the other are independent. Those that train stacked stay
-        together: in a stack of another size their sums would be rounded otherwise. So the number of
-        workers decides nothing.
-
-        Args:
-            problems: to train on.
-        """
-        if any(self._is_stacked(problem) for problem in problems):
-            yield self
-            return
-        for loss in self.losses:
-            yield replace(self, losses=(loss,))
-
-    def _is_stacked(self, problem: Problem) -> bool:
+        """Yield the smallest jobs that give the same numbers, the losses in order."""
         strategy = self.fitness.stacking
-        if strategy == "auto":
-            strategy = choose_stacking(self.base.setup(problem, self.seed))
-        return strategy == "stacked"
+        for losses in independent_groups(self.losses, problems, self.base, strategy):
+            yield replace(self, losses=losses)
+
+
+def independent_groups(
+    losses: Sequence[Loss],
+    problems: Sequence[Problem],
+    base: BaseTraining,
+    stacking: Stacking = "auto",
+) -> list[tuple[Loss, ...]]:
+    """Return losses in groups that give the same numbers wherever each of them is computed.
+
+    Networks that train one after the other are independent. Those that train stacked stay together:
+    in a stack of another size their sums would be rounded otherwise. So the number of workers
+    decides nothing.
+
+    Args:
+        losses: to train networks under.
+        problems: to train on.
+        base: how networks are trained.
+        stacking: the strategy of the ensembles.
+    """
+    strategies = {
+        choose_stacking(base.setup(problem, 0)) if stacking == "auto" else stacking
+        for problem in problems
+    }
+    return [tuple(losses)] if "stacked" in strategies else [(loss,) for loss in losses]
 
 
 @final

@@ -1,6 +1,7 @@
 """Executors: trainings side by side, in processes on this machine or on a Ray cluster."""
 
 from lossforge.searching.executors.automatic import Automatic
+from lossforge.searching.executors.deadline import OutOfTime, limited_time
 from lossforge.searching.executors.execution import Execution
 from lossforge.searching.executors.executor import (
     Executor,
@@ -23,9 +24,11 @@ __all__ = [
     "Here",
     "JobReport",
     "LocalPool",
+    "OutOfTime",
     "Report",
     "Tally",
     "Work",
     "WorkerError",
     "limited_threads",
+    "limited_time",
 ]

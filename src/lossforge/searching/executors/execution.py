@@ -1,4 +1,4 @@
-"""Where the trainings of an experiment run: in this process, in several, or on a cluster."""
+"""Where the trainings of an experiment run, and for how long."""
 
 import os
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 
 from lossforge.errors import unknown_name
 from lossforge.searching.executors.automatic import Automatic
+from lossforge.searching.executors.deadline import seconds_of
 from lossforge.searching.executors.executor import Executor, Here
 from lossforge.searching.executors.pool import LocalPool
 from lossforge.validation import require, require_in_range, require_whole
@@ -18,7 +19,7 @@ Kind = Literal["local", "ray"]
 @final
 @dataclass(frozen=True)
 class Execution:
-    """Where the trainings of an experiment run. No result depends on it.
+    """Where the trainings of an experiment run, and for how long. No result depends on it.
 
     Raises:
         ConfigurationError: a number is out of its range.
@@ -40,6 +41,9 @@ class Execution:
     """cores that a training on a Ray cluster reserves"""
     worker_gpus: float = 0
     """GPUs that a training on a Ray cluster reserves; a fraction lets trainings share one"""
+    max_time: str = ""
+    """time after which the run is interrupted, such as 3h or 1h30m, with exit status 75; it can be
+    resumed. By default no limit"""
     trial_timeout: float = 0
     """seconds after which a training is stopped and begun anew, three times at most; 0 for no
     limit"""
@@ -52,6 +56,8 @@ class Execution:
         require_in_range("worker_cores", self.worker_cores, 0, exclude_low=True)
         require_in_range("worker_gpus", self.worker_gpus, 0)
         require_in_range("trial_timeout", self.trial_timeout, 0)
+        if self.max_time:
+            seconds_of(self.max_time)
         is_for_ray = bool(self.address) or self.worker_gpus > 0 or self.worker_cores != 1
         require(
             self.executor == "ray" or not is_for_ray,
