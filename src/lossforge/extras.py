@@ -13,8 +13,6 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
-    "timm": ("timm",),
-    "torchvision": ("torchvision",),
 }
 """modules that each extra of pyproject.toml installs and that a feature imports on use"""
 
@@ -46,6 +44,21 @@ def require_extra(extra: str, purpose: str) -> None:
         raise MissingPackageError(
             f"{purpose} needs {' and '.join(missing)}; install it with: "
             f"pip install 'lossforge[{extra}]'"
+        )
+
+
+def require_package(package: str, purpose: str) -> None:
+    """Check that a package is installed that no extra brings, because its build must fit torch's.
+
+    Raises:
+        MissingPackageError: it is not.
+
+    Examples:
+        >>> require_package("torch", "a network")
+    """
+    if find_spec(package) is None:
+        raise MissingPackageError(
+            f"{purpose} needs {package}; install it with: pip install {package}"
         )
 
 

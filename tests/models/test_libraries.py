@@ -45,7 +45,7 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("timm")
     module.create_model = create_model
     monkeypatch.setitem(sys.modules, "timm", module)
-    monkeypatch.setattr("lossforge.models.libraries.require_extra", lambda *_: None)
+    monkeypatch.setattr("lossforge.models.libraries.require_package", lambda *_: None)
 
 
 @pytest.mark.usefixtures("timm")
@@ -81,7 +81,7 @@ def test_malformed_names_are_refused(spec: str, complaint: str):
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lossforge.extras.find_spec", lambda _: None)
-    with pytest.raises(MissingPackageError, match=r"timm.*pip install 'lossforge\[timm\]'"):
+    with pytest.raises(MissingPackageError, match=r"timm.*pip install timm"):
         resolve("timm:resnet18", load("iris"))
 
 

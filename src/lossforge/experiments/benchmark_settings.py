@@ -260,4 +260,4 @@ def some_rows(split: Split, count: int, seed: int) -> Split:
         return split
     order = torch.randperm(len(split), generator=torch_generator(seed, "rows"))
     kept = order[:count].sort().values.to(split.inputs.device)
-    return Split(split.inputs[kept], split.targets[kept], split.rows[kept])
+    return split.take(kept)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError, LossforgeError, unknown_name
-from lossforge.extras import require_extra
+from lossforge.extras import require_extra, require_package
 from lossforge.models.instances import Pretrained
 from lossforge.specs import from_options, parse_spec
 from lossforge.tasks import Task
@@ -86,7 +86,7 @@ def from_library(spec: str, task: Task) -> Factory | None:
 
 
 def _from_timm(name: str, options: LibraryOptions, task: Task) -> Factory:
-    require_extra("timm", f"network timm:{name}")
+    require_package("timm", f"network timm:{name}")
     create = partial(
         import_module("timm").create_model,
         name,
@@ -97,7 +97,7 @@ def _from_timm(name: str, options: LibraryOptions, task: Task) -> Factory:
 
 
 def _from_torchvision(name: str, options: LibraryOptions, task: Task) -> Factory:
-    require_extra("torchvision", f"network torchvision:{name}")
+    require_package("torchvision", f"network torchvision:{name}")
     get_model = import_module("torchvision.models").get_model
     if not options.pretrained:
         return partial(get_model, name, weights=None, num_classes=task.outputs)

@@ -18,7 +18,6 @@ from lossforge.tasks.row_source import (
     JointRows,
     RowSource,
     RowWriter,
-    SubsetRows,
     bytes_of,
 )
 from lossforge.tasks.splits import FRACTIONS, quantile_bins, split_rows
@@ -386,7 +385,7 @@ def _splits(given: dict[str, Split], seed: int) -> tuple[Split, Split, Split]:
         whole = given["train"]
         dealt = split_rows(_strata(whole.targets), seed, FRACTIONS if missing[1:] else (0.75, 0.25))
         for part, rows in zip(["train", *missing], dealt, strict=True):
-            given[part] = _taken(whole, torch.from_numpy(rows))
+            given[part] = whole.take(torch.from_numpy(rows))
     return given["train"], given["valid"], given["test"]
 
 
@@ -396,12 +395,6 @@ def _strata(targets: Tensor) -> NDArray[Any]:
         return np.zeros(len(targets), dtype=np.int64)
     values = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets
     return quantile_bins(values.numpy()) if targets.is_floating_point() else values.numpy()
-
-
-def _taken(split: Split, rows: Tensor) -> Split:
-    inputs = split.inputs
-    taken = SubsetRows(inputs, rows) if isinstance(inputs, RowSource) else inputs[rows]
-    return Split(taken, split.targets[rows], split.rows[rows])
 
 
 def _longest(rows: Any) -> int:

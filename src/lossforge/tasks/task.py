@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
-from lossforge.tasks.row_source import RowSource, is_finite
+from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 Kind = Literal["classification", "regression"]
 
@@ -36,6 +36,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(self, numbers: Tensor) -> "Split":
+        """Return some rows.
+
+        Args:
+            numbers: int64 [n], where they are in this split.
+        """
+        inputs = self.inputs
+        taken = SubsetRows(inputs, numbers) if isinstance(inputs, RowSource) else inputs[numbers]
+        return Split(taken, self.targets[numbers], self.rows[numbers])
 
     def to(self, device: torch.device | str) -> "Split":
         """Return the same rows on `device`."""
