@@ -11,6 +11,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),
     "ray": ("ray",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
 }

@@ -27,6 +27,7 @@ commands:
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
+  watch RUN       show how far a run is, from another terminal
   list WHAT       show the tasks, models, losses or methods there are
 
 `lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
@@ -45,6 +46,7 @@ COMMANDS = {
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
     "resume": ("resume", "resume"),
+    "watch": ("watch", "watch"),
     "list": ("listing", "list_names"),
 }
 """module and function of each command; imported on use, so that help need not wait for torch"""

@@ -8,6 +8,7 @@ import tyro
 from lossforge import experiments
 from lossforge.cli.benchmark import print_benchmark
 from lossforge.cli.compare import print_comparison
+from lossforge.cli.display import Display
 from lossforge.cli.fewshot import print_few_shot
 from lossforge.cli.parsing import parse_options
 from lossforge.cli.search import print_search
@@ -32,13 +33,17 @@ class ResumeOptions:
     execution: tyro.conf.OmitArgPrefixes[Execution] = field(
         default_factory=lambda: Execution("auto")
     )
+    display: tyro.conf.OmitArgPrefixes[Display] = field(default_factory=Display)
 
 
 def resume(words: list[str]) -> int:
     """Run `lossforge resume RUN`."""
     require(bool(words), "say which run to go on with: lossforge resume RUN")
     options = parse_options(ResumeOptions, words, "lossforge resume")
-    match experiments.resume(options.run, workers=options.execution):
+    found = experiments.resume(
+        options.run, workers=options.execution, progress=options.display.watching()
+    )
+    match found:
         case SearchReport() as report:
             print_search(report)
         case TrainingReport() as report:

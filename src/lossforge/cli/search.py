@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import print_tables
@@ -30,6 +31,7 @@ class SearchOptions(Generic[OptionsT]):
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     calibration: tyro.conf.OmitArgPrefixes[Calibration]
     execution: tyro.conf.OmitArgPrefixes[Execution]
+    display: tyro.conf.OmitArgPrefixes[Display]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
@@ -75,6 +77,7 @@ def search(words: list[str]) -> int:
         device=options.device,
         threads=options.threads,
         workers=options.execution,
+        progress=options.display.watching(),
     )
     print_search(report)
     return 0
@@ -89,6 +92,7 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
         comparison=comparison_for(known, task, COMPARISONS[known]),
         calibration=CALIBRATIONS[known],
         execution=Execution("auto"),
+        display=Display(),
         task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]

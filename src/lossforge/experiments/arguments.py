@@ -1,7 +1,6 @@
 """What experiments are given: tasks, losses and networks, by name or as objects."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
@@ -23,6 +22,7 @@ from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
 from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
+from lossforge.tasks.kinds import as_kind
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -206,7 +206,7 @@ class GivenLoss:
         return self.name if is_adaptive(self.name) else str(self.loss or resolve_loss(self.name))
 
 
-def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
+def as_loss(loss: LossLike, kind: Kind | str, name: str | None = None) -> GivenLoss:
     """Return a loss by name or path, or one that is given as an object.
 
     Args:
@@ -227,6 +227,7 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
         ...
         lossforge.errors.ConfigurationError: the loss is the class Huber; give an instance: Huber()
     """
+    kind = as_kind(kind)
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
@@ -238,11 +239,10 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
                 return GivenLoss(name, found)
         return GivenLoss(loss)
     check_is_loss(loss)
-    if loss.kind != kind:
-        raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {kind}")
-    if name is None and _says_it_all(loss):
+    served = loss.for_kind(kind)
+    if name is None and _says_it_all(served):
         return GivenLoss(str(loss))
-    return GivenLoss(name or str(loss), deepcopy(loss))
+    return GivenLoss(name or str(loss), served)
 
 
 def check_is_loss(loss: object) -> None:

@@ -22,6 +22,7 @@ from lossforge.experiments.arguments import (
     as_execution,
     begun_from_python,
     check_preset,
+    objects_config,
     pick_device,
     require_fields,
 )
@@ -33,6 +34,7 @@ from lossforge.experiments.benchmark_cell import (
     CellResult,
     Entrant,
     carry_out,
+    entrant_config,
     load_split,
 )
 from lossforge.experiments.benchmark_settings import (
@@ -63,18 +65,20 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
+    saved_losses,
 )
 from lossforge.experiments.search_run import as_method
 from lossforge.experiments.summary import ROPE, overall_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import HANDCRAFTED, Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods import METHODS, AdaLFL, State
 from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.runs.folder import CELLS
 from lossforge.searching import Method, Progress
@@ -117,7 +121,7 @@ def benchmark(
     device: str = "auto",
     threads: int = 1,
     workers: Workers = 1,
-    progress: bool = True,
+    progress: Watched = True,
 ) -> "BenchmarkReport":
     """Compare methods of finding losses with the best handcrafted losses, over repetitions.
 
@@ -250,8 +254,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
+        saved = saved_losses(config, folder.path)
         methods = {
-            name: _restored_entrant(content, folder.path)
+            name: saved[name] if name in saved else _restored_entrant(content, folder.path)
             for name, content in config["methods"].items()
         }
         return cls(
@@ -277,12 +282,16 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             for name, entrant in self.methods.items():
                 if isinstance(entrant, Method):
                     fitted(entrant, setting)
-                elif isinstance(entrant, Loss) and entrant.kind != task.kind:
+                elif isinstance(entrant, Loss) and not task.kind.shares_losses_with(entrant.kind):
                     raise ConfigurationError(
                         f"{name} is a loss for {entrant.kind}, and {setting.task} is {task.kind}"
                     )
                 elif isinstance(entrant, str) and entrant != AdaLFL.name:
                     AdaptiveNumber.named(entrant, task.kind)
+
+    def objects(self) -> dict[str, Loss]:
+        """Return the losses among the methods, by name."""
+        return {name: each for name, each in self.methods.items() if isinstance(each, Loss)}
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -296,8 +305,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "threads": self.threads,
                 "seed": self.seed,
                 "rope": self.rope,
-                "methods": {name: _entrant_config(each) for name, each in self.methods.items()},
+                "methods": {name: entrant_config(each) for name, each in self.methods.items()},
                 "settings": [setting.config() for setting in self.settings],
+                **objects_config((), self.objects()),
             }
         )
         return config
@@ -321,11 +331,11 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         method = fitted(entrant, setting) if isinstance(entrant, Method) else entrant
         return CellJob(setting, entry, method, seed, self.adalfl, self.data_dir, self.device)
 
-    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "BenchmarkReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "BenchmarkReport":
         """Carry out the cells that are left, then write tables and plots."""
         jobs = self.jobs()
         title = announce(f"benchmark of {len(self.methods)} methods, {len(jobs)} cells", run)
-        with ProgressReporter(title, shown=progress) as reporter:
+        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
             cells = _Cells(run, jobs, reporter).carried_out(executor)
         result = self._result(cells, run.seconds)
         if run.path is not None:
@@ -651,18 +661,10 @@ def _entrant_name(method: MethodLike) -> str:
     return method.name if isinstance(method, Method) else str(method)
 
 
-def _entrant_config(entrant: Entrant) -> State | str:
-    if isinstance(entrant, Method):
-        return {"name": entrant.name, "settings": entrant.settings()}
-    return str(entrant)
-
-
 def _restored_entrant(content: State | str, path: Path) -> Entrant:
+    """Return a method, or the name of a loss that adapts, from what a configuration holds of it."""
     if isinstance(content, str):
-        try:
-            return as_entrant(content, "quick")
-        except ConfigurationError:
-            raise begun_from_python(path, f"loss {content}") from None
+        return content
     if content["name"] not in METHODS:
         raise begun_from_python(path, f"method {content['name']}")
     return METHODS[content["name"]].from_settings(content["settings"])

@@ -67,7 +67,7 @@ class Contenders:
         rivals: handcrafted losses at learning rates, the simplest first: the default loss at the
             user's and at its best one, the best handcrafted loss at its best one; empty without a
             calibration.
-        rows: in classification, how many validation rows there are.
+        rows: how many validation rows there are, where the metric is a rate.
     """
 
     learned: Contender
@@ -136,7 +136,7 @@ class Closing:
             found[default],
             found[best[0]] if best else None,
             tuple(found[entrant] for entrant in handcrafted),
-            len(self.problem.task.valid) if kind == "classification" else None,
+            len(self.problem.task.valid) if kind.metric_is_rate else None,
         )
 
     def _train(

@@ -49,13 +49,14 @@ from lossforge.experiments.train_run import (
     check_adapt_on,
     describe_warm_up,
 )
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import Loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally
 from lossforge.searching.executors import Report as Progress
@@ -94,7 +95,7 @@ def compare(
     device: str = "auto",
     threads: int = 1,
     workers: Workers = 1,
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "ComparisonReport":
     """Train networks under several losses from the same seeds; test each once; compare in pairs.
@@ -277,10 +278,10 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"compare-{'-'.join(each.task.name for each in self.tasks.values())}"
 
-    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "ComparisonReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "ComparisonReport":
         """Train what is left of the grid, then write its tables and plots."""
         title = announce(f"comparing {len(self.grid.losses)} losses", run)
-        with ProgressReporter(title, shown=progress) as reporter:
+        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
             lines = _Work(self, run, reporter, executor).lines()
         compared = compare_lines(lines)
         over_all = overall(compared, self.grid.first_seed)
@@ -528,7 +529,9 @@ def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
         raise ConfigurationError("give at least one of --tasks")
     if len(kinds) > 1:
         raise ConfigurationError(
-            "losses are for classification or for regression; give tasks of one kind"
+            "losses serve one kind of task, and these are of "
+            f"{' and '.join(sorted(map(str, kinds)))}; "
+            "give tasks of one kind"
         )
     return kinds.pop()
 

@@ -43,11 +43,11 @@ class Comparison:
     """Settings of the closing comparison."""
 
     compare_seeds: int = 5
-    """networks trained in full under each loss for the closing comparison"""
+    """seeds of the closing comparison: networks trained in full under each loss"""
     compare_steps: int = 10_000
-    """steps of that training"""
+    """training steps of each network in the closing comparison"""
     compare_milestones: tuple[float, ...] = ()
-    """shares of those steps after which the learning rate is divided by 10"""
+    """fractions of the compare steps after which the learning rate is divided by 10"""
 
     def __post_init__(self) -> None:
         require_whole("compare_seeds", self.compare_seeds, 1)

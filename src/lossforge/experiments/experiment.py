@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 from lossforge.errors import ConfigurationError, LossforgeError, RunError
 from lossforge.experiments.tables import Table
+from lossforge.experiments.watching import Progress, as_watching
 from lossforge.files import describe_os_error
 from lossforge.losses import Loss, load
 from lossforge.methods import State
+from lossforge.progress import Shown
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
 from lossforge.runs.folder import LOSSES
+from lossforge.runs.watcher import Watcher
 from lossforge.searching.executors import (
     Execution,
     Executor,
@@ -104,7 +107,7 @@ class Experiment(ABC, Generic[ReportT]):
         return {}
 
     @abstractmethod
-    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> ReportT:
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> ReportT:
         """Do what is left of a run and complete it.
 
         Args:
@@ -160,7 +163,7 @@ class Destination:
     out: Out = None
     overwrite: bool = False
     resume: bool = False
-    progress: bool = True
+    progress: Progress = True
     execution: Execution = field(default=Execution())
 
     def __post_init__(self) -> None:
@@ -227,7 +230,7 @@ def conclude(
     make: Callable[[], Experiment[ReportT]],
     report: Callable[[Run], ReportT],
     *,
-    progress: bool,
+    progress: Progress,
     execution: Execution,
 ) -> ReportT:
     """Carry out what is left of a run, return its report, and give its lock back.
@@ -239,9 +242,14 @@ def conclude(
         progress: show progress on standard error.
         execution: where trainings run.
     """
+    watching = as_watching(progress)
+    watchers = list[Watcher]()
     try:
         if run.result is not None:
             return report(run)
+        for make_watcher in watching.loggers:
+            watchers.append(make_watcher(run))
+            run.watch(watchers[-1])
         # Of runs that older versions began, nobody knows.
         threads = run.config.get("threads")
         with (
@@ -249,7 +257,7 @@ def conclude(
             limited_threads(threads),
             execution.open(threads) as executor,
         ):
-            return make().carry_out(run, progress=progress, executor=executor)
+            return make().carry_out(run, progress=watching.shown, executor=executor)
     except KeyboardInterrupt as stop:
         if run.path is not None:
             why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"
@@ -263,6 +271,8 @@ def conclude(
             f"{resume_command(run.path)}"
         ) from None
     finally:
+        for watcher in watchers:
+            watcher.close()
         run.release()
 
 

@@ -31,11 +31,12 @@ from lossforge.experiments.experiment import (
     perform,
 )
 from lossforge.experiments.tables import Table
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import write_atomically
 from lossforge.methods import State
 from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
 from lossforge.methods.npbml.few_shot import make_learner
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import MemoryRun, Run, RunFolder
 from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.executors import Report as Progress
@@ -70,7 +71,7 @@ def fewshot(
     device: str = "auto",
     threads: int | None = None,
     workers: Workers = 1,
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "FewShotReport":
     """Meta-learn from many small tasks, and test on tasks of classes that were never seen.
@@ -240,11 +241,11 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"fewshot-{self.method}-{self.task_name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "FewShotReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "FewShotReport":
         """Meta-learn what is left."""
         rows, learners = list[State](), dict[str, nn.Module]()
         title = announce(f"few-shot learning on {self.task_name}", run)
-        with ProgressReporter(title, shown=progress) as reporter:
+        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
             if len(self.variants) == 1:
                 runs = [run]
             else:

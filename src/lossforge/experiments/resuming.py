@@ -19,6 +19,7 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
 from lossforge.experiments.search_run import SearchExperiment, SearchReport
 from lossforge.experiments.train_run import TrainExperiment, TrainingReport
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.runs import Run, RunFolder
 
 Restored = Callable[[RunFolder], Experiment[Any]]
@@ -33,7 +34,7 @@ COMMANDS: dict[str, tuple[Restored, Made]] = {
 }
 
 
-def resume(path: str | Path, *, workers: Workers = 1, progress: bool = True) -> Report:
+def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) -> Report:
     """Continue an interrupted run, and return its report; a complete run is only read.
 
     Args:

@@ -43,11 +43,12 @@ from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import original_units, scale_note
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder, RunJournal
 from lossforge.runs.folder import LOSS
 from lossforge.searching import (
@@ -105,7 +106,7 @@ def search(
     device: str = "auto",
     threads: int = 1,
     workers: Workers = 1,
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "SearchReport":
     """Search for a loss, then compare it with handcrafted losses over fresh seeds.
@@ -146,7 +147,7 @@ def search(
         >>> tiny = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 5}
         >>> report = search("evomal", "iris", "linear", progress=False, compare_steps=5,
         ...                 compare_seeds=1, filter_steps=10, **tiny)
-        >>> report.result["metric"], report.loss.kind
+        >>> report.result["metric"], report.loss.kind.name
         ('error_rate', 'classification')
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']
@@ -284,7 +285,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"{self.method.name}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool, executor: Executor) -> "SearchReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "SearchReport":
         """Search and compare, from where the run stands."""
         (problem,) = make_problems(self.task.task, self.model)
         title = (

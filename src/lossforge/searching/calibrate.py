@@ -13,30 +13,16 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
-from lossforge.losses import (
-    Absolute,
-    CrossEntropy,
-    Focal,
-    GeneralizedCrossEntropy,
-    Huber,
-    LabelSmoothing,
-    LogCosh,
-    Loss,
-    Poly1,
-    SparseLSR,
-    Squared,
-    SquaredOutputs,
-    SquaredProbability,
-    StudentT,
-    default_loss,
-)
+from lossforge.files import finite_or_none, infinite_if_none
+from lossforge.losses import Loss, default_loss
+from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.fitness import Fitness, Trial
 from lossforge.searching.fitness_work import FitnessJob, FitnessWork
-from lossforge.searching.journal import Journal, State, finite_or_none, infinite_if_none
+from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require_whole
 
 FACTOR = 3.0
@@ -55,19 +41,15 @@ SURVIVORS = 3
 """one in so many losses is trained for longer"""
 
 
-def handcrafted_rivals(kind: Kind) -> tuple[Loss, ...]:
+def handcrafted_rivals(kind: Kind | str) -> tuple[Loss, ...]:
     """Return the handcrafted losses that a learned loss is held against, the default loss first.
 
     Examples:
         >>> print(*handcrafted_rivals("regression")[:3])
         mse mae huber:delta=0.1
     """
-    if kind == "regression":
-        huber = [Huber(delta) for delta in (0.1, 0.3, 1.0)]
-        return (Squared(), Absolute(), *huber, LogCosh(), StudentT())
-    smoothed = [LabelSmoothing(smoothing) for smoothing in (0.05, 0.1, 0.2, 0.3)]
-    others = (Focal(), GeneralizedCrossEntropy(), Poly1(), SquaredProbability(), SquaredOutputs())
-    return (CrossEntropy(), *smoothed, SparseLSR(), *others)
+    kind = as_kind(kind)
+    return tuple(resolve_loss(name, kind) for name in kind.rivals)
 
 
 @final
@@ -146,8 +128,8 @@ class Calibration:
     """find the best handcrafted loss and learning rate on validation data, and recommend the
     learned loss only if it is better (not in the papers)"""
     rival_steps: int = 0
-    """training steps under the best handcrafted losses, at each learning rate; a sixth of it under
-    all of them; 0 for as many as in a fitness run"""
+    """training steps under the best handcrafted losses, at each learning rate; a sixth as
+    many under all handcrafted losses; 0 for as many as in a fitness run"""
     rival_seeds: int = 3
     """initializations from which networks are trained under each handcrafted loss at each rate"""
     rival_runs: int = 0

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Any, Self, final
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import LossPopulation
 from lossforge.randomness import derive_seed
-from lossforge.searching.journal import Progress, finite_or_none, infinite_if_none
+from lossforge.searching.journal import Progress
 from lossforge.searching.options import OptionName
 from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.training import Ensemble, Stacking, make_ensemble

@@ -44,9 +44,10 @@ def make_problems(tasks: TaskLike | Sequence[TaskLike], model: Model) -> list[Pr
     tasks = tasks_of(tasks)
     if not tasks:
         raise ConfigurationError("a search needs at least one task")
-    if len({task.kind for task in tasks}) > 1:
+    if len(kinds := {task.kind for task in tasks}) > 1:
         raise ConfigurationError(
-            "a loss is learned for classification or for regression; give tasks of one kind"
+            "a loss is learned for one kind of task, and these are of "
+            f"{' and '.join(sorted(map(str, kinds)))}; give tasks of one kind"
         )
     return [Problem(task, resolve(model, task)) for task in tasks]
 

@@ -7,7 +7,6 @@ from lossforge.training.ensemble import (
     choose_stacking,
     make_ensemble,
 )
-from lossforge.training.metrics import metric_per_example
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Adam, Optimizer, State
 
@@ -22,5 +21,4 @@ __all__ = [
     "State",
     "choose_stacking",
     "make_ensemble",
-    "metric_per_example",
 ]

@@ -18,8 +18,7 @@ from torch.func import vmap
 from lossforge.losses.population import LossPopulation
 from lossforge.randomness import PrivateStream
 from lossforge.tasks import Batches, Split
-from lossforge.tasks.task import Kind
-from lossforge.training.metrics import metric_per_example
+from lossforge.tasks.kinds import Kind
 from lossforge.training.network import Buffers, Network
 from lossforge.training.optimizers import Optimizer, Tensors
 
@@ -161,7 +160,7 @@ class StackedEnsemble(Ensemble):
 
     def _watch(self, slope: Tensor) -> None:
         """Note the first step at which a network's slope is not finite, without a transfer."""
-        broken = ~slope.isfinite().all(-1).all(-1)
+        broken = ~slope.isfinite().flatten(1).all(-1)
         now = torch.where(broken, self._state.step, 0)
         self._failed_at = torch.where(self._failed_at > 0, self._failed_at, now)
 
@@ -182,8 +181,7 @@ class StackedEnsemble(Ensemble):
     def score(self, split: Split, kind: Kind) -> list[float]:
         """Return each network's metric on a split; infinity for one that diverged."""
         parts = [
-            metric_per_example(self._run(self._parameters, x, train=False), y, kind)
-            for x, y in _chunks(split)
+            kind.scores(self._run(self._parameters, x, train=False), y) for x, y in _chunks(split)
         ]
         return _scores(torch.cat(parts, dim=-1).double().mean(-1), self._failed_at)
 

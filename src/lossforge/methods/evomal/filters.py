@@ -21,7 +21,7 @@ from lossforge.losses.expression import Expression
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.searching import OptionName, Problem
 from lossforge.tasks import Kind
-from lossforge.training import Adam, metric_per_example
+from lossforge.training import Adam
 from lossforge.validation import require_in_range
 
 SIGNIFICANT_FIGURES = 2
@@ -49,7 +49,7 @@ class Filters:
     gradient_equivalence: Annotated[bool, OptionName("gradient_filter")] = True
     """let losses with equal gradients share one fitness run"""
     resample: Annotated[int, OptionName("redraws", alias="resample")] = 0
-    """attempts to resample offspring that a filter settled (not in the paper)"""
+    """attempts to resample offspring that a filter rejected (not in the paper)"""
 
     def __post_init__(self) -> None:
         require_in_range("filter_rows", self.rows, 1)
@@ -63,8 +63,8 @@ class Sample:
     """Predictions and targets on which losses are judged.
 
     Attributes:
-        outputs: [B, C].
-        targets: labels [B] or values [B, C].
+        outputs: [B, C, ...].
+        targets: of the kind of the task.
     """
 
     outputs: Tensor
@@ -124,8 +124,8 @@ def improves_predictions(
     for _ in range(steps):
         slope = losses.slope(outputs, sample.targets)
         (outputs,), state = adam.step([outputs], [slope], state)
-    before = metric_per_example(sample.outputs, sample.targets, kind).mean(-1)
-    after = metric_per_example(outputs, sample.targets, kind).mean(-1)
+    before = kind.scores(sample.outputs, sample.targets).mean(-1)
+    after = kind.scores(outputs, sample.targets).mean(-1)
     improved: list[bool] = (after < before).tolist()  # NaN improves nothing
     return improved
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import LossPopulation, SymbolicLoss
 from lossforge.losses.expression import Expression, canonical, parse, to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
@@ -29,7 +30,6 @@ from lossforge.searching import (
     SearchContext,
     State,
 )
-from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require
 
 INITIAL_DEVIATION = 1e-3
@@ -229,7 +229,7 @@ class EvoMAL(TunedSearch):
         ...     filters=Filters(rejection_steps=50),
         ...     tuning=MetaTraining(steps=2),
         ... )
-        >>> search.run(load("iris"), model="linear").loss.kind
+        >>> search.run(load("iris"), model="linear").loss.kind.name
         'classification'
     """
 
