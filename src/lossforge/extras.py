@@ -46,5 +46,20 @@ def require_extra(extra: str, purpose: str) -> None:
         )
 
 
+def require_package(package: str, purpose: str) -> None:
+    """Check that a package is installed that no extra brings, because its build must fit torch's.
+
+    Raises:
+        MissingPackageError: it is not.
+
+    Examples:
+        >>> require_package("torch", "a network")
+    """
+    if find_spec(package) is None:
+        raise MissingPackageError(
+            f"{purpose} needs {package}; install it with: pip install {package}"
+        )
+
+
 def _missing(extra: str) -> list[str]:
     return [package for package in PACKAGES[extra] if find_spec(package) is None]

@@ -40,3 +40,11 @@ def test_what_the_loss_learns_from_matters(options):
 def test_losses_that_do_not_fit_are_refused(loss, task_loss):
     with pytest.raises(LossforgeError):
         TrainingConfig(loss, RECIPE, ADALFL, task_loss=task_loss).check(load("iris"))
+
+
+def test_trials_are_judged_on_all_validation_rows_once():
+    task = load("wine")
+    config = TrainingConfig("adalfl", Recipe(steps=1, batch_size=16), ADALFL)
+    teacher = config.begin(task, "linear", 0, None).teacher
+    inputs = torch.cat([x for x, _ in teacher._judge()])
+    assert torch.equal(inputs, task.valid.inputs)

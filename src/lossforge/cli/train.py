@@ -11,6 +11,7 @@ from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT
 from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.train_run import PRESETS
 from lossforge.experiments.units import in_original_units
 from lossforge.extras import has_extra
@@ -58,6 +59,7 @@ def train(words: list[str]) -> int:
     """Run `lossforge train ...`."""
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
+    recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
     default = TrainOptions(recipe=recipe, adalfl=adalfl, task=tyro.MISSING)
     options = parse_options(TrainOptions, words, "lossforge train", default=default)
     report = experiments.train(

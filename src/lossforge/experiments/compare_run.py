@@ -16,7 +16,6 @@ from lossforge.experiments.arguments import (
     GivenTask,
     LossLike,
     Preset,
-    TaskLike,
     as_loss,
     as_task,
     begun_from_python,
@@ -55,7 +54,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
-from lossforge.tasks import Kind, Task
+from lossforge.tasks import Kind, Task, TaskLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def compare(
         factors: multiples of the learning rate that tuning tries.
         tuning_seeds: networks trained for each of them.
         preset: minutes on two cores, or the published steps.
-        recipe: how networks are trained; by default the preset's.
+        recipe: how networks are trained; by default the preset's, on the first task.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
@@ -149,7 +148,7 @@ def compare(
         models=tuple(names),
         seeds=seeds,
         first_seed=seed,
-        recipe=as_recipe(recipe, preset, settings, "compare"),
+        recipe=as_recipe(recipe, preset, settings, "compare", next(iter(tasks))),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
         tune=tune,

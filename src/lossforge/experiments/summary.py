@@ -114,11 +114,13 @@ class Overall:
         names: of the entries.
         friedman: their mean ranks.
         against_rival: of each entry, how likely it is better than its rival, equivalent or worse.
+        rope: half the width of the region of practical equivalence.
     """
 
     names: tuple[str, ...]
     friedman: Friedman
     against_rival: tuple[Probabilities, ...]
+    rope: float = ROPE
 
     def summary(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -130,7 +132,7 @@ class Overall:
                 "friedman_p": test.p,
                 "critical_difference": test.critical_difference,
                 "groups": [[self.names[i] for i in group] for group in test.groups()],
-                "rope": ROPE,
+                "rope": self.rope,
                 "bayesian": [asdict(each) for each in self.against_rival],
             }
         )

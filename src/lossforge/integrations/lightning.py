@@ -33,6 +33,7 @@ from lossforge.errors import ConfigurationError
 from lossforge.extras import require_extra
 from lossforge.integrations.quietly import (
     Batches,
+    EndlessIterator,
     attributes_kept,
     before_scheduling,
     gradients_kept,
@@ -553,7 +554,8 @@ class _Run:
                 before_scheduling(optimizer),
                 scaler_kept(getattr(self._trainer.precision_plugin, "scaler", None)),
             ):
-                self.adapt.warm_up(pairs(train, "pass"), pairs(valid, "pass/valid"))
+                held_out = EndlessIterator(pairs(valid, "pass/valid"), valid)
+                self.adapt.warm_up(pairs(train, "pass"), held_out)
         finally:
             self._forward_is(forward)
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
+from operator import length_hint
 from typing import Any, final
 
 import numpy as np
@@ -141,6 +142,29 @@ def norm(gradients: Gradients) -> Tensor:
 
 
 @final
+class EndlessIterator:
+    """An iterator without an end that tells how many items a pass over its source has.
+
+    Args:
+        items: to iterate over.
+        source: what they come from, again and again.
+    """
+
+    def __init__(self, items: Iterator[Any], source: Any):
+        self._items, self._source = items, source
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._items)
+
+    def __length_hint__(self) -> int:
+        hint = length_hint(self._source, -1)
+        return hint if hint >= 0 else NotImplemented
+
+
+@final
 class Batches:
     """A loader's batches again and again, without a trace in anybody's random numbers.
 
@@ -163,6 +187,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[Any]:
         return self
+
+    def __length_hint__(self) -> int:
+        hint = length_hint(self._loader, -1)
+        return hint if hint >= 0 else NotImplemented
 
     def __next__(self) -> Any:
         batch, is_there = self._draw()

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal, final
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import Loss, default_loss
@@ -13,6 +15,7 @@ from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
+from lossforge.methods.warm_up import TRIAL_BATCHES
 from lossforge.models import Model, initialize, resolve
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Task
@@ -65,7 +68,8 @@ class TrainingConfig:
             warmed: receives progress of an adaptive loss's warm-up; None for a training to be
                 restored, which needs none.
         """
-        module = initialize(resolve(model, task), derive_seed(seed, "initialization"))
+        factory = resolve(model, task)
+        module = initialize(factory, derive_seed(seed, "initialization"))
         trainee = self.recipe.make_trainee(module.to(task.device))
         seed = derive_seed(seed, "training")
         if not is_adaptive(self.loss):
@@ -73,7 +77,7 @@ class TrainingConfig:
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
         teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None and self.loss == AdaLFL.name:
-            teacher.warm_up(warmed)
+            teacher.warm_up(warmed, factory)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
 
     def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
@@ -115,15 +119,34 @@ class Adapting:
 
     def __init__(self, adapt: AdaptiveTraining, task: Task, config: TrainingConfig, seed: int):
         self.adapt, self._task, self._seed = adapt, task, seed
-        self._size = config.recipe.batch_size
+        self._size, self._is_fresh = config.recipe.batch_size, config.adalfl.warm_up_fresh
         self._split = task.valid if config.adapt_on == "valid" else task.train
         self._valid = self._stream("adapt")
 
-    def warm_up(self, progress: Callable[[int, int], None]) -> None:
-        """Learn the loss before training."""
+    def warm_up(
+        self, progress: Callable[[int, int], None], factory: Callable[[], nn.Module]
+    ) -> None:
+        """Learn the loss before training.
+
+        Args:
+            progress: hears how many steps are done, and how many there are.
+            factory: returns a network like the one that is trained.
+        """
         train = Batches(self._task.train, self._size, torch_generator(self._seed, "warm up"))
+        starts = count()
+
+        def fresh() -> nn.Module:
+            seed = derive_seed(self._seed, "warm up initialization", next(starts))
+            return initialize(factory, seed)
+
         with isolated_seed(derive_seed(self._seed, "warm up")):
-            self.adapt.warm_up(_Endless(train), _Endless(self._stream("warm up valid")), progress)
+            self.adapt.warm_up(
+                _Endless(train),
+                _Endless(self._stream("warm up valid")),
+                progress,
+                judge=self._judge(),
+                fresh=fresh if self._is_fresh else None,
+            )
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Train for one step."""
@@ -137,6 +160,12 @@ class Adapting:
         """Go on from where `state_dict` was taken."""
         self.adapt.load_state_dict(state["adapt"])
         self._valid.restore(state["valid"])
+
+    def _judge(self) -> list[tuple[Tensor, Tensor]]:
+        """Return rows that trials are judged on, each once, in batches."""
+        rows = torch.arange(min(len(self._split), TRIAL_BATCHES * self._size))
+        inputs, targets = self._split.inputs, self._split.targets
+        return [(inputs[some], targets[some]) for some in rows.to(inputs.device).split(self._size)]
 
     def _stream(self, purpose: str) -> Batches:
         return Batches(self._split, self._size, torch_generator(self._seed, purpose))

@@ -18,13 +18,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, repeat
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from typing import Any, TypeVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lossforge.errors import DataError, DivergedError
+from lossforge.errors import ConfigurationError, DataError, DivergedError
 from lossforge.losses import NeuralLoss
 from lossforge.tasks import Kind
 from lossforge.training.hypergradient import OnlineStep, TrainState, plain_step
@@ -40,8 +40,8 @@ Pairs = Iterator[tuple[Batch, Batch]]
 Adapt = Callable[[torch.optim.Optimizer, Batch, Batch], OnlineStep]
 """Trains the network for a step and the loss for one, by that optimizer of its weights."""
 
-# Validation batches that judge a warm-up.
 TRIAL_BATCHES = 16
+"""validation batches that judge a warm-up, at most"""
 
 
 @final
@@ -74,9 +74,20 @@ class WarmUp:
         loss: NeuralLoss,
         adapt: Adapt,
         pairs: Pairs,
+        judged: Sequence[Batch],
         progress: Callable[[int, int], None] | None,
+        restart: Callable[[], None] | None = None,
     ) -> int:
         """Learn the loss, and leave the network as it was.
+
+        Args:
+            state: the network and its optimizer.
+            loss: that is learned.
+            adapt: trains the network for a step and the loss for one.
+            pairs: training and validation batches to learn from.
+            judged: validation batches that trials are judged on, with each row once.
+            progress: hears how many steps are done, and how many there are.
+            restart: gives the network new first weights; None keeps those that it has.
 
         Returns:
             The horizon at which the loss was learned; 0 where nothing learned did better than the
@@ -86,8 +97,9 @@ class WarmUp:
             DivergedError: training did, in every trial where there are several.
         """
         adam = torch.optim.Adam(loss.parameters(), self.learning_rate)
-        course = _Course(state, loss, adam, adapt, pairs, _Ticks(progress, self._total()))
-        if not self._tries():
+        ticks = _Ticks(progress, self._total())
+        course = _Course(state, loss, adam, adapt, pairs, judged, ticks, restart)
+        if not self.tries:
             for scale in self.scales:
                 loss.set_scale(scale)
             course.learn(self.steps, self.horizons[0])
@@ -98,8 +110,9 @@ class WarmUp:
         course.restore(best.state)
         return best.horizon
 
-    def _tries(self) -> bool:
-        """Tell whether there is a choice to make."""
+    @property
+    def tries(self) -> bool:
+        """Whether there is a choice to make, by trials."""
         return len(self.scales) > 1 or (len(self.horizons) > 1 and self.steps > 0)
 
     def _attempts(self, course: "_Course") -> Iterator["_Attempt"]:
@@ -142,7 +155,7 @@ class WarmUp:
 
     def _total(self) -> int:
         """Return all steps, those of the trials included."""
-        if not self._tries():
+        if not self.tries:
             return self.steps
         stretches = [steps + self.trial_steps for steps in self._stretches()]
         again = (len(self.horizons) - 1) * sum(stretches[:1])
@@ -216,7 +229,9 @@ class _Course:
     adam: torch.optim.Adam
     adapt: Adapt
     pairs: Pairs
+    judged: Sequence[Batch]
     tick: "_Ticks"
+    restart: Callable[[], None] | None = None
 
     def state(self) -> dict[str, Any]:
         return deepcopy({"loss": self.loss.state_dict(), "adam": self.adam.state_dict()})
@@ -228,19 +243,18 @@ class _Course:
     def learn(self, steps: int, horizon: int) -> None:
         """Make meta steps."""
         for begin in range(0, steps, horizon):
-            with _Rewound(self.train):
+            with _Rewound(self.train, self.restart):
                 for batch, held_out in islice(self.pairs, min(horizon, steps - begin)):
                     self.adapt(self.adam, batch, held_out)
                     self.tick()
 
     def trial(self, steps: int) -> WarmUpTrial:
         """Return the metric on validation batches after training under the loss as it is."""
-        with _Rewound(self.train):
+        with _Rewound(self.train, None):
             for batch, _ in islice(self.pairs, steps):
                 plain_step(self.train, self.loss, [batch])
                 self.tick()
-            held_out = [batch for _, batch in islice(self.pairs, TRIAL_BATCHES)]
-            rows = _metric(self.train, held_out, self.loss.kind)
+            rows = _metric(self.train, self.judged, self.loss.kind)
         error = rows.std(correction=0) / math.sqrt(len(rows))
         summary = torch.stack([rows.mean(), error]).double()
         self.train.average([summary])  # every process must come to the same choice
@@ -267,10 +281,15 @@ class _Ticks:
 
 @final
 class _Rewound:
-    """Inside the block the optimizer is fresh; after it, all is as it was before."""
+    """Inside the block the optimizer is fresh; after it, all is as it was before.
 
-    def __init__(self, state: TrainState):
-        self._train = state
+    Args:
+        state: the network and its optimizer.
+        restart: gives the network new weights inside the block; None keeps those that it has.
+    """
+
+    def __init__(self, state: TrainState, restart: Callable[[], None] | None):
+        self._train, self._restart = state, restart
 
     def __enter__(self) -> None:
         train = self._train
@@ -278,6 +297,8 @@ class _Rewound:
         self._buffers = Buffers(train.module)
         self._state = train.optimizer.state
         train.optimizer.state = defaultdict(dict)
+        if self._restart is not None:
+            self._restart()
 
     @torch.no_grad()
     def __exit__(self, *_: object) -> None:
@@ -300,6 +321,41 @@ def endless(batches: Iterable[Item]) -> Iterator[Item]:
                 "there are no batches to learn from, or an iterator ran out; pass a "
                 "loader or a list, which can be begun anew"
             )
+
+
+def first_pass(batches: Iterable[Item]) -> list[Item]:
+    """Return the batches of one pass, `TRIAL_BATCHES` at most, so that no row is there twice.
+
+    An iterator without an end tells by ``__length_hint__`` how many batches a pass has.
+
+    Raises:
+        DataError: there are none.
+
+    Examples:
+        >>> first_pass([1, 2, 3])
+        [1, 2, 3]
+    """
+    found = list(islice(batches, min(TRIAL_BATCHES, length_hint(batches, TRIAL_BATCHES))))
+    if not found:
+        raise DataError("there are no validation batches to judge a warm-up by; pass some")
+    return found
+
+
+@torch.no_grad()
+def load_weights_of(state: TrainState, fresh: Callable[[], nn.Module]) -> None:
+    """Give the network of a training the weights and buffers of a fresh one.
+
+    Raises:
+        ConfigurationError: the fresh network is not like it.
+    """
+    module = getattr(state.module, "_orig_mod", state.module)  # of a compiled model
+    try:
+        module.load_state_dict(fresh().state_dict())
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "fresh must return a network like the model that is trained: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from None
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ from lossforge.errors import unknown_name
 from lossforge.extras import require_extra
 from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
+from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
+from lossforge.tasks.from_datasets import from_datasets
 from lossforge.tasks.task import Augment, Kind, Split, Task
 
 __all__ = [
@@ -19,9 +21,13 @@ __all__ = [
     "Kind",
     "Split",
     "Task",
+    "TaskLike",
+    "from_datasets",
     "has_relative_path",
     "load",
     "names",
+    "task_of",
+    "tasks_of",
 ]
 
 LOADERS: dict[str, Callable[[int], Task]] = {
@@ -30,9 +36,13 @@ LOADERS: dict[str, Callable[[int], Task]] = {
     "digits": tabular.digits,
     "iris": tabular.iris,
     "planted_imbalance": planted.imbalance,
+    "planted_imbalance_corrupted_valid": planted.imbalance_corrupted_valid,
     "planted_label_noise": planted.label_noise,
+    "planted_label_noise_corrupted_valid": planted.label_noise_corrupted_valid,
     "planted_outliers": planted.outliers,
+    "planted_outliers_corrupted_valid": planted.outliers_corrupted_valid,
     "planted_student_t": planted.student_t,
+    "planted_student_t_corrupted_valid": planted.student_t_corrupted_valid,
     "wine": tabular.wine,
 }
 
