@@ -1,10 +1,11 @@
 """What a loss is: a module that maps (outputs, targets) to a number per example, then reduces."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, assert_never, final
+from typing import ClassVar, Literal, NoReturn, assert_never, final
 
 from torch import Tensor, nn
 
+from lossforge.errors import ConfigurationError
 from lossforge.losses.preparation import encode_targets, labels_to_count, predictions
 from lossforge.tasks.task import Kind
 from lossforge.validation import require
@@ -69,6 +70,13 @@ class Loss(nn.Module, ABC):
         if self.reduction == "mean":
             return values.sum() / (~ignored).sum()
         return reduce(values, self.reduction)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Say what to do in place of ``torch.jit.script``, which calls this."""
+        raise ConfigurationError(
+            "torch.jit.script cannot compile losses; use torch.export.export or torch.jit.trace, "
+            "or write the loss as plain PyTorch: lossforge export LOSS --to torch"
+        )
 
     @abstractmethod
     def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -100,6 +100,10 @@ def labels_to_count(
         return targets, None
     require_fit(targets, outputs, kind)
     labels, classes = targets.long(), max(2, outputs.shape[1])
+    if is_recorded():
+        # What is recorded must hold for other labels, too: it may not depend on those at hand.
+        ignored = labels == ignore_index
+        return labels.masked_fill(ignored, 0), ignored
     if not labels.numel() or (int(labels.min()) >= 0 and int(labels.max()) < classes):
         return labels, None
     ignored = labels == ignore_index
@@ -110,6 +114,11 @@ def labels_to_count(
             f"{tuple(outputs.shape)} (positions that do not count have the label {ignore_index})"
         )
     return labels.masked_fill(ignored, 0), ignored
+
+
+def is_recorded() -> bool:
+    """Tell whether PyTorch records operations, by tracing or exporting, to repeat them later."""
+    return torch._C._get_tracing_state() is not None or torch.compiler.is_exporting()
 
 
 def require_fit(targets: Tensor, outputs: Tensor, kind: Kind) -> None:

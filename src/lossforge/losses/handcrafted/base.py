@@ -111,7 +111,9 @@ class Classification(Handcrafted, ABC):
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example for at least two logits [B, C, ...]."""
         y = encode_targets(targets, logits, self.of_kind)
-        return self.terms(y, logits.log_softmax(1)).sum(1)
+        log_p = logits.log_softmax(1)
+        # A class that is ruled out, whose logit is -inf, must not make 0 * -inf of its share 0.
+        return self.terms(y, log_p.clamp_min(torch.finfo(log_p.dtype).min)).sum(1)
 
     @abstractmethod
     def terms(self, y: Tensor, log_p: Tensor) -> Tensor:
