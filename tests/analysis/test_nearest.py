@@ -138,8 +138,8 @@ class Disguised(Loss):
         super().__init__(loss.kind)
         self.loss = loss
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return 2 * self.loss.per_example(outputs, targets) + 3
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return 2 * self.loss.per_row(outputs, targets) + 3
 
     def definition(self) -> dict[str, object]:
         raise NotImplementedError
@@ -186,8 +186,8 @@ class Sum(Disguised):
         super().__init__(first[1])
         self.parts = (first, second)
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        first, second = (a * loss.per_example(outputs, targets) for a, loss in self.parts)
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        first, second = (a * loss.per_row(outputs, targets) for a, loss in self.parts)
         return first + second
 
 

@@ -1,7 +1,7 @@
 """What a loss is and does, for a person to decide whether to trust it."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
 from lossforge.analysis.behavior import (
@@ -11,6 +11,7 @@ from lossforge.analysis.behavior import (
     is_bounded,
     is_convex,
     learning_rate_factor,
+    of_one_row,
     path,
     rest_point,
 )
@@ -26,7 +27,7 @@ from lossforge.analysis.nearest import (
 )
 from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require_in_range
 
 FLAT = 1e-3
@@ -51,9 +52,9 @@ class Explanation:
         loss: its formula or description.
         latex: the formula in LaTeX, None where there is none.
         kind: of the tasks it serves.
-        classes: on how many outputs it was looked at.
+        classes: number of outputs that it was evaluated on.
         matches: known losses by how alike they train, the best first.
-        learning_rate_factor: the force at the start of training, in multiples of the usual loss's.
+        learning_rate_factor: the force at the start of training, over the default loss's.
         null_force: the force at equal probabilities, or at an error of one.
         final_force: the force at a certain prediction, or at an error of 0.001.
         rest_point: the target's probability from which on the loss pushes back, if there is one.
@@ -88,20 +89,21 @@ class Explanation:
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
-        document: dict[str, Any] = plain(asdict(self))
+        document: dict[str, Any] = plain(asdict(replace(self, kind=self.kind.name)))  # type: ignore[arg-type]
         return document
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
         best, tied = self.matches[0], ties(self.matches)
-        second = next((m for m in self.matches[1:] if m not in tied), self.matches[1])
+        others = self.matches[1:]
+        second = ([match for match in others if match not in tied] or list(others))[:1]
         same = f"; as well as {', '.join(match.name for match in tied)}" if tied else ""
-        usual = "cross-entropy" if self.kind == "classification" else "squared error"
+        usual = self.kind.words.default_loss
         unlike = "" if best.residual < 0.5 else "; it is unlike every loss that is known here"
         told = [
             ("loss", self.loss),
             ("nearest", f"{best.name}, {_likeness(best)}{same}{unlike}"),
-            ("then", f"{second.name}, {_likeness(second)}"),
+            *(("then", f"{match.name}, {_likeness(match)}") for match in second),
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
         ]  # fmt: skip
@@ -109,7 +111,7 @@ class Explanation:
             share = f"{1 - self.mixture.residual:.1%} of its gradient"
             told.insert(1, ("mixture", f"{self.mixture.name}, {share}"))
         told += self._mistakes()
-        return told + (self._classes() if self.kind == "classification" else self._errors())
+        return told + (self._classes() if self.kind.predicts_probabilities else self._errors())
 
     def _mistakes(self) -> list[tuple[str, str]]:
         """Tell how far the likeness holds where the target has next to no probability."""
@@ -183,9 +185,10 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
         ('label_smoothing:smoothing=0.2', 0.8)
     """
     require_in_range("classes", classes, 2)
-    loss = copy.deepcopy(loss).double().requires_grad_(False)
+    kind = loss.kind
+    loss, classes = of_one_row(copy.deepcopy(loss).double().requires_grad_(False), classes)
     way = path(loss, classes)
-    classifies = loss.kind == "classification"
+    classifies = loss.kind.predicts_probabilities
     guess = 1 / classes if classifies else 1.0
     middle = int((way.position - guess).abs().argmin())
     end = len(way.position) - 1 if classifies else int((way.position - 1e-3).abs().argmin())
@@ -195,7 +198,7 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
     return Explanation(
         loss=str(loss),
         latex=loss.formula.latex if isinstance(loss, SymbolicLoss) else None,
-        kind=loss.kind,
+        kind=kind,
         classes=classes,
         matches=matches,
         learning_rate_factor=learning_rate_factor(loss, classes),
@@ -240,7 +243,7 @@ def _warnings(loss: Loss, way: Path, judged: Calibration | None, factor: float) 
 def _direction(loss: Loss, way: Path) -> list[str]:
     """Warn where a step moves the output away from the target."""
     wrong = way.force < -FLAT * way.force.abs().max()
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         wrong = wrong & (way.position < 0.5)
         where = "target probabilities"
     else:
@@ -253,8 +256,8 @@ def _direction(loss: Loss, way: Path) -> list[str]:
 
 
 def _flatness(loss: Loss, way: Path) -> list[str]:
-    """Warn where a loss teaches nothing although the prediction is wrong."""
-    if loss.kind == "classification":
+    """Warn where the gradient vanishes although the prediction is wrong."""
+    if loss.kind.predicts_probabilities:
         concerned, where = (way.position > 0.01) & (way.position < 0.6), "target probabilities"
     else:
         concerned = (way.position.abs() > 0.1) & (way.position.abs() < 3)
@@ -263,7 +266,7 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
     greatest = way.force[concerned].abs().max()
     flat = concerned & (way.force.abs() < FLAT * greatest)
     if float(flat.sum()) < 0.05 * float(concerned.sum()):
-        return ["constant: it teaches nothing"] if float(greatest) == 0 else []
+        return ["constant: nothing is learned from it"] if float(greatest) == 0 else []
     low, high = float(position[flat].min()), float(position[flat].max())
     return [f"flat for {where} from {low:.2g} to {high:.2g}: nothing is learned from those"]
 
@@ -271,7 +274,7 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
 def _confident_mistakes(match: Match, way: Path, classes: int) -> list[str]:
     """Warn where a loss gives up mistakes that its nearest known loss pulls at."""
     known = match.known_loss
-    if known.kind != "classification" or match.residual > ALIKE:
+    if not known.kind.predicts_probabilities or match.residual > ALIKE:
         return []
     expected = match.factor * path(known, classes).force
     weak = (way.position < LEAST_PROBABILITY) & (way.force < 0.5 * expected)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lossforge.losses import HANDCRAFTED, Handcrafted, Loss, default_loss
 from lossforge.losses.handcrafted.base import Setting
-from lossforge.losses.preparation import predictions
 from lossforge.randomness import torch_generator
+from lossforge.tasks.kinds import Kind
 
 ROWS = 900
 SPREADS = (0.5, 1.0, 2.0)
@@ -103,7 +103,11 @@ def nearest(loss: Loss, classes: int = 10, *, with_mistakes: bool = False) -> li
     """
     outputs, targets = sample(loss, classes, with_mistakes=with_mistakes)
     fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
-    matches = [fit.match(known) for known in HANDCRAFTED.values() if known.of_kind == loss.kind]
+    matches = [
+        fit.match(known)
+        for known in HANDCRAFTED.values()
+        if loss.kind.shares_losses_with(known.of_kind)
+    ]
     return _simplest_first(matches, loss.name if isinstance(loss, Handcrafted) else "")
 
 
@@ -125,10 +129,10 @@ def at_mistakes(loss: Loss, match: Match, classes: int = 10) -> float | None:
         >>> 0.1 < at_mistakes(loss, nearest(loss)[0]) < 1
         True
     """
-    if loss.kind == "regression":
+    if not loss.kind.predicts_probabilities:
         return None
     outputs, targets = sample(loss, classes, with_mistakes=True)
-    mistaken = ~_is_ordinary(outputs, targets)
+    mistaken = ~_is_ordinary(loss.kind, outputs, targets)
     if not bool(mistaken.any()):
         return None
     outputs, targets = outputs[mistaken], targets[mistaken]
@@ -166,13 +170,21 @@ def mixture(loss: Loss, best: Match, classes: int = 10) -> Mixture | None:
         fit.mixture(base, known)
         for base in bases
         for known in HANDCRAFTED.values()
-        if known.of_kind == loss.kind
+        if loss.kind.shares_losses_with(known.of_kind)
         and known not in {type(default), type(base)}
         and len(known.settings) < 2
     ]
+    if not found:
+        return None
     closest = min(found, key=lambda each: each.residual)
     good = min(closest.factors) > 0 and closest.residual < MUCH_BETTER * best.residual
     return closest if good else None
+
+
+def _known(loss: Loss) -> list[type[Handcrafted]]:
+    """Return the handcrafted losses for the tasks of a loss."""
+    known = HANDCRAFTED.values()
+    return [each for each in known if loss.kind.shares_losses_with(each.of_kind)]
 
 
 def ties(matches: Sequence[Match]) -> list[Match]:
@@ -189,12 +201,12 @@ def sample(loss: Loss, classes: int, *, with_mistakes: bool = False) -> tuple[Te
     """
     draw = torch_generator(0, "explanations")
     spread = torch.tensor(SPREADS, dtype=torch.double).repeat(ROWS // len(SPREADS))[:, None]
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         outputs = spread * torch.randn(ROWS, classes, generator=draw, dtype=torch.double)
         targets = torch.randint(classes, (ROWS,), generator=draw)
         if with_mistakes:
             return outputs, targets
-        kept = _is_ordinary(outputs, targets)
+        kept = _is_ordinary(loss.kind, outputs, targets)
         return outputs[kept], targets[kept]
     targets = torch.randn(ROWS, 1, generator=draw, dtype=torch.double)
     errors = spread * torch.randn(ROWS, 1, generator=draw, dtype=torch.double)
@@ -211,10 +223,10 @@ def least_probability(classes: int) -> float:
     return LEAST_PROBABILITY / max(1, classes / 10)
 
 
-def _is_ordinary(outputs: Tensor, targets: Tensor) -> Tensor:
+def _is_ordinary(kind: Kind, outputs: Tensor, targets: Tensor) -> Tensor:
     """Tell of each prediction whether it is no confident mistake, bool [B]."""
     rows, classes = outputs.shape
-    believed = predictions(outputs, "classification")[torch.arange(rows), targets]
+    believed = kind.predictions(outputs)[torch.arange(rows), targets]
     return believed > least_probability(classes)
 
 
