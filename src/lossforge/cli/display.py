@@ -6,6 +6,7 @@ from typing import Literal
 import tyro
 
 from lossforge.experiments.watching import Watching
+from lossforge.extras import require_extra
 from lossforge.integrations.loggers import LOGGERS
 from lossforge.progress import Shown
 from lossforge.validation import require
@@ -29,5 +30,7 @@ class Display:
             not (self.quiet and self.json_progress),
             "--quiet shows no progress; leave out --json-progress",
         )
+        for name in self.log:
+            require_extra(name, f"--log {name}")
         shown: Shown = "json" if self.json_progress else not self.quiet
         return Watching(shown, tuple(LOGGERS[name] for name in self.log))

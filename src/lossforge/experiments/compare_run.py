@@ -56,7 +56,7 @@ from lossforge.losses import Loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
-from lossforge.progress import ProgressReporter, Shown
+from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally
 from lossforge.searching.executors import Report as Progress
@@ -66,6 +66,9 @@ from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TRAINING, AT_BEST_RATES = "training", "at best rates: training"
+"""names of the stages, for progress"""
 
 FIELDS = {"grid", "device", "data"}
 """what a comparison's configuration must have"""
@@ -248,6 +251,20 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Return how a cell's network is trained."""
         return replace(self.grid.training_config(cell), loss=self.losses[cell.loss].source)
 
+    def is_tuned(self, entry: Entry) -> bool:
+        """Tell whether an entry is trained at its best learning rate, too."""
+        return self.grid.is_tuned(entry.loss, self.losses[entry.loss].is_handcrafted)
+
+    def plan(self) -> Plan:
+        """Return how many trainings each stage has."""
+        grid, entries = self.grid, list(self.grid.entries())
+        tuned = sum(map(self.is_tuned, entries))
+        tuning = len(grid.factors) * grid.tuning_seeds
+        return (
+            (TRAINING, len(entries) * grid.seeds + tuned * tuning),
+            (AT_BEST_RATES, tuned * grid.seeds),
+        )
+
     def with_loaded_losses(self) -> "CompareExperiment":
         """Return the same comparison for other machines, where loss files are not."""
         losses = {name: each.loaded() for name, each in self.losses.items()}
@@ -281,7 +298,9 @@ class CompareExperiment(Experiment["ComparisonReport"]):
     def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "ComparisonReport":
         """Train what is left of the grid, then write its tables and plots."""
         title = announce(f"comparing {len(self.grid.losses)} losses", run)
-        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
+        with ProgressReporter(
+            title, shown=progress, plan=self.plan(), listener=run.write_progress
+        ) as reporter:
             lines = _Work(self, run, reporter, executor).lines()
         compared = compare_lines(lines)
         over_all = overall(compared, self.grid.first_seed)
@@ -388,14 +407,21 @@ class _Work:
         """Train what is left and return all entries."""
         grid = self.experiment.grid
         rate, entries = grid.recipe.learning_rate, list(grid.entries())
-        tuned = [each for each in entries if self._is_tuned(each)]
+        tuned = [each for each in entries if self.experiment.is_tuned(each)]
         tuning = {each: list(grid.tuning_cells(*each)) for each in tuned}
         # As many cells at once as do not depend on others, so that many workers have work.
         self._train(
-            [cell for each in entries for cell in (*grid.cells(*each, rate), *tuning.get(each, ()))]
+            [
+                cell
+                for each in entries
+                for cell in (*grid.cells(*each, rate), *tuning.get(each, ()))
+            ],
+            TRAINING,
         )
         rates = {each: best_rate(tuning[each], self.outcomes) for each in tuned}
-        self._train([cell for each in tuned for cell in grid.cells(*each, rates[each])])
+        self._train(
+            [cell for each in tuned for cell in grid.cells(*each, rates[each])], AT_BEST_RATES
+        )
         found = list[Line]()
         for each in entries:
             found.append(self._line(each, rate, is_tuned=False))
@@ -403,19 +429,15 @@ class _Work:
                 found.append(self._line(each, rates[each], is_tuned=True))
         return found
 
-    def _is_tuned(self, entry: Entry) -> bool:
-        is_handcrafted = self.experiment.losses[entry.loss].is_handcrafted
-        return self.experiment.grid.is_tuned(entry.loss, is_handcrafted)
-
     def _line(self, entry: Entry, rate: float, *, is_tuned: bool) -> Line:
         cells = self.experiment.grid.cells(*entry, rate)
         outcomes = tuple(self.outcomes[cell.key] for cell in cells)
         is_handcrafted = self.experiment.losses[entry.loss].is_handcrafted
         return Line(*entry, rate, is_tuned, outcomes, is_handcrafted)
 
-    def _train(self, cells: Sequence[Cell]) -> None:
+    def _train(self, cells: Sequence[Cell], stage: str) -> None:
         left = list({cell.key: cell for cell in cells if cell.key not in self.outcomes}.values())
-        tally = Tally(self.reporter.progress, "training", len(left), self.executor.workers)
+        tally = Tally(self.reporter.progress, stage, len(left), self.executor.workers)
         found = self.executor.map(self._train_cell, left, tally, _failed)
         for cell, (outcome, told) in zip(left, found, strict=True):
             if told is not None:

@@ -17,6 +17,9 @@ from lossforge.training import EnsembleConfig, make_ensemble
 from lossforge.training.optimizers import Multistep
 from lossforge.validation import require_in_range, require_whole
 
+COMPARING = "comparing"
+"""name of the stage, for progress"""
+
 REPORT_EVERY = 25
 """steps between reports of progress"""
 
@@ -85,6 +88,7 @@ class Comparison:
         seed: int,
         progress: Report,
         executor: Executor | None = None,
+        stage: str = COMPARING,
     ) -> list[list[Scores]]:
         """Return the scores of several groups of losses, each trained in a way of its own.
 
@@ -94,6 +98,7 @@ class Comparison:
             seed: of the search.
             progress: receives a stage's name, the steps done and their total.
             executor: trains side by side.
+            stage: what progress calls it.
         """
         executor = Here() if executor is None else executor
         parts = [independent_groups(list(group.values()), [problem], b) for group, b in groups]
@@ -104,7 +109,7 @@ class Comparison:
             for run in runs
             for losses in group
         ]
-        tally = Tally(progress, "comparing", len(jobs), executor.workers)
+        tally = Tally(progress, stage, len(jobs), executor.workers)
         found = executor.map(_Work(self, problem), jobs, tally)
         scores = list[list[Scores]]()
         for (losses, _), part in zip(groups, parts, strict=True):

@@ -25,12 +25,13 @@ from lossforge.experiments.arguments import (
     with_settings,
 )
 from lossforge.experiments.closing import (
+    AT_BEST_RATES,
     LEARNED,
     Closing,
     Contenders,
     recommendation,
 )
-from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.comparison import COMPARING, Comparison
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
@@ -48,7 +49,7 @@ from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter, Shown
+from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder, RunJournal
 from lossforge.runs.folder import LOSS
 from lossforge.searching import (
@@ -56,13 +57,17 @@ from lossforge.searching import (
     Calibration,
     Calibrator,
     Method,
+    NullJournal,
     Problem,
     SearchResult,
     State,
+    handcrafted_rivals,
     make_problems,
 )
+from lossforge.searching.calibrate import CALIBRATING, TUNING
 from lossforge.searching.executors import Executor
 from lossforge.searching.options import flatten
+from lossforge.searching.problem import kind_of
 from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
 
@@ -77,6 +82,9 @@ CALIBRATIONS = {
 }
 
 SettingsT = TypeVar("SettingsT", Comparison, Calibration)
+
+STEPS_OF_A_META_STEP = 3
+"""training steps that take about as long as a step of coefficients with its hypergradient"""
 
 CALIBRATION = "calibration"
 """folder of a run that holds what the calibration has trained"""
@@ -297,6 +305,8 @@ class SearchExperiment(Experiment["SearchReport"]):
             shown=progress,
             rounds=self.method.rounds,
             round_name=self.method.round_name,
+            plan=self.plan(),
+            listener=run.write_progress,
         ) as reporter:
             calibrator = self._calibrator(problem, run, reporter, executor)
             calibrated = calibrator.calibrate() if self.calibration.rivals else None
@@ -319,6 +329,49 @@ class SearchExperiment(Experiment["SearchReport"]):
             self._result(found, contenders, calibrated, calibrator.training_steps, run.seconds)
         )
         return SearchReport(run)
+
+    def plan(self) -> Plan:
+        """Return about how much work each stage is, in training steps of one network."""
+        settings, fitness = self.method.settings(), self.method.fitness
+        candidates = settings.get("population", 1)
+        step = fitness.steps + STEPS_OF_A_META_STEP * settings.get("meta_steps", 0)
+        finals = 0 if self.method.reevaluation.finalists == 1 else self._final_steps()
+        comparison = self.comparison
+        runs = min(
+            self.calibration.rival_runs or comparison.compare_seeds, comparison.compare_seeds
+        )
+        plain, tuned = 2 * comparison.compare_seeds, 3 * runs
+        if not self.calibration.rivals:
+            tuned = 0
+        calibrating, tuning = self._calibration_steps()
+        return (
+            (CALIBRATING, calibrating),
+            (self.method.round_name, self.method.rounds * candidates * step),
+            ("final", finals),
+            (TUNING, tuning),
+            (COMPARING, plain * comparison.compare_steps),
+            (AT_BEST_RATES, tuned * comparison.compare_steps),
+        )
+
+    def _final_steps(self) -> int:
+        reevaluation = self.method.reevaluation
+        steps = reevaluation.steps or self.method.fitness.steps
+        return reevaluation.finalists * reevaluation.runs * steps
+
+    def _calibration_steps(self) -> tuple[int, int]:
+        """Return about how many steps it takes to calibrate the handcrafted losses, and to tune."""
+        if not self.calibration.rivals:
+            return 0, 0
+        problems = make_problems(self.task.task, self.model)
+        expected = Calibrator(
+            self.calibration,
+            self.method.fitness,
+            problems,
+            self.method.base,
+            self.seed,
+            NullJournal(),
+        ).expected_steps
+        return expected(len(handcrafted_rivals(kind_of(problems)))), expected(1)
 
     def _calibrator(
         self, problem: Problem, run: Run, reporter: ProgressReporter, executor: Executor

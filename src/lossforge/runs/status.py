@@ -1,6 +1,8 @@
 """How far a run is, read from its folder's files alone: nothing in it is locked or changed."""
 
 import json
+import os
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,12 +95,29 @@ class Status:
 
 
 def _owner(path: Path) -> State | None:
-    """Return who holds the lock; the file goes with its holder, unless that was killed."""
+    """Return who says that it works on a run.
+
+    The lock itself is not tried: for a moment, that would keep a run from beginning. Its file goes
+    with its holder, unless that was killed; on this machine, processes can be looked up.
+    """
     try:
         content: State = json.loads((path / lock.NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        is_here = content["host"] == socket.gethostname()
+        return None if is_here and not _is_alive(int(content["pid"])) else content
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return content if lock.is_held_by_another(path) else None
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # there, a signal 0 would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _age(path: Path) -> float:

@@ -34,6 +34,9 @@ FIRST_POWERS = (0, 1, 2)
 FARTHEST = 8
 """greatest power of `FACTOR` that a grid grows to, up and down"""
 
+CALIBRATING, TUNING = "calibrating", "tuning the rate"
+"""names of its stages, for progress"""
+
 SHORT = 6
 """a short training has this fraction of the steps of a long one"""
 
@@ -193,7 +196,7 @@ class Calibrator:
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
         self._executor = Here() if executor is None else executor
-        self._table = _ScoreTable.from_state(journal.restore())
+        self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
     @property
     def training_steps(self) -> int:
@@ -202,7 +205,7 @@ class Calibrator:
 
     def calibrate(self) -> Calibrated:
         """Return the kind's handcrafted losses, each at its best learning rate."""
-        kind = kind_of(self._problems)
+        kind, self._begun = kind_of(self._problems), 0
         losses = {str(loss): loss for loss in handcrafted_rivals(kind)}
         default = str(default_loss(kind))
         first = {name: set(FIRST_POWERS) for name in losses}
@@ -222,9 +225,20 @@ class Calibrator:
 
     def tune(self, name: str, loss: Loss) -> RatedLoss:
         """Return a loss at its best learning rate, found as those of the handcrafted losses are."""
+        self._begun = self._table.training_steps
         self._search_rates({name: loss}, {name: set(FIRST_POWERS)}, self._short)
         self._search_rates({name: loss}, self._around_the_best([name]), self._long)
         return self._best(name, self._long)
+
+    def expected_steps(self, losses: int) -> int:
+        """Return about how many training steps a calibration of so many losses takes.
+
+        Their number is known only at the end: grids grow as far as they must.
+        """
+        finalists = 1 if losses == 1 else math.ceil(losses / SURVIVORS) + 1
+        rates = len(FIRST_POWERS) + 1
+        short, long = losses * rates * self._short, finalists * len(FIRST_POWERS) * self._long
+        return len(self._seeds) * (short + long)
 
     def _around_the_best(self, names: Iterable[str]) -> dict[str, set[int]]:
         """Return the powers of `FACTOR` around those that were best in short trainings."""
@@ -252,9 +266,16 @@ class Calibrator:
         """Train what is not in the table yet: all losses that share a rate side by side."""
         missing = list(self._missing(losses, wanted, steps))
         groups = [list(self._jobs(losses, each, steps)) for each in missing]
-        stage = f"calibrating {len(losses)} losses" if len(losses) > 1 else "tuning the rate"
         jobs = [job for group in groups for job in group]
-        tally = Tally(self._journal.progress, stage, len(jobs), self._executor.workers)
+        stage = f"{CALIBRATING} {len(losses)} losses" if len(losses) > 1 else TUNING
+        begun = self._table.training_steps - self._begun
+        wave = sum(len(names) for names, *_ in missing) * steps
+        expected = max(self.expected_steps(len(losses)), begun + wave)
+
+        def report(_: str, done: int, total: int) -> None:
+            self._journal.progress(stage, begun + round(wave * done / total), expected)
+
+        tally = Tally(report, stage, len(jobs), self._executor.workers)
         work = FitnessWork(tuple(self._problems_at(steps)))
         found = self._executor.map(work, jobs, tally)
         for group, (names, power, run) in zip(groups, missing, strict=True):
