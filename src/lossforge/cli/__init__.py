@@ -26,6 +26,7 @@ commands:
   explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
+  report RUN      write a page about a complete run, to be opened in a browser
   resume RUN      go on with an interrupted run
   watch RUN       show how far a run is, from another terminal
   list WHAT       show the tasks, models, losses or methods there are
@@ -45,6 +46,7 @@ COMMANDS = {
     "explain": ("explain", "explain"),
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
+    "report": ("report", "report"),
     "resume": ("resume", "resume"),
     "watch": ("watch", "watch"),
     "list": ("listing", "list_names"),

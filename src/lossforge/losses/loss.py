@@ -182,6 +182,10 @@ class Loss(nn.Module, ABC):
         """Return what is too large for the definition; `load_state_dict` takes it back."""
         return {}
 
+    def __repr__(self) -> str:
+        """Return the class with the formula: what tells losses apart."""
+        return f"{type(self).__name__}({self})"
+
     @abstractmethod
     def __str__(self) -> str:
         """Return the formula, or what describes the loss best in a line."""

@@ -86,6 +86,8 @@ class Task:
         >>> task = load("iris")
         >>> task.kind.name, task.metric, task.outputs, task.input_shape
         ('classification', 'error_rate', 3, (4,))
+        >>> task
+        Task('iris': classification, inputs [4], 3 outputs, 90/30/30 rows)
     """
 
     name: str
@@ -280,6 +282,32 @@ class Task:
         """Return the same task on `device`."""
         train, valid, test = (split.to(device) for _, split in self._splits())
         return replace(self, train=train, valid=valid, test=test)
+
+    def __repr__(self) -> str:
+        rows = "/".join(str(len(split)) for _, split in self._splits())
+        outputs = f"{self.outputs} output{'' if self.outputs == 1 else 's'}"
+        return (
+            f"Task({self.name!r}: {self.kind}, inputs {list(self.input_shape)}, {outputs}, "
+            f"{rows} rows)"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        names = ", ".join(self.classes[:20]) + (", ..." if len(self.classes) > 20 else "")
+        rows = {
+            "kind": str(self.kind),
+            "metric": self.metric,
+            "inputs": " by ".join(map(str, self.input_shape)),
+            "outputs": f"{self.outputs} ({names})" if names else str(self.outputs),
+            **{f"{part} rows": f"{len(split):,}" for part, split in self._splits()},
+            **({"notes": " ".join(self.notes)} if self.notes else {}),
+        }
+        body = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(told)}</td></tr>"
+            for name, told in rows.items()
+        )
+        return f"<table><caption>{escape(self.name)}</caption>{body}</table>"
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over everything that is learned from, equal on every device.
