@@ -137,8 +137,8 @@ class _Multiple(Loss):
         super().__init__(loss.kind)
         self._loss, self._factor = loss, factor
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self._factor * self._loss.per_example(outputs, targets)
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self._factor * self._loss.per_row(outputs, targets)
 
     def definition(self) -> dict[str, object]:
         raise NotImplementedError("lives only while a search begins")
