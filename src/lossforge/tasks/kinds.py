@@ -224,7 +224,7 @@ class Kind(ABC):
             outputs: of all rows of a split, [P, N, C, ...].
             targets: likewise.
         """
-        return self.scores(outputs, targets).mean(-1)
+        return self.scores(outputs, targets).double().mean(-1)
 
     def measures(self, outputs: Tensor, targets: Tensor) -> dict[str, float | list[float]]:
         """Return the metric by name, and what else tells how good predictions are.
