@@ -7,6 +7,7 @@ import torch
 
 from lossforge import Task
 from lossforge.errors import ConfigurationError, DataError, LossforgeError
+from lossforge.tasks.kinds import as_kind
 from lossforge.tasks.table_options import TableOptions
 
 DRAWS = np.random.default_rng(0)
@@ -17,7 +18,11 @@ VALUES = DRAWS.normal(100, 20, 60)
 
 def test_labels_are_classified_and_columns_standardized():
     task = Task.from_arrays(INPUTS, LABELS)
-    assert (task.kind, task.classes, task.input_shape) == ("classification", ("0", "1", "2"), (4,))
+    assert (task.kind, task.classes, task.input_shape) == (
+        as_kind("classification"),
+        ("0", "1", "2"),
+        (4,),
+    )
     assert [len(split) for split in (task.train, task.valid, task.test)] == [36, 12, 12]
     assert torch.allclose(task.train.inputs.mean(0), torch.zeros(4), atol=1e-6)
     assert task.notes == ()
@@ -33,7 +38,7 @@ def test_texts_are_labels(targets):
 
 def test_numbers_are_regressed_and_standardized():
     task = Task.from_arrays(torch.from_numpy(INPUTS), torch.from_numpy(VALUES))
-    assert (task.kind, task.outputs) == ("regression", 1)
+    assert (task.kind, task.outputs) == (as_kind("regression"), 1)
     known = VALUES[task.train.rows]
     assert task.target_scale == pytest.approx((known.std(),))
     several = Task.from_arrays(INPUTS, np.stack([VALUES, VALUES**2], axis=1))
@@ -88,7 +93,7 @@ def test_images_and_tokens():
         ([[1], [1, 2]], [0, 1], {}, "no array"),
         (INPUTS[:9], LABELS[:9], {}, "9 rows are too few"),
         (INPUTS * np.nan, LABELS, {}, "holds NaN"),
-        (INPUTS, LABELS, {"kind": "ranking"}, "kind must be classification or regression"),
+        (INPUTS, LABELS, {"kind": "ranking"}, "ranking"),
         (INPUTS, ["a"] * 60, {"kind": "regression"}, "cannot be regressed"),
         (INPUTS, LABELS, {"classes": ("a", "b")}, "2 classes are named"),
         (INPUTS, LABELS, {"groups": [1, 2]}, "groups have shape"),
@@ -118,7 +123,7 @@ def table():
 
 def test_data_frames_are_read_as_tables_are(table):
     task = Task.from_dataframe(table, "y", options=TableOptions(id=("id",)))
-    assert (task.kind, task.input_shape) == ("regression", (4,))
+    assert (task.kind, task.input_shape) == (as_kind("regression"), (4,))
 
 
 def test_given_data_frames_are_the_splits(table):

@@ -6,7 +6,7 @@ They fit into pipelines, grid searches and cross-validation; the search sees the
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from lossforge.losses import Loss
 from lossforge.methods import Method
 from lossforge.models import Model
 from lossforge.tasks import Kind, Task
+from lossforge.tasks.kinds import Classification, Regression
 from lossforge.tasks.splits import FEWEST_ROWS
 from lossforge.tasks.task import Split
 
@@ -35,7 +36,7 @@ PARTS = 3
 class _LearnedLoss(BaseEstimator):
     """What both estimators share: the search, and the training under what it recommends."""
 
-    _kind: Kind
+    _kind: ClassVar[Kind]
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class _LearnedLoss(BaseEstimator):
     def _whole(self, inputs: NDArray[Any], targets: NDArray[Any]) -> Task:
         """Return a task whose training rows also validate and test."""
         values = torch.from_numpy(inputs).float()
-        is_regression = self._kind == "regression"
+        is_regression = not self._kind.predicts_probabilities
         wanted = torch.from_numpy(targets)
         wanted = wanted[:, None].float() if is_regression else wanted.long()
         outputs = 1 if is_regression else len(np.unique(targets))
@@ -197,7 +198,7 @@ class LearnedLossClassifier(ClassifierMixin, _LearnedLoss):
         True
     """
 
-    _kind = "classification"
+    _kind: ClassVar[Kind] = Classification()
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
         """Search for a loss and train the network under what is recommended.
@@ -245,7 +246,7 @@ class LearnedLossRegressor(RegressorMixin, _LearnedLoss):
         True
     """
 
-    _kind = "regression"
+    _kind: ClassVar[Kind] = Regression()
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
         """Search for a loss and train the network under what is recommended.

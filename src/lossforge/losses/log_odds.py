@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from lossforge.losses.loss import Reduction, reduce
-from lossforge.losses.preparation import is_recorded
+from lossforge.tasks.rows import is_recorded
 
 Triple = tuple[Tensor, Tensor, Tensor]
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lossforge.errors import DataError
 from lossforge.tasks.assembly import assemble
+from lossforge.tasks.kinds import Classification
 from lossforge.tasks.splits import Rows, split_rows
 from lossforge.tasks.task import Task
 
@@ -95,5 +96,5 @@ def text_task(
         for position, character in enumerate(text[:length]):
             inputs[row, position, places.get(character, 0)] = 1.0
     return assemble(
-        name, "classification", inputs=inputs, targets=labels, parts=parts, classes=classes
+        name, Classification(), inputs=inputs, targets=labels, parts=parts, classes=classes
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lossforge.errors import DataError, unknown_name
 from lossforge.tasks.assembly import assemble
 from lossforge.tasks.from_arrays import deal
+from lossforge.tasks.kinds import Classification, Kind, Regression
 from lossforge.tasks.splits import Rows
 from lossforge.tasks.table_columns import is_numeric, numbers_of, read_columns, texts_of
 from lossforge.tasks.table_features import encode_features
@@ -23,11 +24,12 @@ from lossforge.tasks.table_options import (
 )
 from lossforge.tasks.table_target import Target, read_target
 from lossforge.tasks.table_text import read_dates, read_numbers
-from lossforge.tasks.task import Kind, Task
+from lossforge.tasks.task import Task
 
 PREFIX = "csv:"
 FORM = "csv:PATH:TARGET"
-KINDS: tuple[Kind, ...] = ("classification", "regression")
+KINDS = (Classification.name, Regression.name)
+"""what a target of one column can be"""
 
 
 class TableSpec(NamedTuple):
@@ -35,7 +37,7 @@ class TableSpec(NamedTuple):
 
     path: str
     target: str
-    kind: Kind | None
+    kind: str | None
     options: TableOptions = TableOptions()
 
 
@@ -79,7 +81,7 @@ def table_task(
     name: str,
     table: pd.DataFrame,
     target: str,
-    kind: Kind | None,
+    kind: Kind | str | None,
     options: TableOptions,
     split_seed: int,
     notes: tuple[str, ...] = (),
@@ -91,7 +93,7 @@ def table_task(
         name: the task's.
         table: a row a case.
         target: column that is learned.
-        kind: "classification", "regression", or None to infer it.
+        kind: of the task, one of `lossforge.tasks.kinds` or its name; None to infer it.
         options: how columns are meant.
         split_seed: decides which rows train, validate and test.
         notes: on how the file was read.

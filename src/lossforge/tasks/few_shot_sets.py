@@ -17,6 +17,7 @@ from lossforge.randomness import torch_generator
 from lossforge.tasks.episodes import PARTS, ClassPool, FewShotTask, Part, Pool, Sinusoids
 from lossforge.tasks.folders import find_file
 from lossforge.tasks.image_file import open_image
+from lossforge.tasks.kinds import Classification, Regression
 
 SIDE = 28
 """pixels of a character's side, as is common"""
@@ -66,7 +67,7 @@ def characters_task(
         begin += count
         pools[part] = _pool({names[i]: drawings[names[i]] for i in own}, 4 if rotations else 1)
     first = drawings[names[0]]
-    return FewShotTask(name, "classification", pools, tuple(first.shape[1:]))
+    return FewShotTask(name, Classification(), pools, tuple(first.shape[1:]))
 
 
 def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
@@ -85,7 +86,7 @@ def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
         part: _pool({c: (x - mean) / deviation for c, x in classes.items()}, 1)
         for part, classes in read.items()
     }
-    return FewShotTask(name, "classification", pools, (3, side, side))
+    return FewShotTask(name, Classification(), pools, (3, side, side))
 
 
 def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 40) -> FewShotTask:
@@ -109,7 +110,7 @@ def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 4
 def sinusoids(seed: int) -> FewShotTask:
     """Regression of random sine waves (Finn et al. 2017)."""
     pools: dict[Part, Pool] = {part: Sinusoids() for part in PARTS}
-    return FewShotTask("sinusoids", "regression", pools, (1,))
+    return FewShotTask("sinusoids", Regression(), pools, (1,))
 
 
 def few_shot_names() -> tuple[str, ...]:
@@ -134,7 +135,7 @@ def load_few_shot(
 
     Examples:
         >>> task = load_few_shot("clusters")
-        >>> task.kind, task.input_shape
+        >>> task.kind.name, task.input_shape
         ('classification', (16,))
     """
     if name.startswith("images:"):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.tasks.assembly import assemble, standardize
+from lossforge.tasks.kinds import Classification, Kind, Regression, as_kind
 from lossforge.tasks.splits import (
     FRACTIONS,
     Rows,
@@ -16,7 +17,7 @@ from lossforge.tasks.splits import (
     split_groups,
     split_rows,
 )
-from lossforge.tasks.task import Kind, Task
+from lossforge.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ def from_arrays(
     inputs: ArrayLike | torch.Tensor,
     targets: ArrayLike | torch.Tensor,
     *,
-    kind: Kind | None = None,
+    kind: Kind | str | None = None,
     valid: Pair | None = None,
     test: Pair | None = None,
     fractions: tuple[float, ...] = FRACTIONS,
@@ -55,11 +56,11 @@ def from_arrays(
     values, wanted = np.concatenate(all_inputs), np.concatenate(all_targets)
     kind, notes = _kind_of(wanted, kind)
     labels: NDArray[Any]
-    if kind == "classification":
+    if isinstance(kind, Classification):
         labels, classes = _labels(wanted, classes)
     else:
         labels = _numbers(wanted)
-    strata = labels if kind == "classification" else quantile_bins(labels.mean(axis=-1))
+    strata = _strata(labels, kind)
     parts = deal(sizes, strata, fractions, groups=groups, times=times, seed=split_seed)
     if scale_inputs and not tokens:
         values = _scaled(values, parts[0])
@@ -72,7 +73,7 @@ def from_dataframe(
     table: "pd.DataFrame",
     target: str,
     *,
-    kind: Kind | None = None,
+    kind: Kind | str | None = None,
     valid: "pd.DataFrame | None" = None,
     test: "pd.DataFrame | None" = None,
     options: "TableOptions | None" = None,
@@ -212,24 +213,31 @@ def _sizes(parts: list[tuple[Any, Any] | None]) -> tuple[int, ...]:
     return tuple(0 if part is None else len(part[0]) for part in parts)
 
 
-def _kind_of(targets: NDArray[Any], kind: Kind | None) -> tuple[Kind, tuple[str, ...]]:
+def _strata(labels: NDArray[Any], kind: Kind) -> NDArray[Any]:
+    """Return what every split gets its share of."""
+    if isinstance(kind, Classification):
+        return labels
+    values = labels.mean(axis=-1)
+    return values if kind.predicts_probabilities else quantile_bins(values)
+
+
+def _kind_of(targets: NDArray[Any], kind: Kind | str | None) -> tuple[Kind, tuple[str, ...]]:
     """Return the kind, and what to say where it was inferred and could be the other."""
     if kind is not None:
-        if kind not in ("classification", "regression"):
-            raise ConfigurationError(f"kind must be classification or regression, not {kind!r}")
-        return kind, ()
+        return as_kind(kind), ()
     if targets.ndim > 1 and targets.shape[1:] != (1,):
-        return "regression", ()
+        return Regression(), ()
     if targets.dtype.kind not in "iuf":
-        return "classification", ()
+        return Classification(), ()
     distinct = np.unique(targets)
     if targets.dtype.kind == "f" and (distinct % 1 != 0).any():
-        return "regression", ()
-    found: Kind = "classification" if len(distinct) <= MOST_CLASSES_BY_DEFAULT else "regression"
-    if len(distinct) == 2 or (found == "classification" and targets.dtype.kind != "f"):
+        return Regression(), ()
+    few = len(distinct) <= MOST_CLASSES_BY_DEFAULT
+    found: Kind = Classification() if few else Regression()
+    if len(distinct) == 2 or (few and targets.dtype.kind != "f"):
         return found, ()
     return found, (
-        f"kind={found!r} was inferred: the targets are {len(distinct)} whole numbers from "
+        f"kind='{found}' was inferred: the targets are {len(distinct)} whole numbers from "
         f"{distinct[0]:g} to {distinct[-1]:g}",
     )
 

@@ -18,6 +18,7 @@ from lossforge.extras import require_extra
 from lossforge.tasks.augmentation import CropAndFlip
 from lossforge.tasks.folders import find_file
 from lossforge.tasks.image_file import open_image
+from lossforge.tasks.kinds import Classification
 from lossforge.tasks.splits import Rows, split_rows
 from lossforge.tasks.task import Split, Task
 
@@ -150,7 +151,7 @@ def image_task(
 
     train, valid, test = (split(rows) for rows in parts)
     return Task(
-        name, "classification", len(classes), train, valid, test, classes=classes, augment=augment
+        name, Classification(), len(classes), train, valid, test, classes=classes, augment=augment
     )
 
 

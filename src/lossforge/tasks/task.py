@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from lossforge.tasks.table_options import TableOptions
-
-Kind = Literal["classification", "regression"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
@@ -32,7 +31,8 @@ class Split:
     Args:
         inputs: [N, ...], floating or, for tokens, integer; or a `RowSource` of such, whose rows
             are read when a batch needs them.
-        targets: int64 [N] labels of classes, or float32 [N, outputs] values.
+        targets: int64 [N] or [N, positions...] labels of classes; or float32 [N, outputs, ...]
+            values.
         rows: int64 [N], where each row stands in its source; proves that splits are disjoint.
     """
 
@@ -65,8 +65,9 @@ class Task:
 
     Args:
         name: what `lossforge.tasks.load` knows it by.
-        kind: "classification" or "regression".
-        outputs: values that a network gives for a row: classes, or regression targets.
+        kind: what its targets are, one of `lossforge.tasks.kinds` or its name.
+        outputs: values that a network gives for a row (and position): classes, labels, or
+            regression targets.
         train: rows that networks learn from.
         valid: rows that losses and stopping are chosen by.
         test: rows for the closing comparison alone.
@@ -83,7 +84,7 @@ class Task:
     Examples:
         >>> from lossforge.tasks import load
         >>> task = load("iris")
-        >>> task.kind, task.metric, task.outputs, task.input_shape
+        >>> task.kind.name, task.metric, task.outputs, task.input_shape
         ('classification', 'error_rate', 3, (4,))
     """
 
@@ -212,17 +213,18 @@ class Task:
         )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", as_kind(self.kind))
         for part, split in self._splits():
             self._check_shapes(part, split)
             self._require_finite(part, is_finite(split.inputs))
-            self._check_targets(part, split.targets)
+            self.kind.check_targets(part, split.targets, self.outputs, self._require)
         self._check_disjoint()
-        self._check_learnable()
+        self.kind.check_learnable(self.train.targets, self.outputs, self.classes, self._require)
 
     @property
     def metric(self) -> str:
-        """What performance is measured by: lower is better for either."""
-        return "error_rate" if self.kind == "classification" else "mse"
+        """What performance is measured by; lower is better."""
+        return self.kind.metric
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -240,7 +242,7 @@ class Task:
         valid: object = None,
         test: object = None,
         *,
-        kind: Kind | None = None,
+        kind: Kind | str | None = None,
         name: str = "dataset",
         outputs: int | None = None,
         classes: Sequence[str] = (),
@@ -285,7 +287,9 @@ class Task:
         Two tasks with one fingerprint hold the same rows, so that a resumed run continues on the
         data that it began with.
         """
-        digest = hashlib.sha256(repr((self.name, self.kind, self.outputs, self.classes)).encode())
+        digest = hashlib.sha256(
+            repr((self.name, self.kind.tag, self.outputs, self.classes)).encode()
+        )
         for _, split in self._splits():
             if isinstance(split.inputs, RowSource):
                 digest.update(split.inputs.digest().encode())
@@ -322,39 +326,7 @@ class Task:
             finite, f"the {part} split holds NaN, infinite or float32-exceeding values; mend them"
         )
 
-    def _check_targets(self, part: str, targets: Tensor) -> None:
-        if self.kind == "regression":
-            well_formed = targets.shape[1:] == (self.outputs,) and targets.dtype == torch.float32
-            needed = f"float32 [rows, {self.outputs}]"
-        else:
-            well_formed = targets.dim() == 1 and targets.dtype == torch.int64
-            needed = "int64 [rows]"
-        found = f"{str(targets.dtype).removeprefix('torch.')} {list(targets.shape)}"
-        self._require(well_formed, f"{part} targets are {found}, but {self.kind} needs {needed}")
-        if self.kind == "regression":
-            self._require_finite(part, is_finite(targets))
-            return
-        low, high = int(targets.min()), int(targets.max())
-        self._require(
-            low >= 0 and high < self.outputs,
-            f"{part} labels run from {low} to {high}, but {self.outputs} classes are labeled "
-            f"0 to {self.outputs - 1}",
-        )
-
     def _check_disjoint(self) -> None:
         rows = torch.cat([split.rows for _, split in self._splits()]).sort().values
         shared = int((rows[1:] == rows[:-1]).sum())
         self._require(shared == 0, f"{shared} rows stand in two splits; give each row to one")
-
-    def _check_learnable(self) -> None:
-        targets = self.train.targets
-        if self.kind == "regression":
-            varied = bool((targets != targets[0]).any(dim=0).all())
-            self._require(varied, "the target is constant on the training rows; nothing to learn")
-            return
-        self._require(self.outputs >= 2, "one class only; classification needs two or more")
-        named = len(self.classes) in (0, self.outputs)
-        self._require(named, f"{len(self.classes)} names for {self.outputs} classes; name each")
-        absent = (targets.bincount(minlength=self.outputs) == 0).nonzero().flatten().tolist()
-        names = ", ".join(repr(self.classes[i]) if self.classes else str(i) for i in absent)
-        self._require(not absent, f"no training row of class {names}; add rows or drop the class")

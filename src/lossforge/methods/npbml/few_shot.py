@@ -245,7 +245,7 @@ class MetaCourse:
     def __init__(self, settings: FewShot, task: FewShotTask, shape: EpisodeSpec, seed: int):
         task.check(shape)
         require(
-            settings.variant != "protonet" or task.kind == "classification",
+            settings.variant != "protonet" or task.kind.predicts_probabilities,
             "protonet classifies; sinusoids are regression",
         )
         self.settings, self.task, self.shape = settings, task, shape
@@ -280,7 +280,7 @@ class MetaCourse:
             if progress is not None:
                 progress("meta-training", self.done, self.settings.meta_steps)
         score = fmean(self._scores("valid", self.settings.valid_tasks, None))
-        better = max if self.task.kind == "classification" else min
+        better = max if self.task.kind.predicts_probabilities else min
         if not self.curve or better(score, *(s for _, s in self.curve)) == score:
             state = self.learner.state_dict()
             self._best = {key: value.detach().clone() for key, value in state.items()}
@@ -334,7 +334,7 @@ class MetaCourse:
         """
         self.learner.load_state_dict(self._best)
         scores = self._scores("test", self.settings.test_tasks, progress)
-        better = max if self.task.kind == "classification" else min
+        better = max if self.task.kind.predicts_probabilities else min
         return FewShotResult(
             self.learner,
             self.task.metric,
@@ -400,7 +400,7 @@ def make_learner(settings: FewShot, task: FewShotTask, shape: EpisodeSpec, seed:
             warp=parts.warp,
             film=parts.warp and parts.film,
         )
-        if task.kind == "classification" and len(task.input_shape) == 3:
+        if task.kind.predicts_probabilities and len(task.input_shape) == 3:
             encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.variant == "protonet":
             return ProtoNet(encoder)
@@ -429,7 +429,7 @@ def score_of(learner: nn.Module, episode: Episode, task: FewShotTask) -> float:
         outputs: Tensor = learner.predict(episode)  # type: ignore[operator]
     if not bool(outputs.isfinite().all()):
         return math.nan
-    if task.kind == "classification":
+    if task.kind.predicts_probabilities:
         return float((outputs.argmax(1) == episode.query_targets).double().mean()) * 100
     return float((outputs - episode.query_targets).square().mean())
 

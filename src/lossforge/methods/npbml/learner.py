@@ -18,7 +18,7 @@ from lossforge.methods.npbml.loss import InnerLoss, Similarity, task_loss
 from lossforge.methods.npbml.networks import Warp
 from lossforge.methods.npbml.norm import is_plain
 from lossforge.tasks.episodes import Episode
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.training.hypergradient.unroll import Point, Step, pull_back_through
 from lossforge.training.network import channels_last
 from lossforge.training.optimizers import SGD
@@ -93,7 +93,7 @@ class Learner(nn.Module):
             ways,
             tuple(n for n in (*self.adapted, HEAD[0]) if self._weight(n).dim() > 1 or n == HEAD[0]),
             inductive=parts.inductive,
-            transductive=parts.transductive and kind == "classification",
+            transductive=parts.transductive and kind.predicts_probabilities,
             penalty=parts.penalty,
             film=parts.film,
             similarity=similarity,
