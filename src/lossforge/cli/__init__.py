@@ -8,7 +8,7 @@ from importlib import import_module
 from lossforge import __version__
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.cli.output import forgiving_output
-from lossforge.cli.signals import StoppedBySignal, signals_interrupt
+from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name
 from lossforge.files import describe_os_error
 
@@ -109,5 +109,7 @@ def _dispatch(words: list[str]) -> int:
         raise unknown_name("command", command, COMMANDS)
     keep_freed_memory()
     module, function = COMMANDS[command]
-    run: Callable[[list[str]], int] = getattr(import_module(f"lossforge.cli.{module}"), function)
+    with signals_wait():
+        loaded = import_module(f"lossforge.cli.{module}")
+    run: Callable[[list[str]], int] = getattr(loaded, function)
     return run(rest)
