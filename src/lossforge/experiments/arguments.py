@@ -22,6 +22,7 @@ from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
 from lossforge.runs.folder import LOSSES
+from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 from lossforge.tasks.kinds import as_kind
 
@@ -34,6 +35,10 @@ Preset = Literal["quick", "paper"]
 
 LossLike = str | Path | Loss
 """a loss's name with options, the path of its file or of the run that found it, or the loss"""
+
+
+Workers = int | Literal["auto"] | Execution
+"""how many processes train side by side, one per core, or where else they run"""
 
 
 @final
@@ -59,6 +64,19 @@ class GivenTask:
         """Return what a run's configuration holds of the device and the data's place."""
         place = {} if self.folder is None else {"folder": self.folder}
         return {"device": self.device, "data_dir": self.data_dir} | place
+
+
+def as_execution(workers: Workers) -> Execution:
+    """Return where trainings run.
+
+    Raises:
+        ConfigurationError: `workers` is neither a positive whole number nor "auto".
+
+    Examples:
+        >>> as_execution(2).workers
+        2
+    """
+    return workers if isinstance(workers, Execution) else Execution(workers)
 
 
 def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
@@ -162,6 +180,12 @@ class GivenLoss:
     def source(self) -> str | Loss:
         """What the loss is made from: the object, or else the name."""
         return self.name if self.loss is None else self.loss
+
+    def loaded(self) -> "GivenLoss":
+        """Return the same with the loss as an object where it is read from a file."""
+        if self.loss is not None or is_adaptive(self.name) or not Path(self.name).is_file():
+            return self
+        return replace(self, loss=resolve_loss(self.name))
 
     @property
     def digest(self) -> str | None:

@@ -42,6 +42,7 @@ from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
 from lossforge.experiments.units import original_units
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
@@ -50,8 +51,9 @@ from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adaptive import numbers_over_time
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter, stage_of
+from lossforge.progress import ProgressReporter, Shown, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
 from lossforge.tasks.kinds import as_kind
 from lossforge.training.full import FullTraining, Outcome, Recipe
@@ -97,7 +99,7 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "TrainingReport":
     """Train one network in full under any loss; validation data choose its weights; test once.
@@ -235,11 +237,13 @@ class TrainExperiment(Experiment["TrainingReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "TrainingReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "TrainingReport":
         """Train the network, from where the run stands."""
         title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
         task, saved = self.task.task, run.restore_bytes()
-        with ProgressReporter(announce(title, run), shown=progress) as reporter:
+        with ProgressReporter(
+            announce(title, run), shown=progress, listener=run.write_progress
+        ) as reporter:
             warmed = None if saved else stage_of(reporter, "warming up")
             training = self.training_config().begin(task, self.model, self.seed, warmed)
             if saved is not None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
-from typing import ClassVar, Self, TypedDict, assert_never, final
+from typing import ClassVar, NoReturn, Self, TypedDict, assert_never, final
 
 from torch import Tensor, nn
 
@@ -147,6 +147,13 @@ class Loss(nn.Module, ABC):
         """Return the loss of each row without weights, [B, ...] or [B, C, ...]."""
         rows = self.kind.rows(outputs, targets)
         return rows.by_position(self.per_row(rows.outputs, rows.targets))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Say what to do in place of ``torch.jit.script``, which calls this."""
+        raise ConfigurationError(
+            "torch.jit.script cannot compile losses; use torch.export.export or torch.jit.trace, "
+            "or write the loss as plain PyTorch: lossforge export LOSS --to torch"
+        )
 
     @abstractmethod
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
