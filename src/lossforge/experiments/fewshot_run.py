@@ -31,8 +31,7 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.tables import Table
 from lossforge.files import write_atomically
 from lossforge.methods import State
-from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
-from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse, make_learner
 from lossforge.progress import ProgressReporter
 from lossforge.runs import Run, RunFolder
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
@@ -278,6 +277,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "baseline": None,
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
+                "step_seconds": round(found.step_seconds, 4),
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
@@ -306,7 +306,7 @@ class FewShotReport(Report):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each method."""
-        columns = ("method", "metric", "valid", "test", "interval", "seconds")
+        columns = ("method", "metric", "valid", "test", "interval", "seconds", "step_seconds")
         return [{key: row[key] for key in columns} for row in _rows(self.result)]
 
     def plot(self) -> "Figure":
@@ -339,10 +339,18 @@ def few_shot_table(result: State) -> Table:
             f"{row['test']:.2f}",
             f"± {row['interval']:.2f}",
             f"{row['seconds']:.0f}",
+            f"{row['step_seconds']:.3f}",
         )
         for row in _rows(result)
     )
-    columns = ("method", "what is learned", result["metric"], "95 % interval", "seconds")
+    columns = (
+        "method",
+        "what is learned",
+        result["metric"],
+        "95 % interval",
+        "seconds",
+        "s a meta-step",
+    )
     return Table(title, columns, rows, text_columns=2)
 
 
