@@ -6,6 +6,7 @@ from lossforge.errors import MissingPackageError
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "tables": ("pandas",),
+    "parquet": ("pandas", "pyarrow"),
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),
@@ -42,6 +43,21 @@ def require_extra(extra: str, purpose: str) -> None:
         raise MissingPackageError(
             f"{purpose} needs {' and '.join(missing)}; install it with: "
             f"pip install 'lossforge[{extra}]'"
+        )
+
+
+def require_package(package: str, purpose: str) -> None:
+    """Check that a package is installed that no extra brings, because its build must fit torch's.
+
+    Raises:
+        MissingPackageError: it is not.
+
+    Examples:
+        >>> require_package("torch", "a network")
+    """
+    if find_spec(package) is None:
+        raise MissingPackageError(
+            f"{purpose} needs {package}; install it with: pip install {package}"
         )
 
 

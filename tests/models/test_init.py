@@ -61,8 +61,8 @@ def test_a_class_without_arguments_is_a_factory():
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        (nn.Linear(4, 3), "the model is a Linear; pass a name, or a function"),
-        (None, "the model is a NoneType; pass a name"),
+        (nn.Linear(5, 3), "does not take inputs of shape [4, 4]"),
+        (None, "the model is a NoneType; pass a name, a network, or a function"),
         ("mlp:width=0", "width must be at least 1, not 0"),
         ("mlp:depth=0", "depth must be at least 1, not 0"),
         ("mlp:widht=4", "did you mean 'width'"),

@@ -10,6 +10,7 @@ import torch
 from lossforge.errors import DataError
 from lossforge.tasks import load
 from lossforge.tasks.csv_table import parse_name
+from lossforge.tasks.table_options import TableOptions
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def save(table: pd.DataFrame, folder: Path) -> str:
     ],
 )
 def test_names_are_taken_apart_at_the_last_colon(name, expected):
-    assert parse_name(name) == expected
+    assert parse_name(name) == (*expected, TableOptions())
 
 
 def test_a_class_column_makes_a_classification_task(table, tmp_path):
@@ -106,7 +107,6 @@ def test_the_home_folder_and_a_byte_order_mark_are_understood(table, tmp_path, m
         (b"a,b,y\n1,2,3,4\n1,2,3,4\n", "more values than its header has names"),
         (b"a,,y\n1,2,3\n", "column 2 of"),
         (b"a,b,a,y\n1,2,3,4\n", "has two columns 'a'; rename or drop one"),
-        (b"a;b;y\n1;2;3\n", "has no commas; save it comma-separated"),
         (b"y\n1\n", "has no column but its target"),
         (b"a,b,why\n1,2,3\n", "no column of"),
     ],
@@ -157,3 +157,58 @@ def test_real_table_with_gaps_and_categories(data_dir):
     assert len(task.train) + len(task.valid) + len(task.test) == 20640
     missing = sum(split.inputs[:, 8].sum() for split in (task.train, task.valid, task.test))
     assert missing == 207
+
+
+def test_options_decide_what_is_learned_from(table, tmp_path):
+    path = save(table.assign(name=[f"n{i}" for i in range(60)]), tmp_path)
+    assert load(f"csv:{path}:species:drop=color,id=name").input_shape == (3,)
+    assert load(f"csv:{path}:species:category=count,id=name").input_shape[0] > 10
+
+
+def test_what_was_inferred_is_logged(table, tmp_path, caplog):
+    path = save(table.assign(price=[f"${p:.2f}" for p in table["price"]]), tmp_path)
+    task = load(f"csv:{path}:species")
+    assert len(task.notes) == 1
+    assert caplog.messages == [f"note: {task.notes[0]}"]
+
+
+def test_groups_stay_in_one_split(table, tmp_path):
+    path = save(table.assign(patient=np.arange(60) % 20), tmp_path)
+    task = load(f"csv:{path}:species:group=patient")
+    held = [set((split.rows % 20).tolist()) for split in (task.train, task.valid, task.test)]
+    assert sum(map(len, held)) == 20
+    assert set.union(*held) == set(range(20))
+    assert task.input_shape == (6,)
+
+
+def test_splits_may_follow_time(table, tmp_path):
+    days = pd.date_range("2024-01-01", periods=60).strftime("%d/%m/%Y").to_series().iloc[::-1]
+    path = save(table.assign(sold=days.to_numpy()), tmp_path)
+    task = load(f"csv:{path}:price:time=sold")
+    assert task.test.rows.tolist() == list(range(12))
+    assert task.train.rows.tolist() == list(range(24, 60))
+
+
+def test_an_identifier_that_repeats_is_said(table, tmp_path):
+    path = save(table.assign(patient=np.arange(60) % 20), tmp_path)
+    notes = load(f"csv:{path}:price:id=patient").notes
+    assert "id 'patient' is not unique; group=patient keeps its rows in one split" in notes
+
+
+def test_rows_keep_their_numbers_where_others_are_left_out(table, tmp_path):
+    table.loc[3, "price"] = np.nan
+    task = load(f"csv:{save(table, tmp_path)}:price")
+    rows = torch.cat([task.train.rows, task.valid.rows, task.test.rows])
+    assert rows.sort().values.tolist() == [0, 1, 2, *range(4, 60)]
+
+
+def test_relative_paths_begin_from_the_given_folder(table, tmp_path, monkeypatch):
+    save(table, tmp_path)
+    here = load("csv:table.csv:price", folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert here.fingerprint() == load("csv:table.csv:price").fingerprint()
+
+
+def test_a_wrong_option_is_told_from_a_missing_file(table, tmp_path):
+    with pytest.raises(DataError, match="no option of a table is named 'dorp'; did you mean"):
+        load(f"csv:{save(table, tmp_path)}:price:dorp=width")

@@ -45,3 +45,18 @@ def test_only_training_rows_are_corrupted(name):
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_seed_gives_the_same_rows(name):
     assert load(name).fingerprint() == load(name).fingerprint()
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_both_forms_share_all_rows_but_those_that_validate(name):
+    clean, noisy = load(name), load(f"{name}_corrupted_valid")
+    assert noisy.name == f"{name}_corrupted_valid"
+    for part in ("train", "test"):
+        assert torch.equal(getattr(clean, part).inputs, getattr(noisy, part).inputs)
+        assert torch.equal(getattr(clean, part).targets, getattr(noisy, part).targets)
+    if name == "planted_imbalance":
+        assert (noisy.valid.targets == 0).float().mean() > 0.7
+        return
+    assert torch.equal(clean.valid.inputs, noisy.valid.inputs)
+    changed = (clean.valid.targets != noisy.valid.targets).float().mean()
+    assert changed > (0.1 if name == "planted_label_noise" else 0.9)

@@ -5,6 +5,7 @@ import torch
 
 from lossforge.errors import ConfigurationError
 from lossforge.training import SGD, Adam
+from lossforge.training.optimizers import Multistep
 
 PAIRS = {
     "sgd": (SGD(0.1), lambda p: torch.optim.SGD(p, 0.1)),
@@ -78,3 +79,24 @@ def test_sensitivity_is_the_derivative_of_the_step(name, warm):
 def test_hyper_parameters_out_of_range_are_refused(make):
     with pytest.raises(ConfigurationError):
         make()
+
+
+def test_multistep_equals_sgd_under_torchs_own_schedule():
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(5, generator=draw, dtype=torch.double)
+    gradients = [torch.randn(5, generator=draw, dtype=torch.double) for _ in range(8)]
+    sgd = SGD(momentum=0.9, nesterov=True, weight_decay=1e-2)
+    rule = Multistep(0.3, sgd, milestones=(2, 5), factor=0.1)
+    theta, state = [start], rule.init([start])
+    weight = torch.nn.Parameter(start.clone())
+    peer = torch.optim.SGD([weight], 0.3, 0.9, nesterov=True, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(peer, [2, 5], 0.1)
+    for gradient in gradients:
+        assert rule.sensitivity(theta, [gradient], state) == [
+            pytest.approx(peer.param_groups[0]["lr"] * 1.9)
+        ]
+        theta, state = rule.step(theta, [gradient], state)
+        weight.grad = gradient.clone()
+        peer.step()
+        schedule.step()
+        assert torch.allclose(theta[0], weight, rtol=1e-12)

@@ -21,6 +21,7 @@ commands:
   search METHOD   find a loss for a task, and compare it with the default loss
   train           train one network in full under any loss
   compare         compare losses over seeds, tasks and networks
+  benchmark       compare methods with the best handcrafted losses over splits and searches
   fewshot METHOD  learn to learn from a handful of examples: NPBML, MAML and their relatives
   explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
@@ -38,6 +39,7 @@ COMMANDS = {
     "search": ("search", "search"),
     "train": ("train", "train"),
     "compare": ("compare", "compare"),
+    "benchmark": ("benchmark", "benchmark"),
     "fewshot": ("fewshot", "fewshot"),
     "explain": ("explain", "explain"),
     "landscape": ("landscape", "landscape"),

@@ -13,6 +13,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.experiments import ComparisonReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
@@ -64,13 +65,14 @@ class CompareOptions:
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
     format: Form = "plain"
-    """how to print the tables: plain text, markdown, or json as in result.json"""
+    """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
 
 def compare(words: list[str]) -> int:
     """Run `lossforge compare ...`."""
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
+    recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
     default = CompareOptions(recipe, adalfl, losses=tyro.MISSING, task=tyro.MISSING)
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(

@@ -32,7 +32,7 @@ class ExplainOptions:
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """print JSON for programs; the same as --format json"""
     format: Form = "plain"
-    """how to print the explanation: plain text, markdown, or json"""
+    """how to print the explanation: plain text, markdown, latex, csv or json"""
 
 
 def explain(words: list[str]) -> int:

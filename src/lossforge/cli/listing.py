@@ -77,6 +77,9 @@ def _models() -> Iterable[Row]:
     for name, family in FAMILIES.items():
         options = ",".join(f"{field.name}={field.default}" for field in fields(family))
         yield f"{name}:{options}" if options else name, _about(family)
+    yield "timm:NAME", "a network of timm, with the task's channels and classes"
+    yield "torchvision:NAME", "a network of torchvision"
+    yield "hf:PATH", "a network of transformers from a folder, with its weights and a new head"
 
 
 def _losses() -> Iterable[Row]:

@@ -22,10 +22,14 @@ def print_tables(tables: Sequence[Table]) -> None:
 
 
 def print_as(form: Form, tables: Sequence[Table], document: Any) -> None:
-    """Print tables in Markdown or as plain text, or their content as JSON."""
+    """Print tables as plain text, in Markdown, LaTeX or CSV, or their content as JSON."""
     if form == "json":
         print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
     elif form == "markdown":
         print("\n".join(table.markdown() for table in tables), end="")
+    elif form == "latex":
+        print("\n\n".join(table.latex() for table in tables))
+    elif form == "csv":
+        print("\n".join(table.csv() for table in tables), end="")
     else:
         print_tables(tables)

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 from lossforge import experiments
+from lossforge.cli.benchmark import print_benchmark
 from lossforge.cli.compare import print_comparison
 from lossforge.cli.fewshot import print_few_shot
 from lossforge.cli.search import print_search
 from lossforge.cli.train import print_training
-from lossforge.experiments import ComparisonReport, FewShotReport, SearchReport, TrainingReport
+from lossforge.experiments import (
+    BenchmarkReport,
+    ComparisonReport,
+    FewShotReport,
+    SearchReport,
+    TrainingReport,
+)
 from lossforge.validation import require
 
 
@@ -24,6 +31,8 @@ def resume(words: list[str]) -> int:
             print_training(report)
         case ComparisonReport() as report:
             print_comparison(report)
+        case BenchmarkReport() as report:
+            print_benchmark(report)
         case FewShotReport() as report:
             print_few_shot(report)
     return 0

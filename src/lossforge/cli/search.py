@@ -13,7 +13,8 @@ from lossforge.cli.printing import print_tables
 from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
-from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS
+from lossforge.experiments.paper import comparison_for
+from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS, as_method
 from lossforge.methods import METHODS
 from lossforge.searching import Calibration, Method
 
@@ -76,9 +77,10 @@ def search(words: list[str]) -> int:
 def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[Any]:
     preset = word_after("--preset", words) or "quick"
     known = preset if preset in method.presets else "quick"
+    task = word_after("--task", words) or ""
     default: SearchOptions[Any] = SearchOptions(
-        method=to_options(method.preset(known)),
-        comparison=COMPARISONS[known],
+        method=to_options(as_method(method.name, known, task)),
+        comparison=comparison_for(known, task, COMPARISONS[known]),
         calibration=CALIBRATIONS[known],
         task=tyro.MISSING,
     )

@@ -11,7 +11,9 @@ from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT
 from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.units import in_original_units
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
@@ -57,6 +59,7 @@ def train(words: list[str]) -> int:
     """Run `lossforge train ...`."""
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
+    recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
     default = TrainOptions(recipe=recipe, adalfl=adalfl, task=tyro.MISSING)
     options = parse_options(TrainOptions, words, "lossforge train", default=default)
     report = experiments.train(
@@ -83,7 +86,8 @@ def print_training(report: TrainingReport) -> None:
     result = report.result
     print(
         f"\n{result['loss']} on {result['task']} with {result['model']}: test {result['metric']} "
-        f"{result['test']:.4f} (validation {result['valid']:.4f} at step {result['step']}) in "
+        f"{result['test']:.4f}{in_original_units(result)} "
+        f"(validation {result['valid']:.4f} at step {result['step']}) in "
         f"{result['seconds']:.0f} s; the run is {report.path}"
     )
     if "learned" in result:

@@ -1,9 +1,10 @@
 """Experiments, from first to last: what the program does, callable from Python.
 
-`search`, `train`, `compare` and `fewshot` return reports that print short, show tables in
-notebooks, and have `to_dataframe()` and `plot()`.
+`search`, `train`, `compare`, `benchmark` and `fewshot` return reports that print short, show tables
+in notebooks, and have `to_dataframe()` and `plot()`.
 """
 
+from lossforge.experiments.benchmark_run import BenchmarkReport, benchmark
 from lossforge.experiments.compare_run import ComparisonReport, compare
 from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.experiment import NewFolder, Report
@@ -13,8 +14,10 @@ from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
+from lossforge.experiments.trained_model import load_model
 
 __all__ = [
+    "BenchmarkReport",
     "Comparison",
     "ComparisonReport",
     "ExplanationReport",
@@ -23,11 +26,13 @@ __all__ = [
     "Report",
     "SearchReport",
     "TrainingReport",
+    "benchmark",
     "compare",
     "explain",
     "export",
     "fewshot",
     "landscape",
+    "load_model",
     "resume",
     "search",
     "train",

@@ -21,7 +21,7 @@ from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
-from lossforge.tasks import Kind, Task, load
+from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
 Preset = Literal["quick", "paper"]
-
-TaskLike = str | Task
-"""a task's name, or the task"""
 
 LossLike = str | Path | Loss
 """a loss's name with options, the path of its file or of the run that found it, or the loss"""
@@ -47,28 +44,31 @@ class GivenTask:
         task: on the device of the run.
         device: its name.
         data_dir: where data sets that come from files are, as an absolute path.
+        folder: that a relative path in the name begins from; None where there is none.
     """
 
     name: str
     task: Task
     device: str
     data_dir: str | None
+    folder: str | None = None
 
     def config(self) -> State:
         """Return what a run's configuration holds of the device and the data's place."""
-        return {"device": self.device, "data_dir": self.data_dir}
+        place = {} if self.folder is None else {"folder": self.folder}
+        return {"device": self.device, "data_dir": self.data_dir} | place
 
 
 def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
     """Return a task by name, or one that is given as an object.
 
     Args:
-        task: the name or the object.
+        task: the name, or what else stands for a task; see `lossforge.tasks.task_of`.
         device: cpu, cuda, or auto: for a name, a GPU if there is one; for an object, where it is.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
 
     Raises:
-        ConfigurationError: it is neither a name nor a task.
+        ConfigurationError: it stands for no task.
         UnknownNameError: no task has that name.
 
     Examples:
@@ -80,16 +80,14 @@ def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = 
         lossforge.errors.ConfigurationError: the task is a list; give a name, such as "digits", ...
     """
     folder = None if data_dir is None else str(Path(data_dir).resolve())
-    if isinstance(task, Task):
-        place = task.device if device == "auto" else pick_device(device)
-        return GivenTask(task.name, task.to(place), str(place), folder)
-    if not isinstance(task, str):
-        raise ConfigurationError(
-            f'the task is a {_type_name(task)}; give a name, such as "digits", or a '
-            "lossforge.tasks.Task, which holds training, validation and test rows"
-        )
-    place = pick_device(device)
-    return GivenTask(task, load(task, device=place, data_dir=data_dir), str(place), folder)
+    if isinstance(task, str):
+        place = pick_device(device)
+        own = str(Path.cwd()) if has_relative_path(task) else None
+        loaded = load(task, device=place, data_dir=data_dir)
+        return GivenTask(task, loaded, str(place), folder, own)
+    found = task_of(task)
+    place = found.device if device == "auto" else pick_device(device)
+    return GivenTask(found.name, found.to(place), str(place), folder)
 
 
 def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> GivenTask:
@@ -106,7 +104,8 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
     """
     try:
         place = pick_device(config["device"])
-        task = load(name, device=place, data_dir=config.get("data_dir"))
+        folder = config.get("folder")
+        task = load(name, device=place, data_dir=config.get("data_dir"), folder=folder)
     except LossforgeError:
         if "task" not in config.get("given", ()):
             raise
@@ -117,7 +116,7 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
         raise RunError(
             f"the data of {name} have changed since {path} was begun; restore them or start anew"
         )
-    return GivenTask(name, task, config["device"], config.get("data_dir"))
+    return GivenTask(name, task, config["device"], config.get("data_dir"), folder)
 
 
 def begun_from_python(path: Path, what: str) -> RunError:

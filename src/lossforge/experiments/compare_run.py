@@ -16,7 +16,6 @@ from lossforge.experiments.arguments import (
     GivenTask,
     LossLike,
     Preset,
-    TaskLike,
     as_loss,
     as_task,
     begun_from_python,
@@ -55,7 +54,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
-from lossforge.tasks import Kind, Task
+from lossforge.tasks import Kind, Task, TaskLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def compare(
         factors: multiples of the learning rate that tuning tries.
         tuning_seeds: networks trained for each of them.
         preset: minutes on two cores, or the published steps.
-        recipe: how networks are trained; by default the preset's.
+        recipe: how networks are trained; by default the preset's, on the first task.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
@@ -149,7 +148,7 @@ def compare(
         models=tuple(names),
         seeds=seeds,
         first_seed=seed,
-        recipe=as_recipe(recipe, preset, settings, "compare"),
+        recipe=as_recipe(recipe, preset, settings, "compare", next(iter(tasks))),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
         tune=tune,
@@ -237,7 +236,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
                 "version": __version__,
                 "command": self.command,
                 "preset": self.preset,
-                **next(iter(self.tasks.values())).config(),
+                **dict(item for each in self.tasks.values() for item in each.config().items()),
                 "grid": asdict(self.grid),
                 "data": {name: each.task.fingerprint() for name, each in self.tasks.items()},
                 **losses_config(self.losses.values()),
@@ -260,6 +259,9 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         summaries = [each.summary() for each in compared]
         metric = next(iter(self.tasks.values())).task.metric
         result = self._result(metric, summaries, run.seconds)
+        scales = {n: each.task.target_scale for n, each in self.tasks.items()}
+        if lone := {name: scale[0] for name, scale in scales.items() if len(scale) == 1}:
+            result["target_scales"] = lone
         if over_all is not None:
             result["overall"] = over_all.summary()
         if run.path is not None:
@@ -420,8 +422,9 @@ class ComparisonReport(Report):
 def comparison_tables(result: State) -> list[Table]:
     """Return a comparison's tables."""
     length = f", {result['steps']} steps, {result['seeds']} seeds" if "steps" in result else ""
+    scales = result.get("target_scales", {})
     tables = [
-        setting_table(f"{result['metric']} on {task} with {model}{length}", lines)
+        setting_table(f"{result['metric']} on {task} with {model}{length}", lines, scales.get(task))
         for (task, model), lines in _by_setting(result)
     ]
     return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]

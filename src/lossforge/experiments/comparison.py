@@ -5,14 +5,15 @@ both. No seed was seen by a search.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from lossforge.losses import Loss, as_population
 from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
-from lossforge.training import make_ensemble
-from lossforge.validation import require_whole
+from lossforge.training import EnsembleConfig, make_ensemble
+from lossforge.training.optimizers import Multistep
+from lossforge.validation import require_in_range, require_whole
 
 REPORT_EVERY = 25
 """steps between reports of progress"""
@@ -43,10 +44,14 @@ class Comparison:
     """networks trained in full under each loss for the closing comparison"""
     compare_steps: int = 10_000
     """steps of that training"""
+    compare_milestones: tuple[float, ...] = ()
+    """shares of those steps after which the learning rate is divided by 10"""
 
     def __post_init__(self) -> None:
         require_whole("compare_seeds", self.compare_seeds, 1)
         require_whole("compare_steps", self.compare_steps, 1)
+        for milestone in self.compare_milestones:
+            require_in_range("compare_milestones", milestone, 0, 1)
 
     def __call__(
         self,
@@ -70,7 +75,7 @@ class Comparison:
         rounds: list[Sequence[tuple[float, float]]] = []
         total = self.compare_seeds * self.compare_steps
         for run in range(self.compare_seeds):
-            setup = base.setup(problem, derive_seed(seed, "comparison", run))
+            setup = self._scheduled(base.setup(problem, derive_seed(seed, "comparison", run)), base)
             ensemble = make_ensemble(setup, population, "auto")
             for done in range(0, self.compare_steps, REPORT_EVERY):
                 ensemble.advance(min(REPORT_EVERY, self.compare_steps - done))
@@ -85,3 +90,11 @@ class Comparison:
             Scores(name, *map(tuple, zip(*by_seed, strict=True)))
             for name, by_seed in zip(losses, zip(*rounds, strict=True), strict=True)
         ]
+
+    def _scheduled(self, setup: EnsembleConfig, base: BaseTraining) -> EnsembleConfig:
+        """Return how networks are trained, with the comparison's schedule of the learning rate."""
+        if not self.compare_milestones:
+            return setup
+        steps = tuple(round(share * self.compare_steps) for share in self.compare_milestones)
+        sgd = base.optimizer()
+        return replace(setup, optimizer=Multistep(sgd.learning_rate, sgd, steps))

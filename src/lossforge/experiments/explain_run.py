@@ -10,17 +10,19 @@ from lossforge.analysis.explanation import explain as explain_loss
 from lossforge.analysis.export import export as export_loss
 from lossforge.errors import RunError
 from lossforge.experiments.arguments import LossLike, check_is_loss
+from lossforge.experiments.recipe_script import recipe_of, write_script
 from lossforge.experiments.tables import Table
 from lossforge.files import write_atomically
 from lossforge.losses import Loss
 from lossforge.losses.resolve import resolve_loss
+from lossforge.training.full import Recipe
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-ExportForm = Literal["torch", "python", "sympy", "latex"]
+ExportForm = Literal["torch", "python", "sympy", "latex", "script"]
 
 
 def explain(
@@ -57,7 +59,8 @@ def export(loss: LossLike, to: ExportForm, *, out: str | Path | None = None) -> 
 
     Args:
         loss: a name with options, the path of a loss or of the run that found it, or a loss.
-        to: "torch", "python", "sympy" or "latex".
+        to: "torch", "python", "sympy" or "latex"; or "script", which trains a network with the
+            loss, learning rate and schedule of a run (of a search: those that it recommends).
         out: a file to write it to.
 
     Raises:
@@ -68,9 +71,13 @@ def export(loss: LossLike, to: ExportForm, *, out: str | Path | None = None) -> 
         >>> print(export(SymbolicLoss("(y - p)**2"), "latex").splitlines()[1])
         \left(p - y\right)^{2}
     """
-    found = _any_loss(loss)
+    trained = recipe_of(loss) if to == "script" else None
+    found = _any_loss(loss) if trained is None else trained.loss
     source = str(loss) if isinstance(loss, str | Path) else str(found)
-    text = export_loss(found, to, f"Exported by lossforge {__version__} from {source}.")
+    form = "torch" if to == "script" else to
+    text = export_loss(found, form, f"Exported by lossforge {__version__} from {source}.")
+    if to == "script":
+        text = write_script(text, Recipe() if trained is None else trained.recipe)
     text = text if text.endswith("\n") else f"{text}\n"
     if out is not None:
         if Path(out).exists():

@@ -19,7 +19,6 @@ from lossforge.experiments.arguments import (
     GivenLoss,
     GivenTask,
     LossLike,
-    TaskLike,
     as_loss,
     as_task,
     model_name,
@@ -31,7 +30,7 @@ from lossforge.methods.training_config import TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.randomness import torch_generator
-from lossforge.tasks import Split
+from lossforge.tasks import Split, TaskLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require, require_in_range, require_whole
 
@@ -115,7 +114,9 @@ def landscape(
             )
             endings.append(Ending(label, outcome.test, around))
             if given.task.kind == "classification":
-                projected.append((label, project(penultimate(training.model, unknown.inputs))))
+                projected.append(
+                    (label, project(penultimate(training.model, unknown.inputs[0 : len(unknown)])))
+                )
     draw_landscapes([ending.around for ending in endings], str(default), Path(out))
     if projected:
         draw_projections(projected, unknown.targets, given.task.outputs, Path(out))

@@ -7,6 +7,7 @@ from typing import Any
 from lossforge import __version__
 from lossforge.errors import RunError, unknown_name
 from lossforge.experiments.arguments import require_fields
+from lossforge.experiments.benchmark_run import BenchmarkExperiment, BenchmarkReport
 from lossforge.experiments.compare_run import CompareExperiment, ComparisonReport
 from lossforge.experiments.experiment import (
     Experiment,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[Restored, Made]] = {
     "search": (SearchExperiment.restored, SearchReport),
     "train": (TrainExperiment.restored, TrainingReport),
     "compare": (CompareExperiment.restored, ComparisonReport),
+    "benchmark": (BenchmarkExperiment.restored, BenchmarkReport),
     "fewshot": (FewShotExperiment.restored, FewShotReport),
 }
 

@@ -11,10 +11,10 @@ from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
-    TaskLike,
     as_task,
     begun_from_python,
     check_preset,
+    from_plain,
     given_objects,
     load_unchanged,
     model_name,
@@ -37,8 +37,10 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
+from lossforge.experiments.units import original_units, scale_note
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
@@ -56,6 +58,8 @@ from lossforge.searching import (
     State,
     make_problems,
 )
+from lossforge.searching.options import flatten
+from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -200,12 +204,16 @@ class SearchExperiment(Experiment["SearchReport"]):
         require_whole("seed", seed, 0)
         check_preset(preset)
         comparison, rest = _with_own_settings(
-            COMPARISONS[preset] if comparison is None else comparison, Comparison, settings
+            comparison_for(preset, task.name, COMPARISONS[preset])
+            if comparison is None
+            else comparison,
+            Comparison,
+            settings,
         )
         calibration, rest = _with_own_settings(
             CALIBRATIONS[preset] if calibration is None else calibration, Calibration, rest
         )
-        made = as_method(method, preset).with_options(**rest)
+        made = as_method(method, preset, task.name).with_options(**rest)
         make_problems(task.task, model)
         name = model_name(model, task.task)
         return cls(made, task, model, name, seed, preset, comparison, calibration, given)
@@ -220,7 +228,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         if "model" in config.get("given", ()):
             raise begun_from_python(folder.path, f"network {config['model']}")
         method = METHODS[config["method"]].from_settings(config["settings"])
-        comparison = Comparison(**config["comparison"])
+        comparison = from_plain(Comparison, config["comparison"])
         # A run that was begun before there were calibrations ends as it was meant to.
         calibration = Calibration(**config.get("calibration", {"rivals": False}))
         task = load_unchanged(config, config["task"], config["data"], folder.path)
@@ -302,6 +310,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         seconds: float,
     ) -> State:
         learned, default = contenders.learned, contenders.default
+        valid, test = (mean_and_deviation(each)[0] for each in (learned.valid, learned.test))
         result: State = plain(
             {
                 "method": self.method.name,
@@ -309,8 +318,9 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "model": self.model_name,
                 "seed": self.seed,
                 "metric": self.task.task.metric,
-                "valid": mean_and_deviation(learned.valid)[0],
-                "test": mean_and_deviation(learned.test)[0],
+                "valid": valid,
+                "test": test,
+                **original_units(self.task.task, valid, test),
                 "loss": str(found.loss),
                 "baseline": {
                     "name": default.name,
@@ -423,7 +433,9 @@ class SearchReport(Report):
             f"{result['metric']} after {result['compare_steps']} steps of training, "
             f"{len(result['tests'])} seeds"
         )
-        return Table(title, ("loss", "valid", "test", "deviation"), tuple(rows))
+        scale = result.get("original_units", {}).get("target_scale")
+        columns = ("loss", "valid", "test", "deviation")
+        return Table(title, columns, tuple(rows), notes=scale_note(scale))
 
     def rivals_table(self) -> Table:
         """Return the metrics of each loss at the user's learning rate and at its best one."""
@@ -485,8 +497,13 @@ class SearchReport(Report):
         return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
 
 
-def as_method(method: object, preset: Preset) -> Method[Any, Any]:
+def as_method(method: object, preset: str, task: str = "") -> Method[Any, Any]:
     """Return a search method by name, with a preset's hyper-parameters, or one that is given.
+
+    Args:
+        method: a name, or a method.
+        preset: of a method that is given by name.
+        task: name of the data set, on which a preset may differ.
 
     Raises:
         UnknownNameError: there is none of that name.
@@ -510,7 +527,8 @@ def as_method(method: object, preset: Preset) -> Method[Any, Any]:
         )
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    return METHODS[method].preset(preset)
+    made = METHODS[method].preset(preset)
+    return made.with_options(**search_options(preset, task, flatten(made)))
 
 
 @final

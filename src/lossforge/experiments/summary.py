@@ -20,6 +20,7 @@ from lossforge.experiments.statistics import (
     paired_comparison,
 )
 from lossforge.experiments.tables import Table, number, p_value
+from lossforge.experiments.units import scale_note
 from lossforge.files import plain
 from lossforge.randomness import derive_seed
 
@@ -113,11 +114,13 @@ class Overall:
         names: of the entries.
         friedman: their mean ranks.
         against_rival: of each entry, how likely it is better than its rival, equivalent or worse.
+        rope: half the width of the region of practical equivalence.
     """
 
     names: tuple[str, ...]
     friedman: Friedman
     against_rival: tuple[Probabilities, ...]
+    rope: float = ROPE
 
     def summary(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -129,7 +132,7 @@ class Overall:
                 "friedman_p": test.p,
                 "critical_difference": test.critical_difference,
                 "groups": [[self.names[i] for i in group] for group in test.groups()],
-                "rope": ROPE,
+                "rope": self.rope,
                 "bayesian": [asdict(each) for each in self.against_rival],
             }
         )
@@ -160,12 +163,15 @@ def overall(compared: Sequence[Compared], seed: int) -> Overall | None:
     return Overall(names, friedman(means), tuple(likely))
 
 
-def setting_table(title: str, summaries: Sequence[dict[str, Any]]) -> Table:
+def setting_table(
+    title: str, summaries: Sequence[dict[str, Any]], scale: float | None = None
+) -> Table:
     """Return the table of one task and network.
 
     Args:
         title: of the table.
         summaries: of its entries, as `Compared.summary` returns them.
+        scale: of a standardized regression target, in the data's own unit.
     """
     rows, reasons = [], []
     for line in summaries:
@@ -186,7 +192,7 @@ def setting_table(title: str, summaries: Sequence[dict[str, Any]]) -> Table:
         title,
         ("loss", "rate", "test", "deviation", "valid", "difference", "p", "p (Holm)"),
         tuple(rows),
-        notes=tuple(f"{reason}." for reason in dict.fromkeys(reasons)),
+        notes=(*(f"{reason}." for reason in dict.fromkeys(reasons)), *scale_note(scale)),
     )
 
 

@@ -1,5 +1,7 @@
-"""Tables of results: one content, shown as plain text of a given width, Markdown or HTML."""
+"""Tables of results: one content, as plain text of a given width, Markdown, LaTeX, CSV or HTML."""
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Literal, final, get_args
 
 from lossforge.errors import unknown_name
 
-Form = Literal["plain", "markdown", "json"]
+Form = Literal["plain", "markdown", "latex", "csv", "json"]
 """how the program prints what it found"""
 
 GAP = "  "
@@ -65,6 +67,45 @@ class Table:
         body = [rows[0], f"|{'|'.join(align)}|", *rows[1:]]
         notes = [line for note in self.notes for line in ("", note)]
         return "\n".join([f"### {self.title}", "", *body, *notes]) + "\n"
+
+    def latex(self) -> str:
+        r"""Return the table in LaTeX, for the package booktabs.
+
+        Examples:
+            >>> print(Table("error", ("loss", "test"), (("a_b", "0.1"),)).latex())
+            % error
+            \begin{tabular}{lr}
+            \toprule
+            loss & test \\
+            \midrule
+            a\_b & 0.1 \\
+            \bottomrule
+            \end{tabular}
+        """
+        align = "l" * self.text_columns + "r" * (len(self.columns) - self.text_columns)
+        head, *body = (
+            f"{' & '.join(map(_latex, cells))} \\\\" for cells in (self.columns, *self.rows)
+        )
+        notes = [f"% {note}" for note in self.notes]
+        lines = [
+            f"% {self.title}",
+            f"\\begin{{tabular}}{{{align}}}",
+            "\\toprule",
+            head,
+            "\\midrule",
+        ]
+        return "\n".join([*lines, *body, "\\bottomrule", "\\end{tabular}", *notes])
+
+    def csv(self) -> str:
+        r"""Return headings and rows as CSV, as they are shown.
+
+        Examples:
+            >>> Table("error", ("loss", "test"), (("a, b", "0.1"),)).csv()
+            'loss,test\n"a, b",0.1\n'
+        """
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows([self.columns, *self.rows])
+        return stream.getvalue()
 
     def html(self) -> str:
         """Return the table in HTML, as notebooks show it."""
@@ -139,6 +180,21 @@ def check_form(form: str) -> None:
     """Raise `UnknownNameError` unless a result can be shown in that form."""
     if form not in get_args(Form):
         raise unknown_name("format", form, get_args(Form))
+
+
+LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"±": r"$\pm$", "×": r"$\times$", "<": "$<$", ">": "$>$", "|": r"\textbar{}"},  # noqa: RUF001
+        "·": r"$\cdot$",
+    }
+)
+"""what stands for characters that LaTeX reads as commands or lacks"""
+
+
+def _latex(text: str) -> str:
+    return text.translate(LATEX)
 
 
 def _cell(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
-from torch import nn
+from torch import Tensor, nn
 
 from lossforge import __version__
 from lossforge.analysis.adaptation import draw_adaptation, trace_of
@@ -15,7 +15,6 @@ from lossforge.experiments.arguments import (
     GivenTask,
     LossLike,
     Preset,
-    TaskLike,
     as_loss,
     as_task,
     begun_from_python,
@@ -38,10 +37,14 @@ from lossforge.experiments.experiment import (
     perform,
     saved_losses,
 )
+from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Table, number
+from lossforge.experiments.trained_model import about_model, load_model, outputs_of
+from lossforge.experiments.units import original_units
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
+from lossforge.losses.preparation import predictions
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adaptive import numbers_over_time
@@ -49,6 +52,7 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
 from lossforge.progress import ProgressReporter, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.tasks import TaskLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
@@ -64,7 +68,7 @@ FIELDS = {
 PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
     "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
     "paper": (
-        Recipe(),
+        Recipe(keep_best=False),
         AdaLFL(
             warm_up_steps=2500,
             warm_up_scales=(),
@@ -142,7 +146,7 @@ def train(
         model_name=model_name(model, given.task),
         seed=seed,
         preset=preset,
-        recipe=as_recipe(recipe, preset, settings, "train"),
+        recipe=as_recipe(recipe, preset, settings, "train", given.name),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
         task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
@@ -252,6 +256,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
         if isinstance(training.teacher, Adapting):
             self._write_adaptation(run, training.teacher.adapt)
+        run.write_model(training.model.state_dict(), about_model(self.model_name, task))
         run.write_result(self._result(outcome, run.seconds) | _learned(training))
         return TrainingReport(run, training.model)
 
@@ -280,9 +285,11 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "task": self.task.name,
             "model": self.model_name,
             "seed": self.seed,
+            "kind": self.task.task.kind,
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
+            **original_units(self.task.task, outcome.valid, outcome.test),
             "step": outcome.step,
             "loss": self.loss.text,
             "baseline": {
@@ -317,6 +324,23 @@ class TrainingReport(Report):
         """The adaptive loss at the end of training; None where the loss was fixed."""
         return self.run.loss
 
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return predictions of the network for rows that it may not have seen.
+
+        Args:
+            inputs: [N, ...], prepared as the task's inputs are.
+
+        Returns:
+            Probabilities of the classes [N, C], or values [N, outputs] on the targets' scale.
+
+        Raises:
+            RunError: the run was read from disk and holds no network.
+        """
+        if self.network is None:
+            self.network = load_model(self.run.path or "")
+        weight = next(self.network.parameters())
+        return predictions(outputs_of(self.network, inputs.to(weight.device)), self.result["kind"])
+
     def tables(self) -> list[Table]:
         """Return the metrics on validation and test data."""
         result = self.result
@@ -346,11 +370,11 @@ class TrainingReport(Report):
 
 
 def as_recipe(
-    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str
+    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str, task: str
 ) -> Recipe:
-    """Return the recipe of a training, with the settings that differ."""
+    """Return the recipe of a training on a task, with the settings that differ."""
     check_preset(preset)
-    base = PRESETS[preset][0] if recipe is None else recipe
+    base = recipe_for(preset, task, PRESETS[preset][0]) if recipe is None else recipe
     if not isinstance(base, Recipe):
         raise ConfigurationError(f"recipe must be a Recipe, not {base!r}")
     return with_settings(base, settings, owner)

@@ -66,7 +66,7 @@ class ML3(Method[Learning, Loss]):
 
     name: ClassVar[str] = "ml3"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
+        "paper": {"meta_steps": 250},
         "quick": {
             "meta_steps": 1000,
             "horizons": (1, 50),

@@ -47,7 +47,7 @@ class TaylorGLO(PopulationSearch[Strategy, Vector]):
 
     name: ClassVar[str] = "taylorglo"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
+        "paper": {"racing": False},
         "quick": {
             "population": 12,
             "generations": 6,

@@ -5,13 +5,15 @@ from inspect import isroutine
 
 from torch import nn
 
-from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.errors import unknown_name
 from lossforge.models.alexnet import AlexNet
 from lossforge.models.allcnn import AllCNNC
 from lossforge.models.conv4 import Conv4
-from lossforge.models.factory import Factory, check_factory, initialize
+from lossforge.models.factory import Factory, check_factory, factory_of, initialize
 from lossforge.models.family import Family
+from lossforge.models.instances import FreshCopies, Pretrained
 from lossforge.models.lenet import LeNet5
+from lossforge.models.libraries import from_library
 from lossforge.models.linear import Linear
 from lossforge.models.mlp import MLP
 from lossforge.models.pyramidnet import PyramidNet
@@ -33,10 +35,12 @@ __all__ = [
     "Conv4",
     "Factory",
     "Family",
+    "FreshCopies",
     "LeNet5",
     "Linear",
     "Model",
     "PreActResNet18",
+    "Pretrained",
     "PyramidNet",
     "ResNet18",
     "SqueezeNet",
@@ -47,7 +51,7 @@ __all__ = [
     "resolve",
 ]
 
-Model = str | Family | Factory
+Model = str | Family | Factory | nn.Module
 
 FAMILIES: dict[str, type[Family]] = {
     family.name: family
@@ -67,14 +71,17 @@ def resolve(model: Model, task: Task) -> Factory:
     """Return a factory of fresh networks for a task, tried on a few of its training rows.
 
     Args:
-        model: a family's name with options (``mlp:width=256``), a family (``MLP(width=256)``), or
-            a function without arguments that constructs a network.
+        model: a family's name with options (``mlp:width=256``); a network of another library
+            (``timm:resnet18``, ``torchvision:resnet18``, ``hf:PATH``; see `from_library`); a family
+            (``MLP(width=256)``); a function without arguments that constructs a network; or a
+            network, of which copies are initialized anew (see `FreshCopies`). To begin with a
+            network's weights instead, pass ``Pretrained(network, freeze=...)``.
         task: what the network is for.
 
     Raises:
         UnknownNameError: no family has that name.
-        ConfigurationError: the model is a network itself, an option is wrong, or the network
-            does not fit the task.
+        ConfigurationError: an option is wrong, the network does not fit the task, or copies of it
+            cannot be initialized.
 
     Examples:
         >>> from lossforge.tasks import load
@@ -103,21 +110,20 @@ def describe(model: Model) -> str:
         return to_spec(model.name, model)
     if isinstance(model, partial):
         return describe(model.func)
+    if isinstance(model, FreshCopies | Pretrained):
+        return describe(model.network)
     named = model if isroutine(model) or isinstance(model, type) else type(model)
     return f"{named.__module__}.{named.__qualname__}"
 
 
 def _factory(model: Model, task: Task) -> Factory:
-    if isinstance(model, nn.Module) or not (isinstance(model, str | Family) or callable(model)):
-        raise ConfigurationError(
-            f"the model is a {type(model).__name__}; pass a name, or a function that constructs "
-            "a network, for each candidate needs a fresh one"
-        )
     if isinstance(model, str):
-        model = _family(model)
-    if isinstance(model, Family):
-        return partial(model.build, task.input_shape, task.outputs)
-    return model
+        return from_library(model, task) or _built(_family(model), task)
+    return _built(model, task) if isinstance(model, Family) else factory_of(model)
+
+
+def _built(family: Family, task: Task) -> Factory:
+    return partial(family.build, task.input_shape, task.outputs)
 
 
 def _family(spec: str) -> Family:

@@ -1,12 +1,14 @@
 """Fresh networks on demand: every candidate loss trains one of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lossforge.errors import ConfigurationError, LossforgeError
+from lossforge.models.calling import Inputs, call
+from lossforge.models.instances import FreshCopies
 from lossforge.randomness import isolated_seed
 from lossforge.tasks import Task
 from lossforge.validation import require
@@ -42,6 +44,26 @@ def initialize(factory: Factory, seed: int) -> nn.Module:
     return network
 
 
+def factory_of(model: object) -> Factory:
+    """Return the factory that a person's object is or stands for.
+
+    Args:
+        model: a function without arguments that constructs a network, or a network, of which
+            copies are then initialized anew.
+
+    Raises:
+        ConfigurationError: it is neither, or copies of it cannot be initialized.
+    """
+    if isinstance(model, nn.Module):
+        return FreshCopies(model)
+    if callable(model):
+        return model
+    raise ConfigurationError(
+        f"the model is a {type(model).__name__}; pass a name, a network, or a function that "
+        "constructs one"
+    )
+
+
 def check_factory(factory: Factory, task: Task) -> None:
     """Try a factory's networks on a few training rows, before anything is trained.
 
@@ -57,16 +79,16 @@ def check_factory(factory: Factory, task: Task) -> None:
         "the network has lazy layers, which have no weights yet; give its layers their sizes",
     )
     _check_fresh(network, factory)
-    inputs = task.train.inputs[:PROBE_ROWS]
-    outputs = _probe(network, inputs)
+    rows = min(PROBE_ROWS, len(task.train))
+    outputs = _probe(network, task.train.inputs[:rows])
     require(
         isinstance(outputs, Tensor),
         f"the network gives {_type_of(outputs)}; it must return one tensor of outputs",
     )
-    needed = (len(inputs), task.outputs)
+    needed = (rows, task.outputs)
     require(
         outputs.shape == needed,
-        f"the network gives outputs of shape {list(outputs.shape)} for a batch of {len(inputs)}; "
+        f"the network gives outputs of shape {list(outputs.shape)} for a batch of {rows}; "
         f"task {task.name!r} needs {list(needed)}",
     )
 
@@ -81,16 +103,23 @@ def _check_fresh(network: nn.Module, factory: Factory) -> None:
     )
 
 
-def _probe(network: nn.Module, inputs: Tensor) -> Tensor:
+def _probe(network: nn.Module, inputs: Inputs) -> Tensor:
     try:
         with torch.no_grad(), isolated_seed(0):
-            outputs: Tensor = network(inputs)
+            outputs: Tensor = call(network, inputs)
     except Exception as error:
         raise ConfigurationError(
-            f"the network does not take inputs of shape {list(inputs.shape)} and type "
-            f"{inputs.dtype}: {_one_line(error)}"
+            f"the network does not take inputs of {_described(inputs)}: {_one_line(error)}"
         ) from error
     return outputs
+
+
+def _described(inputs: Inputs) -> str:
+    if isinstance(inputs, Tensor):
+        return f"shape {list(inputs.shape)} and type {inputs.dtype}"
+    if isinstance(inputs, Mapping):
+        return ", ".join(f"{name}: {_described(each)}" for name, each in inputs.items())
+    return ", ".join(_described(each) for each in inputs)
 
 
 def _one_line(error: Exception) -> str:

@@ -2,20 +2,24 @@
 
 ``config.json`` is the configuration, ``checkpoint.json`` what a resumed run needs (tensors are in
 ``checkpoint.pt``), ``history.jsonl`` a line for each round, ``loss.json`` the loss that was found,
-``learner.pt`` the weights of a few-shot learner, and ``result.json`` the results. Each is written
-whole or not at all, and ``result.json`` last: a run that has one is complete. ``checksums.json``
-holds what shows that a file was changed or is another run's; ``.lock`` stands there while a process
-works on the run.
+``learner.pt`` the weights of a few-shot learner, ``model.safetensors`` those of a trained network,
+and ``result.json`` the results. Each is written whole or not at all, and ``result.json`` last: a
+run that has one is complete. ``checksums.json`` holds what shows that a file was changed or is
+another run's; ``.lock`` stands there while a process works on the run.
 """
 
 import hashlib
 import json
 import re
 import shlex
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import final
+
+from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from lossforge.errors import FileFormatError, LossforgeError, RunError
 from lossforge.files import (
@@ -37,16 +41,20 @@ from lossforge.runs.lock import FolderLock
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
 WEIGHTS, LEARNER, LOSSES = "loss.safetensors", "learner.pt", "losses"
+MODEL = "model.safetensors"
+CELLS = "cells"
+"""folder of the runs that a run is made of"""
+
 NEXT_TENSORS = "checkpoint.pt.next"
 """tensors that ``checkpoint.json`` does not speak of yet"""
 
-CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER)
+CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 """files of a complete run whose checksums are kept, besides that of the result"""
 
 OWN = re.compile(
     rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
-    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|adaptation\.(json|png|svg)"
-    r"|(curves-.*|ranks)\.(png|svg)"
+    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
+    r"|((curves|tests)-.*|ranks)\.(png|svg)"
 )
 """names of the files that runs write"""
 
@@ -241,6 +249,16 @@ class RunFolder:
             self._children[name] = child
         return self._children[name]
 
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return the results of a run in a folder of this one, None where it is not complete.
+
+        One of another configuration, or a damaged one, counts as not complete.
+        """
+        child = RunFolder(self.path / name)
+        if self._is_new or not child._was_begun_with(config):
+            return None
+        return child.result
+
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
         save(loss, self._file(LOSS))
@@ -253,6 +271,16 @@ class RunFolder:
     def write_learner(self, learner: bytes) -> None:
         """Write the weights of a few-shot learner, as `torch.save` gives them."""
         write_atomically(self._file(LEARNER), learner)
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Write the weights and buffers of a trained network, and what it is, as safetensors.
+
+        Args:
+            weights: by name, as ``state_dict`` gives them.
+            about: what is needed to construct the network again, as plain data.
+        """
+        own = {name: each.detach().cpu().contiguous().clone() for name, each in weights.items()}
+        write_atomically(self._file(MODEL), save_tensors(own, {"lossforge": json.dumps(about)}))
 
     @property
     def learner(self) -> bytes | None:
@@ -295,6 +323,8 @@ class RunFolder:
                 path.unlink()
         for path in self._file(LOSSES).glob("[0-9]*.*"):
             path.unlink()
+        for path in self._file(CELLS).glob(f"*/{CHECKSUMS}"):
+            shutil.rmtree(path.parent)
 
     def _was_begun_with(self, config: State) -> bool:
         try:
@@ -375,5 +405,5 @@ def _is_trace(path: Path) -> bool:
 def _is_own(path: Path) -> bool:
     """Tell whether a file or folder is one that runs write."""
     if path.is_dir():
-        return path.name == LOSSES or (path / CHECKSUMS).is_file()
+        return path.name in (LOSSES, CELLS) or (path / CHECKSUMS).is_file()
     return _is_trace(path) or OWN.fullmatch(path.name) is not None

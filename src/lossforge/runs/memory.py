@@ -2,8 +2,11 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, final
+
+from torch import Tensor
 
 from lossforge.losses import Loss
 from lossforge.searching import State
@@ -44,6 +47,9 @@ class Run(Protocol):
     def child(self, name: str, config: State) -> "Run":
         """Return a run inside this one."""
 
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return the results of a run inside this one, None where it is not complete."""
+
     def write_loss(self, loss: Loss) -> None:
         """Write the loss that was found."""
 
@@ -57,6 +63,9 @@ class Run(Protocol):
     @property
     def learner(self) -> bytes | None:
         """The weights of a few-shot learner."""
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Write the weights of a trained network."""
 
     def write_result(self, result: State) -> None:
         """Write the results, which completes the run."""
@@ -111,6 +120,10 @@ class MemoryRun:
         """Return a new run."""
         return MemoryRun(config)
 
+    def child_result(self, name: str, config: State) -> State | None:
+        """Return None: nothing is left of earlier processes."""
+        return None
+
     def write_loss(self, loss: Loss) -> None:
         """Keep the loss that was found."""
         self.loss = loss
@@ -118,6 +131,9 @@ class MemoryRun:
     def write_learner(self, learner: bytes) -> None:
         """Keep the weights of a few-shot learner."""
         self.learner = learner
+
+    def write_model(self, weights: Mapping[str, Tensor], about: State) -> None:
+        """Do nothing: the report has the network."""
 
     def write_result(self, result: State) -> None:
         """Keep the results as they would be read from a file."""

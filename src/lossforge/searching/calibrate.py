@@ -234,7 +234,7 @@ class Calibrator:
 
     def _around_the_best(self, names: Iterable[str]) -> dict[str, set[int]]:
         """Return the powers of `FACTOR` around those that were best in short trainings."""
-        return {name: _around(self._best_power(name, self._short)) for name in names}
+        return {name: neighbors(self._best_power(name, self._short)) for name in names}
 
     def _search_rates(
         self, losses: Mapping[str, Loss], powers: Mapping[str, set[int]], steps: int
@@ -248,7 +248,7 @@ class Calibrator:
             self._train(losses, wanted, steps)
             known = {name: known[name] | wanted[name] for name in losses}
             wanted = {
-                name: _around(self._best_power(name, steps, known[name])) - known[name]
+                name: neighbors(self._best_power(name, steps, known[name])) - known[name]
                 for name in losses
             }
 
@@ -316,7 +316,7 @@ class Calibrator:
         return RatedLoss(name, self._rate(power), steps, self._table.scores(name, steps, power))
 
     def _rate(self, power: int) -> float:
-        return float(f"{self._base.learning_rate * FACTOR**power:.6g}")
+        return grid_rate(self._base.learning_rate, power)
 
 
 @final
@@ -362,5 +362,21 @@ class _ScoreTable:
         return {key[2] for key in self._scores if key[:2] == (name, steps)}
 
 
-def _around(power: int) -> set[int]:
+def neighbors(power: int) -> set[int]:
+    """Return the powers of `FACTOR` that a grid must have so that `power` is not at its edge.
+
+    Examples:
+        >>> sorted(neighbors(2)), sorted(neighbors(FARTHEST))
+        ([1, 2, 3], [7, 8])
+    """
     return {near for near in (power - 1, power, power + 1) if abs(near) <= FARTHEST}
+
+
+def grid_rate(learning_rate: float, power: int) -> float:
+    """Return a learning rate of the grid around another, rounded so that it prints short.
+
+    Examples:
+        >>> grid_rate(0.01, 2)
+        0.09
+    """
+    return float(f"{learning_rate * FACTOR**power:.6g}")

@@ -17,7 +17,7 @@ from lossforge.searching.loop import Loop
 from lossforge.searching.options import flatten, require_parts, with_options
 from lossforge.searching.problem import make_problems
 from lossforge.searching.result import SearchResult
-from lossforge.tasks import Task
+from lossforge.tasks import TaskLike
 
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")
@@ -90,7 +90,7 @@ class Method(AskTell[StateT, CandidateT], ABC):
     @final
     def run(
         self,
-        task: Task | Sequence[Task],
+        task: TaskLike | Sequence[TaskLike],
         model: Model = "mlp",
         seed: int = 0,
         *,
@@ -100,7 +100,8 @@ class Method(AskTell[StateT, CandidateT], ABC):
         """Search for a loss.
 
         Args:
-            task: what networks train on; with several, fitness is averaged over them.
+            task: what networks train on: a name, a task or data sets (see
+                `lossforge.tasks.task_of`); with several, fitness is averaged over them.
             model: which networks train: a name with options, or a factory of modules.
             seed: the same seed gives the same result on the same machine, interrupted or not.
             journal: where to report to and resume from; by default nothing is kept.

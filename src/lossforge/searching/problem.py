@@ -7,7 +7,7 @@ from typing import final
 from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
 from lossforge.randomness import derive_seed, torch_generator
-from lossforge.tasks import Batches, Kind, Split, Task
+from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, tasks_of
 from lossforge.training import SGD, EnsembleConfig, Network
 from lossforge.validation import require_in_range
 
@@ -30,17 +30,18 @@ class Problem:
         return Batches(split, size, torch_generator(seed, "batches"), augment)
 
 
-def make_problems(tasks: Task | Sequence[Task], model: Model) -> list[Problem]:
+def make_problems(tasks: TaskLike | Sequence[TaskLike], model: Model) -> list[Problem]:
     """Return one problem for each task, after trying the network on its task.
 
     Args:
-        tasks: one or several, of one kind.
+        tasks: one or several, of one kind; see `lossforge.tasks.task_of` for what may stand for
+            a task.
         model: a name with options such as ``"mlp:width=100"``, or a factory of modules.
 
     Raises:
         ConfigurationError: there is no task, the tasks are of two kinds, or a network does not fit.
     """
-    tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+    tasks = tasks_of(tasks)
     if not tasks:
         raise ConfigurationError("a search needs at least one task")
     if len({task.kind for task in tasks}) > 1:

@@ -46,6 +46,8 @@ def assemble(
     targets: NDArray[Any],
     parts: tuple[Rows, ...],
     classes: tuple[str, ...] = (),
+    sources: Rows | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Task:
     """Cut inputs and targets into a task.
 
@@ -56,16 +58,26 @@ def assemble(
         name: the task's.
         kind: the task's.
         inputs: [N, ...], already standardized.
-        targets: [N] labels from 0, or [N] values.
+        targets: [N] labels from 0, or [N] or [N, outputs] values.
         parts: row numbers of the training, validation and test split.
         classes: names of the labels; their number is that of the outputs.
+        sources: [N] where each row stands in its source; by default its own number.
+        notes: what a person should know about how the data were read.
     """
+    outputs, scale = len(classes), tuple[float, ...]()
     if kind == "regression":
-        wanted = torch.from_numpy(standardize(targets[:, None], parts[0])).float()
+        columns = targets[:, None] if targets.ndim == 1 else targets
+        wanted = torch.from_numpy(standardize(columns, parts[0])).float()
+        outputs, scale = columns.shape[1], tuple(columns[parts[0]].std(axis=0).tolist())
     else:
         wanted = torch.from_numpy(targets).long()
     values = torch.from_numpy(inputs).float()
     train, valid, test = (
-        Split(values[rows], wanted[rows], torch.from_numpy(rows)) for rows in parts
+        Split(values[rows], wanted[rows], torch.from_numpy(_numbers_of(rows, sources)))
+        for rows in parts
     )
-    return Task(name, kind, len(classes) or 1, train, valid, test, classes)
+    return Task(name, kind, outputs, train, valid, test, classes, target_scale=scale, notes=notes)
+
+
+def _numbers_of(rows: Rows, sources: Rows | None) -> Rows:
+    return rows if sources is None else sources[rows]

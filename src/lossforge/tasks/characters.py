@@ -18,16 +18,16 @@ Texts = tuple[list[str], NDArray[np.int64], tuple[str, ...]]
 """texts, their labels, and the names of the classes"""
 
 
-def load_text_folder(name: str, split_seed: int) -> Task:
+def load_text_folder(name: str, split_seed: int, folder: Path | None = None) -> Task:
     """Return the task of ``text:DIR``: each file ``CLASS.txt`` of the folder has a text a line.
 
     Raises:
         DataError: there are no files, or one is empty or no UTF-8.
     """
-    folder = Path(name.removeprefix("text:"))
-    files = sorted(folder.glob("*.txt"))
+    root = (folder or Path()) / Path(name.removeprefix("text:")).expanduser()
+    files = sorted(root.glob("*.txt"))
     if len(files) < 2:
-        raise DataError(f"{folder} holds {len(files)} files CLASS.txt; two classes are the least")
+        raise DataError(f"{root} holds {len(files)} files CLASS.txt; two classes are the least")
     return text_task(name, *read_lines(files), split_seed)
 
 

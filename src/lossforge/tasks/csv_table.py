@@ -1,18 +1,27 @@
 """The user's own table: ``csv:PATH:TARGET``, checked before anything is learned from it."""
 
-import warnings
-from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-from pandas.errors import EmptyDataError, ParserError, ParserWarning
+from numpy.typing import NDArray
 
 from lossforge.errors import DataError, unknown_name
 from lossforge.tasks.assembly import assemble
-from lossforge.tasks.splits import split_rows
-from lossforge.tasks.table_features import check_features, encode_features
-from lossforge.tasks.table_target import read_target
+from lossforge.tasks.splits import Rows, split_by_time, split_groups, split_rows
+from lossforge.tasks.table_columns import is_numeric, numbers_of, read_columns, texts_of
+from lossforge.tasks.table_features import encode_features
+from lossforge.tasks.table_files import read_table
+from lossforge.tasks.table_options import (
+    NAMES,
+    TableOptions,
+    check_columns,
+    looks_like_options,
+    parse_options,
+)
+from lossforge.tasks.table_target import Target, read_target
+from lossforge.tasks.table_text import read_dates, read_numbers
 from lossforge.tasks.task import Kind, Task
 
 PREFIX = "csv:"
@@ -21,59 +30,106 @@ KINDS: tuple[Kind, ...] = ("classification", "regression")
 
 
 class TableSpec(NamedTuple):
-    """What a name of the form ``csv:PATH:TARGET[:KIND]`` asks for."""
+    """What a name of the form ``csv:PATH:TARGET[:KIND][:OPTION=VALUE,...]`` asks for."""
 
     path: str
     target: str
     kind: Kind | None
+    options: TableOptions = TableOptions()
 
 
-def load_csv(name: str, split_seed: int) -> Task:
-    """Make a task of a comma-separated UTF-8 table with a header line.
+def load_csv(name: str, split_seed: int, folder: Path | None = None) -> Task:
+    """Make a task of a table with a header line: CSV in any variant, compressed or not, or Parquet.
 
     Numeric columns are standardized, their missing values filled with the median and marked in a
-    column of their own. Other columns become one input per category. All statistics and categories
-    come from the training rows; a category that they lack is all zeros elsewhere. Numbers that
-    stand for categories or for nothing (a customer's number) cannot be told from others: write
-    the former as text and leave the latter out.
+    column of their own. Dates become the day, the season, the weekday and, where it varies, the
+    hour. Other columns become one input per category. All statistics and categories come from the
+    training rows; a category that they lack is all zeros elsewhere. Numbers that stand for
+    categories or for nothing (a customer's number) cannot be told from others: name the former by
+    ``category=COLUMN`` and the latter by ``id=COLUMN``.
 
     The target is regressed if it is numeric with fractions or with more than 20 distinct values,
     and classified otherwise; ``:classification`` or ``:regression`` at the end of the name decides
-    it. Regression targets are standardized, too: an mse of 1 is what the mean scores.
+    it. Regression targets are standardized, too: an mse of 1 is what the mean scores. Rows without
+    a target are left out.
+
+    What was inferred and could be meant otherwise is in the task's notes.
 
     Args:
-        name: ``csv:PATH:TARGET`` or ``csv:PATH:TARGET:KIND``. The path may contain colons.
+        name: ``csv:PATH:TARGET``, ``csv:PATH:TARGET:KIND``, or either with
+            ``:OPTION=VALUE,OPTION=VALUE`` behind it; `TableOptions` has the options. The path may
+            contain colons.
         split_seed: decides which rows train, validate and test.
+        folder: that a relative path begins from; by default the current one.
 
     Raises:
         DataError: the name is malformed, or the table missing, damaged or unfit.
     """
     spec = parse_name(name)
-    table = read_table(spec.path)
+    path = _located(spec.path, folder)
+    if not Path(path).expanduser().exists():
+        _check_is_no_option(spec.target)
+    table, notes = read_table(path, spec.options)
     _check_target_exists(table, spec)
-    target = read_target(table[spec.target], spec.kind)
-    features = table.drop(columns=spec.target)
-    check_features(features)
-    parts = split_rows(target.strata, split_seed)
-    inputs = encode_features(features, parts[0])
+    return table_task(name, table, spec.target, spec.kind, spec.options, split_seed, notes)
+
+
+def table_task(
+    name: str,
+    table: pd.DataFrame,
+    target: str,
+    kind: Kind | None,
+    options: TableOptions,
+    split_seed: int,
+    notes: tuple[str, ...] = (),
+) -> Task:
+    """Make a task of a data frame.
+
+    Args:
+        name: the task's.
+        table: a row a case.
+        target: column that is learned.
+        kind: "classification", "regression", or None to infer it.
+        options: how columns are meant.
+        split_seed: decides which rows train, validate and test.
+        notes: on how the file was read.
+
+    Raises:
+        DataError: a column is missing, unfit, or can be understood in two ways.
+    """
+    check_columns(options, target, map(str, table.columns))
+    table = table.reset_index(drop=True)
+    wanted = read_target(table[target], kind, options)
+    kept = table[wanted.kept]
+    features = kept.drop(columns=[target, *dict.fromkeys(options.left_out)])
+    columns = read_columns(features, options)
+    parts = _parts(kept, wanted, options, split_seed)
+    inputs = encode_features(columns, parts[0])
     return assemble(
         name,
-        target.kind,
+        wanted.kind,
         inputs=inputs,
-        targets=target.values,
+        targets=wanted.values,
         parts=parts,
-        classes=target.classes,
+        classes=wanted.classes,
+        sources=np.flatnonzero(wanted.kept),
+        notes=(*notes, *wanted.notes, *columns.notes, *_repeated(kept, options)),
     )
 
 
 def parse_name(name: str) -> TableSpec:
-    """Take ``csv:PATH:TARGET[:KIND]`` apart; the target stands behind the last colon.
+    """Take ``csv:PATH:TARGET[:KIND][:OPTION=VALUE,...]`` apart, from its end.
 
     Examples:
-        >>> parse_name("csv:C:/wines.csv:quality:regression")
-        TableSpec(path='C:/wines.csv', target='quality', kind='regression')
+        >>> parse_name("csv:C:/wines.csv:quality:regression")[:3]
+        ('C:/wines.csv', 'quality', 'regression')
+        >>> parse_name("csv:titanic.csv:survived:drop=name,id=passenger").options.drop
+        ('name',)
     """
-    rest, kind = name.removeprefix(PREFIX), None
+    rest, kind, options = name.removeprefix(PREFIX), None, TableOptions()
+    shorter, _, last = rest.rpartition(":")
+    if ":" in shorter and looks_like_options(last):
+        rest, options = shorter, parse_options(last)
     for known in KINDS:
         shorter = rest.removesuffix(f":{known}")
         if shorter != rest and ":" in shorter:
@@ -81,64 +137,65 @@ def parse_name(name: str) -> TableSpec:
     path, _, target = rest.rpartition(":")
     if not (path and target):
         raise DataError(f"{name!r} names no table; write {FORM} or {FORM}:{'|'.join(KINDS)}")
-    return TableSpec(path, target, kind)
+    return TableSpec(path, target, kind, options)
 
 
-def read_table(path: str) -> pd.DataFrame:
-    """Read a table whose rows all fit its header, or say what is wrong with it."""
-    try:
-        header, table = _read(Path(path).expanduser())
-    except OSError as error:
-        raise DataError(f"cannot read the table {path!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"the table {path!r} is not UTF-8 text; save it as such") from error
-    except EmptyDataError as error:
-        raise DataError(f"the table {path!r} is empty; bring a header line and rows") from error
-    except ParserWarning as error:
-        raise DataError(
-            f"rows of the table {path!r} hold more values than its header has names; name every "
-            "column"
-        ) from error
-    except ParserError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"the table {path!r} is damaged: {reason}") from error
-    _check_header(path, header)
-    if table.empty:
-        raise DataError(f"the table {path!r} has a header but no rows; add rows")
-    return table
-
-
-def _read(path: Path) -> tuple[list[str], pd.DataFrame]:
-    with warnings.catch_warnings():
-        # pandas drops the values of rows that are longer than the header, and only warns.
-        warnings.simplefilter("error", ParserWarning)
-        header = pd.read_csv(
-            path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True
-        )
-        table = pd.read_csv(
-            path, index_col=False, low_memory=False, na_values=["?"], skipinitialspace=True
-        )
-    return header.iloc[0].tolist(), table
-
-
-def _check_header(path: str, header: list[str]) -> None:
-    unnamed = [str(number) for number, column in enumerate(header, 1) if not column.strip()]
-    if unnamed:
-        raise DataError(
-            f"column {', '.join(unnamed)} of {path!r} has no name; name it, or drop it if it only "
-            "numbers the rows"
-        )
-    twice = [column for column, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"the table {path!r} has two columns {twice[0]!r}; rename or drop one")
+def _located(path: str, folder: Path | None) -> str:
+    found = Path(path).expanduser()
+    return path if folder is None or found.is_absolute() else str(folder / found)
 
 
 def _check_target_exists(table: pd.DataFrame, spec: TableSpec) -> None:
-    columns = list(table.columns)
+    columns = [str(column) for column in table.columns]
     if spec.target not in columns:
-        lone = columns[0] if len(columns) == 1 else ""
-        if ";" in lone or "\t" in lone:
-            raise DataError(f"the table {spec.path!r} has no commas; save it comma-separated")
+        _check_is_no_option(spec.target)
         raise DataError(str(unknown_name(f"column of {spec.path!r}", spec.target, columns)))
     if len(columns) == 1:
         raise DataError(f"the table {spec.path!r} has no column but its target; add features")
+
+
+def _check_is_no_option(target: str) -> None:
+    """Raise `DataError` where what was taken for the target is an option with a typing error."""
+    option, equals, _ = target.partition("=")
+    if equals and option.isidentifier():
+        raise DataError(str(unknown_name("option of a table", option, NAMES)))
+
+
+def _parts(
+    table: pd.DataFrame, target: Target, options: TableOptions, split_seed: int
+) -> tuple[Rows, ...]:
+    if options.group is not None:
+        groups = texts_of(table[options.group])
+        if groups.isna().any():
+            raise DataError(f"column {options.group!r} lacks a group; fill it in or drop the row")
+        return split_groups(groups.to_numpy(str), target.strata, split_seed)
+    if options.time is not None:
+        return split_by_time(_times(table[options.time], options))
+    return split_rows(target.strata, split_seed)
+
+
+def _times(column: "pd.Series[Any]", options: TableOptions) -> NDArray[np.float64]:
+    """Return a column of numbers or dates as numbers in the order of time."""
+    if is_numeric(column):
+        return numbers_of(column)
+    dates = column
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        texts = texts_of(column)
+        found = read_numbers(texts, options.decimal)
+        if found.share == 1:
+            return found.values
+        read = read_dates(texts, options.dates, asked=True)
+        if read is None:
+            raise DataError(f"column {column.name!r} holds neither numbers nor dates to order by")
+        dates = read
+    since = pd.to_datetime(dates, utc=True) - pd.Timestamp("2000-01-01", tz="UTC")
+    return numbers_of(since / pd.Timedelta(days=1))
+
+
+def _repeated(table: pd.DataFrame, options: TableOptions) -> tuple[str, ...]:
+    """Say where rows of one id may stand in several splits."""
+    return tuple(
+        f"id {name!r} is not unique; group={name} keeps its rows in one split"
+        for name in options.id
+        if options.group is None and options.time is None and table[name].duplicated().any()
+    )

@@ -4,6 +4,7 @@ Options follow the name: ``hub:OWNER/NAME:COLUMN:LABELS`` names the column of im
 that of the labels, where the data set's own description does not.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ USAGE = "hub:OWNER/NAME or hub:OWNER/NAME:COLUMN:LABELS"
 TEST_NAMES = ("test", "validation")
 
 
-def load_from_hub(name: str, split_seed: int) -> Task:
+def load_from_hub(name: str, split_seed: int, folder: Path | None = None) -> Task:
     """Return the task of a data set of the hub, or of a local folder that `datasets` can read.
 
     The split called train is trained and validated on; the one called test (else validation)
@@ -28,7 +29,8 @@ def load_from_hub(name: str, split_seed: int) -> Task:
         DataError: the data set cannot be had, or holds neither images nor texts with labels.
     """
     source, column, label = _parts_of(name)
-    sets = _download(source)
+    local = (folder or Path()) / source
+    sets = _download(str(local) if local.is_dir() else source)
     train = sets.get("train")
     if train is None:
         raise DataError(f"{source} has no split called train, but {', '.join(sets)}")

@@ -13,7 +13,7 @@ from lossforge.tasks.task import Task
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
 
-def load_image_folder(name: str, split_seed: int) -> Task:
+def load_image_folder(name: str, split_seed: int, folder: Path | None = None) -> Task:
     """Return the task of ``images:DIR``.
 
     ``DIR/CLASS/*.png`` are dealt out to the splits; with ``DIR/train/CLASS`` and
@@ -22,18 +22,18 @@ def load_image_folder(name: str, split_seed: int) -> Task:
     Raises:
         DataError: there are no classes, or images that are damaged or of unequal size.
     """
-    root = Path(name.removeprefix("images:"))
+    root = (folder or Path()) / Path(name.removeprefix("images:")).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is no folder; write images:DIR with a folder a class in it")
     official = (root / "train").is_dir() and (root / "test").is_dir()
     folders = [root / "train", root / "test"] if official else [root]
     classes = _classes(folders[0])
     images, labels, counts = [], [], []
-    for folder in folders:
-        unknown = set(_classes(folder)) - set(classes)
+    for part in folders:
+        unknown = set(_classes(part)) - set(classes)
         if unknown:
-            raise DataError(f"{folder / min(unknown)} is a class without training images")
-        paths = [(p, i) for i, label in enumerate(classes) for p in _images(folder / label)]
+            raise DataError(f"{part / min(unknown)} is a class without training images")
+        paths = [(p, i) for i, label in enumerate(classes) for p in _images(part / label)]
         images += [_read(path) for path, _ in paths]
         labels += [label for _, label in paths]
         counts.append(len(paths))

@@ -56,6 +56,84 @@ def split_rows(
     return tuple(np.sort(np.concatenate(part)) for part in parts)
 
 
+def split_groups(
+    groups: NDArray[Any], strata: NDArray[Any], seed: int, fractions: tuple[float, ...] = FRACTIONS
+) -> tuple[Rows, ...]:
+    """Deal groups of rows out to splits, each group to one, so that strata stay in proportion.
+
+    The largest group goes first, each to the split that it brings nearest to its share of every
+    stratum.
+
+    Args:
+        groups: [N] group of each row.
+        strata: [N] class of each row, or `quantile_bins` of a regression target.
+        seed: the same seed gives the same rows.
+        fractions: share of each split.
+
+    Raises:
+        DataError: there are fewer groups than splits.
+
+    Examples:
+        >>> import numpy as np
+        >>> patients = np.repeat(np.arange(10), 10)
+        >>> train, valid, test = split_groups(patients, np.tile([0, 1], 50), seed=0)
+        >>> len(train), len(valid), len(test), set(patients[train]) & set(patients[test])
+        (60, 20, 20, set())
+    """
+    _, group_of = np.unique(groups, return_inverse=True)
+    _, stratum_of = np.unique(strata, return_inverse=True)
+    count = int(group_of.max()) + 1
+    if count < len(fractions):
+        raise DataError(f"{count} groups are fewer than the {len(fractions)} splits; add groups")
+    held = np.zeros((count, int(stratum_of.max()) + 1))
+    np.add.at(held, (group_of, stratum_of), 1.0)
+    shuffled = torch.randperm(count, generator=torch_generator(seed, "split")).numpy()
+    order = shuffled[np.argsort(-held[shuffled].sum(1), kind="stable")]
+    wanted = np.outer(fractions, held.sum(0))
+    dealt = np.zeros_like(wanted)
+    part_of = np.zeros(count, dtype=np.int64)
+    for group in order:
+        # What a row more changes in the sum of squared shortfalls, relative to each share.
+        gain = ((wanted - dealt) * held[group] / wanted).sum(1)
+        part_of[group] = part = int(gain.argmax())
+        dealt[part] += held[group]
+    parts = tuple(np.flatnonzero(part_of[group_of] == part) for part in range(len(fractions)))
+    if not all(len(rows) for rows in parts):
+        raise DataError("a few groups hold nearly all rows, so that a split is empty; add groups")
+    return parts
+
+
+def split_by_time(
+    times: NDArray[Any], fractions: tuple[float, ...] = FRACTIONS
+) -> tuple[Rows, ...]:
+    """Cut rows into splits by their time, the earliest first; equal times stay together.
+
+    Args:
+        times: [N] numbers or dates.
+        fractions: share of each split, up to equal times.
+
+    Raises:
+        DataError: a time is missing, or too few differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> [rows.tolist() for rows in split_by_time(np.array([5, 4, 3, 2, 1]))]
+        [[2, 3, 4], [1], [0]]
+    """
+    if bool(np.isnan(times).any()):
+        raise DataError("a time is missing; fill it in or drop the row")
+    distinct, rank = np.unique(times, return_inverse=True)
+    share = np.cumsum(np.bincount(rank)) / len(times)
+    ends = np.searchsorted(share, np.cumsum(fractions)[:-1] - 1e-9) + 1
+    if len(distinct) < len(fractions) or len({0, *ends, len(distinct)}) <= len(fractions):
+        raise DataError(
+            f"{len(distinct)} different times are too few for {len(fractions)} splits in the order "
+            "of time"
+        )
+    part = np.searchsorted(ends, rank, side="right")
+    return tuple(np.flatnonzero(part == index) for index in range(len(fractions)))
+
+
 def quantile_bins(values: NDArray[Any]) -> Rows:
     """Return the strata of a regression target: up to ten bins of equal size, by rank.
 

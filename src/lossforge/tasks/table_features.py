@@ -1,77 +1,73 @@
 """The columns of a table as numbers that a network takes, fitted on the training rows alone."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.preprocessing import OneHotEncoder
+from numpy.typing import NDArray
 
 from lossforge.errors import DataError
 from lossforge.tasks.assembly import Values, standardize
 from lossforge.tasks.splits import Rows
+from lossforge.tasks.table_columns import Columns
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-MOST_CATEGORIES = 1000
-MOST_CATEGORIES_IF_SCARCE = 100
-
-
-def is_numeric(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds numbers; true and false are categories."""
-    types = pd.api.types
-    return types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+MOST_MARKS = 2 * 10**7
+"""numbers that the categories of any table may become; a small file can ask for very many"""
+MOST_MARKS_PER_CELL = 50
+"""likewise, of a large table, for each of its cells"""
 
 
-def check_features(features: pd.DataFrame) -> None:
-    """Refuse columns that no network can learn from as they are.
-
-    Raises:
-        DataError: numbers that are infinite (or beyond float32), or text with a category for
-            more than every second row (over 100 of them) or with more than 1000 categories.
-    """
-    for name, column in features.items():
-        if is_numeric(column):
-            if (column.abs() > FLOAT32_MAX).any():
-                raise DataError(f"column {name!r} holds infinite values; mend or drop them")
-        elif _too_many(column.nunique(), len(column)):
-            raise DataError(
-                f"column {name!r} is text with {column.nunique()} distinct values in "
-                f"{len(column)} rows{_stray_text(column)}; drop it, mend it or group its values"
-            )
-
-
-def encode_features(features: pd.DataFrame, train: Rows) -> Values:
+def encode_features(columns: Columns, train: Rows) -> Values:
     """Return [N, inputs]: standardized numbers, marks of missing ones, then categories.
 
     Args:
-        features: every row of the table, without its target.
+        columns: every row of the table, without its target.
         train: row numbers of the training split; medians, statistics and categories are theirs.
+
+    Raises:
+        DataError: there are no columns, or their categories would fill the memory.
     """
-    numeric = [name for name, column in features.items() if is_numeric(column)]
-    others = [name for name in features.columns if name not in numeric]
-    # Missing categories stay NaN, of which the encoder makes a category of its own.
-    text = features[others].map(str, na_action="ignore").astype(object)
-    table = pd.concat([features[numeric].astype(np.float64), text], axis=1)
-    encoder = ColumnTransformer(
-        [
-            ("numbers", SimpleImputer(strategy="median", keep_empty_features=True), numeric),
-            ("missing", MissingIndicator(error_on_new=False), numeric),
-            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), others),
-        ]
-    )
-    encoded = encoder.fit(table.iloc[train]).transform(table)
-    numbers, marks = np.split(encoded, [len(numeric)], axis=1)
-    return np.hstack([standardize(numbers, train), marks])
+    if not (columns.numbers or columns.categories):
+        raise DataError("the table has no column but its target; add features")
+    return np.hstack([*_numbers(columns, train), *_categories(columns, train)])
 
 
-def _too_many(categories: int, rows: int) -> bool:
-    scarce = categories > MOST_CATEGORIES_IF_SCARCE and categories > rows / 2
-    return scarce or categories > MOST_CATEGORIES
+def _numbers(columns: Columns, train: Rows) -> list[Values]:
+    """Return standardized numbers and, of columns where training rows lack some, marks."""
+    if not columns.numbers:
+        return []
+    values = np.stack(list(columns.numbers.values()), axis=1)
+    missing = np.isnan(values)
+    lacking = missing[train].any(axis=0)
+    values[missing] = np.broadcast_to(_medians(values[train]), values.shape)[missing]
+    return [standardize(values, train), missing[:, lacking].astype(np.float64)]
 
 
-def _stray_text(column: "pd.Series[Any]") -> str:
-    known = column.dropna()
-    strays = known[pd.to_numeric(known, errors="coerce").isna()]
-    mostly_numbers = len(strays) < len(known) / 2
-    return f" (numbers but for {str(strays.iloc[0])!r} and such)" if mostly_numbers else ""
+def _medians(known: Values) -> Values:
+    """Return each column's median; 0 for a column without values."""
+    empty = np.isnan(known).all(axis=0)
+    return np.asarray(np.nanmedian(np.where(empty, 0.0, known), axis=0))
+
+
+def _categories(columns: Columns, train: Rows) -> list[Values]:
+    """Return, of each column, a mark for each category of the training rows; missing is one."""
+    coded = [_codes(texts, train) for texts in columns.categories.values()]
+    marks = sum(len(codes) * names for names, codes in coded)
+    if marks > max(MOST_MARKS, MOST_MARKS_PER_CELL * sum(len(codes) for _, codes in coded)):
+        raise DataError(
+            f"the categories of {len(coded)} columns of text become {marks} numbers, too many for "
+            "a table of its size; drop some of these columns"
+        )
+    # The last code is that of categories which the training rows lack.
+    return [np.eye(names + 1, names)[codes] for names, codes in coded]
+
+
+def _codes(texts: "pd.Series[str]", train: Rows) -> tuple[int, NDArray[np.intp]]:
+    """Return how many categories there are in training, and each row's; theirs are sorted."""
+    known = texts.iloc[train]
+    names = sorted(known.dropna().unique())
+    has_missing = bool(known.isna().any())
+    count = len(names) + has_missing
+    codes = pd.Index(names, dtype=object).get_indexer(pd.Index(texts.to_numpy(object)))
+    codes = np.where(codes < 0, count, codes)
+    if has_missing:
+        codes = np.where(texts.isna(), len(names), codes)
+    return count, codes.astype(np.intp)

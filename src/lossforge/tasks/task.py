@@ -1,14 +1,16 @@
 """What a network learns: rows to train on, to validate on and to test on."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from pathlib import Path
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
+from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 Kind = Literal["classification", "regression"]
 
@@ -22,17 +24,28 @@ class Split:
     """Rows of one purpose.
 
     Args:
-        inputs: [N, ...], floating or, for tokens, integer.
+        inputs: [N, ...], floating or, for tokens, integer; or a `RowSource` of such, whose rows
+            are read when a batch needs them.
         targets: int64 [N] labels of classes, or float32 [N, outputs] values.
         rows: int64 [N], where each row stands in its source; proves that splits are disjoint.
     """
 
-    inputs: Tensor
+    inputs: Tensor | RowSource
     targets: Tensor
     rows: Tensor
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(self, numbers: Tensor) -> "Split":
+        """Return some rows.
+
+        Args:
+            numbers: int64 [n], where they are in this split.
+        """
+        inputs = self.inputs
+        taken = SubsetRows(inputs, numbers) if isinstance(inputs, RowSource) else inputs[numbers]
+        return Split(taken, self.targets[numbers], self.rows[numbers])
 
     def to(self, device: torch.device | str) -> "Split":
         """Return the same rows on `device`."""
@@ -53,6 +66,9 @@ class Task:
         test: rows for the closing comparison alone.
         classes: names of the classes in the order of their labels; may be left out.
         augment: changes the inputs of training batches, and of no others; None for nothing.
+        target_scale: of each regression target, how large a standardized 1 is in the data's own
+            unit; empty where targets are not standardized.
+        notes: what a person should know about how the data were read, a line each.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -73,11 +89,13 @@ class Task:
     test: Split
     classes: tuple[str, ...] = ()
     augment: Augment | None = None
+    target_scale: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, split in self._splits():
             self._check_shapes(part, split)
-            self._check_finite(part, split.inputs)
+            self._require_finite(part, is_finite(split.inputs))
             self._check_targets(part, split.targets)
         self._check_disjoint()
         self._check_learnable()
@@ -97,6 +115,46 @@ class Task:
         """Where the rows live."""
         return self.train.inputs.device
 
+    @staticmethod
+    def from_datasets(
+        train: object,
+        valid: object = None,
+        test: object = None,
+        *,
+        kind: Kind | None = None,
+        name: str = "dataset",
+        outputs: int | None = None,
+        classes: Sequence[str] = (),
+        collate: Callable[[list[Any]], Any] | None = None,
+        augment: Augment | None = None,
+        split_seed: int = 0,
+        memory: int = 2**30,
+        cache_dir: str | Path | None = None,
+    ) -> "Task":
+        """Make a task of PyTorch data sets; see `lossforge.tasks.from_datasets`.
+
+        Examples:
+            >>> items = [(torch.randn(3), i % 2) for i in range(60)]
+            >>> Task.from_datasets(items, name="coins").outputs
+            2
+        """
+        from lossforge.tasks.from_datasets import from_datasets
+
+        return from_datasets(
+            train,
+            valid,
+            test,
+            kind=kind,
+            name=name,
+            outputs=outputs,
+            classes=classes,
+            collate=collate,
+            augment=augment,
+            split_seed=split_seed,
+            memory=memory,
+            cache_dir=cache_dir,
+        )
+
     def to(self, device: torch.device | str) -> "Task":
         """Return the same task on `device`."""
         train, valid, test = (split.to(device) for _, split in self._splits())
@@ -110,7 +168,10 @@ class Task:
         """
         digest = hashlib.sha256(repr((self.name, self.kind, self.outputs, self.classes)).encode())
         for _, split in self._splits():
-            for tensor in (split.inputs, split.targets, split.rows):
+            if isinstance(split.inputs, RowSource):
+                digest.update(split.inputs.digest().encode())
+            tensors = (split.inputs, split.targets, split.rows)
+            for tensor in (each for each in tensors if isinstance(each, Tensor)):
                 digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
@@ -137,8 +198,7 @@ class Task:
             f"{list(self.input_shape)}; bring them to one shape",
         )
 
-    def _check_finite(self, part: str, values: Tensor) -> None:
-        finite = not values.is_floating_point() or bool(values.isfinite().all())
+    def _require_finite(self, part: str, finite: bool) -> None:
         self._require(
             finite, f"the {part} split holds NaN, infinite or float32-exceeding values; mend them"
         )
@@ -153,7 +213,7 @@ class Task:
         found = f"{str(targets.dtype).removeprefix('torch.')} {list(targets.shape)}"
         self._require(well_formed, f"{part} targets are {found}, but {self.kind} needs {needed}")
         if self.kind == "regression":
-            self._check_finite(part, targets)
+            self._require_finite(part, is_finite(targets))
             return
         low, high = int(targets.min()), int(targets.max())
         self._require(

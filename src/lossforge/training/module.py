@@ -22,9 +22,6 @@ from torch.utils import checkpoint
 from lossforge.errors import DataError
 from lossforge.randomness import RandomState
 
-Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
-"""What a model is called with: one tensor, positional or named arguments."""
-
 
 @final
 @dataclass(frozen=True)
@@ -100,13 +97,6 @@ def _described(returned: Any) -> str:
     if isinstance(returned, Sequence) and not isinstance(returned, str):
         return f"a {name} of {', '.join(type(one).__name__ for one in returned) or 'nothing'}"
     return f"a {name}"
-
-
-def call(module: nn.Module, inputs: Inputs) -> Any:
-    """Run a module on one tensor, on positional or on named arguments."""
-    if isinstance(inputs, Mapping):
-        return module(**inputs)
-    return module(inputs) if isinstance(inputs, Tensor) else module(*inputs)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lossforge.training.module import Inputs, OutputSpec
+from lossforge.models.calling import Inputs
+from lossforge.training.module import OutputSpec
 from lossforge.training.optimizers import Tensors
 
 Buffers = dict[str, Tensor]

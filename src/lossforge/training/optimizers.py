@@ -5,7 +5,7 @@ a first dimension, and a gradient through training alike. Numbers equal those of
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
@@ -208,6 +208,47 @@ class Adam(Optimizer):
 
     def _correction(self, which: int, step: int) -> float:
         return 1 - float(self.betas[which] ** step)
+
+
+@final
+@dataclass(frozen=True)
+class Multistep(Optimizer):
+    """SGD whose learning rate is multiplied by a factor after given steps.
+
+    Attributes:
+        learning_rate: until the first of them.
+        sgd: gives momentum and weight decay.
+        milestones: steps after which the learning rate is multiplied.
+        factor: by which.
+
+    Examples:
+        >>> rule = Multistep(0.1, milestones=(1,), factor=0.1)
+        >>> theta, state = rule.step([torch.tensor([1.0])], [torch.tensor([1.0])], State())
+        >>> rule.step(theta, [torch.tensor([1.0])], state)[0]
+        [tensor([0.8900])]
+    """
+
+    sgd: SGD = field(default_factory=SGD)
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def init(self, parameters: Tensors) -> State:
+        """Return the state of SGD."""
+        return self.sgd.init(parameters)
+
+    def step(self, parameters: Tensors, gradients: Tensors, state: State) -> tuple[Tensors, State]:
+        """Return the parameters and the state after one update at the rate of its step."""
+        return self._at(state).step(parameters, gradients, state)
+
+    def sensitivity(
+        self, parameters: Tensors, gradients: Tensors, state: State
+    ) -> list[Tensor | float]:
+        """Return the constant gain of SGD at the rate of the step."""
+        return self._at(state).sensitivity(parameters, gradients, state)
+
+    def _at(self, state: State) -> SGD:
+        passed = sum(state.step >= milestone for milestone in self.milestones)
+        return replace(self.sgd, learning_rate=self.learning_rate * self.factor**passed)
 
 
 def _zeros(parameters: Tensors) -> Tensors:

@@ -16,7 +16,6 @@ from lossforge.training.hypergradient import (
     OnlineStep,
     OptimizerResponse,
     TrainState,
-    plain_step,
 )
 
 SMOOTH = Architecture((5,), "softplus", "smooth_leaky_relu")
@@ -205,21 +204,6 @@ def test_the_model_is_trained_as_by_plain_pytorch(optimizer, model, strategy):
         their_rule.zero_grad()
     for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12, msg=name)
-
-
-@pytest.mark.parametrize("clip", [None, 0.05])
-def test_a_plain_step_is_one_of_pytorch(clip):
-    case = Case("convolutional", "nesterov")
-    (ours, our_rule), (theirs, their_rule) = case.begin(), case.begin()
-    torch.manual_seed(1)
-    plain_step(state_of(ours, our_rule, clip), case.loss, [case.train])
-    torch.manual_seed(1)
-    case.loss(theirs(case.train[0]), case.train[1]).backward()
-    if clip is not None:
-        nn.utils.clip_grad_norm_(theirs.parameters(), clip)
-    their_rule.step()
-    for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

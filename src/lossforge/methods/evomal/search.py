@@ -35,6 +35,9 @@ from lossforge.validation import require
 INITIAL_DEVIATION = 1e-3
 """standard deviation of the coefficients around one, where local search begins"""
 
+PAPER: Mapping[str, Any] = {"racing": False, "parsimony": 1.0}
+"""the fittest wins, whatever its size, and every fitness run is made in full"""
+
 QUICK: Mapping[str, Any] = {
     "population": 12,
     "generations": 6,
@@ -177,7 +180,7 @@ class TunedSearch(ExpressionSearch, ABC):
     """A search over expressions whose coefficients follow the hypergradient."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {},
+        "paper": PAPER,
         "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
     }
 
@@ -239,7 +242,7 @@ class GPLFL(ExpressionSearch):
     """Genetic programming for loss function learning: EvoMAL without local search."""
 
     name: ClassVar[str] = "gp-lfl"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": QUICK}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER, "quick": QUICK}
 
 
 @final

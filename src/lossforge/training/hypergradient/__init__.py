@@ -5,6 +5,7 @@ one loss in a training loop of the user's own (`OnlineEngine`).
 """
 
 from lossforge.training.hypergradient.choose import choose_strategy, preferred
+from lossforge.training.hypergradient.observation import Observation
 from lossforge.training.hypergradient.offline import (
     Batch,
     Hypergradient,
@@ -13,7 +14,6 @@ from lossforge.training.hypergradient.offline import (
     hypergradient,
 )
 from lossforge.training.hypergradient.online import (
-    Observation,
     OnlineEngine,
     OnlineStep,
     OnlineStrategy,

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lossforge.errors import ConfigurationError
+from lossforge.models.calling import Inputs
 from lossforge.randomness import RandomState
 from lossforge.training.hypergradient.jacobian import gradients, suspects
 from lossforge.training.hypergradient.low_rank import is_low_rank
@@ -18,7 +19,7 @@ from lossforge.training.hypergradient.offline import (
     Strategy,
 )
 from lossforge.training.hypergradient.online import OnlineStrategy, SlowPathWarning
-from lossforge.training.module import Inputs, differentiable
+from lossforge.training.module import differentiable
 from lossforge.training.optimizers import SGD
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -24,6 +24,7 @@ from lossforge.errors import unknown_name
 from lossforge.losses.loss import Loss
 from lossforge.losses.population import LossPopulation
 from lossforge.losses.preparation import labels_to_count
+from lossforge.models.calling import Inputs
 from lossforge.randomness import RandomState
 from lossforge.training.hypergradient.jacobian import (
     Function,
@@ -33,7 +34,7 @@ from lossforge.training.hypergradient.jacobian import (
 )
 from lossforge.training.hypergradient.low_rank import LowRankPass, SteppedPopulation
 from lossforge.training.hypergradient.unroll import recomputed, unrolled
-from lossforge.training.module import Inputs, differentiable
+from lossforge.training.module import differentiable
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Optimizer, State, Tensors
 from lossforge.validation import require

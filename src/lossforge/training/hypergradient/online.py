@@ -4,15 +4,15 @@ The user's model and optimizer are used as they are. With theta' = theta - U(g),
 v the task loss's gradient at theta', the hypergradient is -d/dphi <dM/df, J w> for w = dU/dg v: the
 derivative of the very step that was taken, with the momentum that the optimizer really has.
 
-Two ways lead there. `Observation` leaves the step to PyTorch and repeats its passes afterwards: it
-serves every loop. `FusedStep` shares the training pass with J w, which saves time on networks
+Two ways lead there. An `Observation` leaves the step to PyTorch and repeats its passes afterwards:
+it serves every loop. `FusedStep` shares the training pass with J w, which saves time on networks
 without convolutions. The first step of a model is always observed: it tells which ways hold.
 
 Source: thesis, ch. 6.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal, final, get_args
@@ -24,20 +24,27 @@ from torch.overrides import TorchFunctionMode
 
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.losses.loss import Loss
+from lossforge.models.calling import Inputs
 from lossforge.training.hypergradient.clipping import Clipping
 from lossforge.training.hypergradient.fused import FusedStep
 from lossforge.training.hypergradient.jacobian import Gradients, gradients
+from lossforge.training.hypergradient.observation import (
+    TASK_LOSS,
+    Observation,
+    Outcome,
+    Pattern,
+    by_loss,
+    pattern_of,
+)
 from lossforge.training.hypergradient.passes import (
     NotRepeatableError,
     RecordedPass,
     Way,
     first_that_holds,
     is_hooked,
-    product,
     require_equal,
 )
 from lossforge.training.hypergradient.state import (
-    AttachedLoss,
     Batch,
     TrainState,
     backward,
@@ -48,11 +55,8 @@ from lossforge.training.hypergradient.state import (
     unscale,
 )
 from lossforge.training.module import (
-    Inputs,
     Moment,
     differentiable,
-    replaced,
-    without_hooks,
     without_reentrant_checkpoints,
 )
 from lossforge.training.network import channels_last
@@ -60,13 +64,6 @@ from lossforge.training.optimizers import Tensors
 
 OnlineStrategy = Literal["low_rank", "forward", "reverse"]
 """How a validation gradient is carried back; every strategy gives the same number."""
-
-Outcome = Callable[[Tensor], Tensor]
-"""Maps validation outputs to the task loss T."""
-
-
-Pattern = tuple[bool, ...]
-"""Which parameters have no gradient."""
 
 
 class SlowPathWarning(UserWarning):
@@ -166,7 +163,7 @@ class OnlineEngine:
         return OnlineStep(total, reached, hypergradient)
 
     def _loss_of(
-        self, watched: "Observation", loss: Loss, inputs: Any, targets: Tensor, *, last: bool
+        self, watched: Observation, loss: Loss, inputs: Any, targets: Tensor, *, last: bool
     ) -> Tensor:
         moment = watched.moment()
         with self.state.synchronized(last=last):
@@ -243,7 +240,7 @@ class OnlineEngine:
                 raise
             self._arranges = False
             found = first_that_holds(self.ways, self.state, passes, before, raw)
-        self._verified[_pattern(raw)] = found
+        self._verified[pattern_of(raw)] = found
         return found
 
     def rerun(self, inputs: Inputs) -> Tensor:
@@ -326,198 +323,12 @@ class OnlineEngine:
 
         def checked(outputs: Tensor) -> Tensor:
             result = outcome(outputs)
-            require_finite(result, *_TASK)
+            require_finite(result, *TASK_LOSS)
             return result
 
         moment = Moment(state.module, everywhere=self.everywhere)
         with moment.kept(), without_reentrant_checkpoints():
             return fused.pull_back_step(lambda: state.rerun(valid[0]), checked, clipping, slopes)
-
-
-@final
-class Observation:
-    """One optimizer step in anybody's loop, observed.
-
-    In order: `record` for each batch, and backward passes; `gradients_ready` before clipping;
-    `before_step`; the optimizer's step; `differentiate`.
-
-    Attributes:
-        clipping: of the gradients, as the settings have it; after `gradients_ready`.
-        is_skipped: whether the step will change nothing, because a scaled gradient overflowed.
-    """
-
-    clipping: Clipping
-
-    def __init__(self, engine: OnlineEngine):
-        self._engine, self._state = engine, engine.state
-        self._passes: list[RecordedPass] = []
-        self._versions = [theta._version for theta in self._state.parameters]
-        self.is_skipped = False
-
-    def moment(self) -> Moment:
-        """Return what the pass about to be run depends on."""
-        return Moment(self._state.module, everywhere=self._engine.everywhere)
-
-    def record(
-        self,
-        loss: Loss,
-        outputs: Tensor,
-        targets: Tensor,
-        moment: Moment,
-        rerun: Callable[[], Tensor],
-    ) -> Tensor:
-        """Return M of a training batch, whose backward pass is that of plain training.
-
-        Args:
-            loss: M.
-            outputs: of the model, with their graph.
-            targets: of the batch.
-            moment: taken before the pass.
-            rerun: runs the model on the batch again and returns its outputs.
-
-        Raises:
-            DivergedError: M is not finite.
-        """
-        self._engine.everywhere &= moment.draws_elsewhere()
-        value, slope = slope_of(loss, outputs, targets, build=True)
-        require_finite(value, "loss", "the network was not updated")
-        coarse = self._state.precision is not None
-        one = RecordedPass(rerun, moment, outputs.detach(), slope, is_coarse=coarse)
-        self._passes.append(one)
-        attached: Tensor = AttachedLoss.apply(outputs, value, slope.detach(), one.hear)  # type: ignore[no-untyped-call]
-        return attached
-
-    def gradients_ready(self) -> None:
-        """Take note of the gradients, unscaled and not yet clipped."""
-        found = self._state.gradients()
-        self._raw: Gradients = found
-        if self._state.clips:
-            self._raw = [None if g is None else g.clone() for g in found]
-        self.clipping = self._state.clipping(self._raw)
-
-    def before_step(self) -> None:
-        """Take note of the parameters and of how the optimizer will answer the gradients."""
-        state = self._state
-        scaler = state.scaler
-        self.is_skipped = scaler is not None and not all(
-            bool(g.isfinite().all()) for g in self._raw if g is not None
-        )
-        self._scale = 1.0 if scaler is None else float(scaler.get_scale())
-        self._engine.writes_parameters |= any(
-            theta._version != version
-            for theta, version in zip(state.parameters, self._versions, strict=True)
-        )
-        self._before = [theta.detach().clone() for theta in state.parameters]
-        self._slopes = state.response.slopes(self.clipping.clipped)
-        self._way = self._engine.way(_pattern(self._raw))
-        if self._way is not None:
-            self._raw = []
-            self.clipping.forget()
-
-    def leave_out(self, others: Gradients) -> None:
-        """Take no note of gradients of terms beside M, which its passes do not have."""
-        if self._raw:
-            self._raw = [
-                g if g is None or other is None else g - other
-                for g, other in zip(self._raw, others, strict=True)
-            ]
-
-    def differentiate(
-        self, loss: Loss, rerun: Callable[[], Tensor], outcome: Outcome
-    ) -> tuple[float, Tensors]:
-        """Return T after the step, and dT/dphi.
-
-        Args:
-            loss: M.
-            rerun: runs the model on the validation batch and returns its outputs.
-            outcome: T of these outputs.
-
-        Raises:
-            DivergedError: T is not finite.
-            ConfigurationError: the model cannot be differentiated.
-        """
-        engine, state = self._engine, self._state
-        for one in self._passes:
-            one.share = one.share / self._scale
-        # Before all else: it also finds out in which layout the model can be run.
-        way = self._way or engine.find_way(self._passes, self._before, self._raw)
-        reached, arrived = validation_gradient(engine, rerun, outcome)
-        response: Gradients = [
-            None if v is None else v * s for v, s in zip(arrived, self._slopes, strict=True)
-        ]
-        direction = self.clipping.pull_back(response)
-        terms = [
-            (one.slope, self._tangent(way, one, direction) * one.share) for one in self._passes
-        ]
-        found = by_loss(loss, terms)
-        state.average(found)
-        return reached, found
-
-    def _tangent(self, way: Way, one: RecordedPass, direction: Gradients) -> Tensor:
-        try:
-            return product(way, self._state, one, self._before, direction)[0]
-        except NotRepeatableError as error:
-            raise ConfigurationError(
-                f"a pass of the model cannot be repeated: {error}; draw random numbers from "
-                "torch alone; the network was updated, the loss was not"
-            ) from None
-
-
-def validation_gradient(
-    engine: OnlineEngine, rerun: Callable[[], Tensor], outcome: Outcome
-) -> tuple[float, Gradients]:
-    """Return T at the present parameters and its gradient; nothing else changes."""
-    state = engine.state
-    module, parameters = state.module, state.parameters
-    kept = [theta.detach().clone() for theta in parameters] if engine.writes_parameters else None
-    leaves, places = parameters, {}
-    if is_hooked(module):
-        # Hooks are there for training gradients; of T the gradient itself is wanted.
-        leaves = [theta.detach().requires_grad_() for theta in parameters]
-        places = {id(theta): leaf for theta, leaf in zip(parameters, leaves, strict=True)}
-    with (
-        Moment(module, everywhere=engine.everywhere).kept(),
-        replaced(module, places),
-        without_hooks(module),
-        without_reentrant_checkpoints(),
-    ):
-        with torch.enable_grad():
-            value = outcome(rerun())
-        number = require_finite(value, *_TASK)
-        found = gradients(value, leaves)
-    if kept is not None:
-        with torch.no_grad():
-            for theta, value in zip(parameters, kept, strict=True):
-                theta.copy_(value)
-    dense: Gradients = [None if v is None else v.to_dense() for v in found]
-    if state.is_shared:
-        # Every process must take part in every mean.
-        dense = [
-            torch.zeros_like(t) if v is None else v for t, v in zip(parameters, dense, strict=True)
-        ]
-        mean = torch.tensor(number, dtype=torch.float64, device=parameters[0].device)
-        state.average([mean, *(v for v in dense if v is not None)])
-        number = float(mean)
-    return number, dense
-
-
-_TASK = ("task loss on the validation batch", "the loss was not updated")
-
-
-def by_loss(loss: Loss, terms: Sequence[tuple[Tensor, Tensor]]) -> Tensors:
-    """Return -d/dphi sum <dM/df, J w>, a tensor a parameter of M."""
-    return list(
-        torch.autograd.grad(
-            [slope for slope, _ in terms],
-            list(loss.parameters()),
-            [-tangent.to(slope.dtype) for slope, tangent in terms],
-            materialize_grads=True,
-        )
-    )
-
-
-def _pattern(gradient: Gradients) -> Pattern:
-    return tuple(g is None for g in gradient)
 
 
 def is_compiled(module: nn.Module) -> bool:

@@ -62,8 +62,8 @@ class RecordedPass:
     is_coarse: bool = False
     suspects: tuple[str, ...] = ()
 
-    def hear(self, share: Tensor) -> None:
-        """Take note of a backward pass."""
+    def add_share(self, share: Tensor) -> None:
+        """Add the share with which a backward pass began."""
         self.share = self.share.to(share.device) + share.detach()
 
     @property

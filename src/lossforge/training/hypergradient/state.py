@@ -11,6 +11,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from lossforge.errors import DivergedError
 from lossforge.losses.loss import Loss
+from lossforge.models.calling import Inputs, call
 from lossforge.training.hypergradient.clipping import (
     Clipping,
     ClippingByNorm,
@@ -19,7 +20,7 @@ from lossforge.training.hypergradient.clipping import (
 )
 from lossforge.training.hypergradient.jacobian import Gradients
 from lossforge.training.hypergradient.response import OptimizerResponse
-from lossforge.training.module import Inputs, OutputSpec, call
+from lossforge.training.module import OutputSpec
 from lossforge.training.optimizers import Tensors
 
 Batch = tuple[Inputs, Tensor]
@@ -150,7 +151,7 @@ def slope_of(loss: Loss, outputs: Tensor, targets: Tensor, *, build: bool) -> tu
 class AttachedLoss(torch.autograd.Function):
     """A loss whose value and slope are known, as a function of the outputs alone.
 
-    What its backward pass is given (a scale, a share of accumulated batches) is told to `heard`.
+    `on_backward` receives what its backward pass is given: a scale, a share of accumulated batches.
     """
 
     @staticmethod
@@ -159,17 +160,17 @@ class AttachedLoss(torch.autograd.Function):
         outputs: Tensor,
         value: Tensor,
         slope: Tensor,
-        heard: Callable[[Tensor], None] | None = None,
+        on_backward: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         ctx.save_for_backward(slope)
-        ctx.heard = heard
+        ctx.on_backward = on_backward
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, share: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
-        if ctx.heard is not None:
-            ctx.heard(share)
+        if ctx.on_backward is not None:
+            ctx.on_backward(share)
         return (share * slope).to(slope.dtype), None, None, None
 
 

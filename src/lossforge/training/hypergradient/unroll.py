@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor
 
+from lossforge.models.calling import Inputs
 from lossforge.randomness import RandomState
-from lossforge.training.module import Inputs, differentiable
+from lossforge.training.module import differentiable
 from lossforge.training.optimizers import State, Tensors
 
 if TYPE_CHECKING:

@@ -1,3 +1,9 @@
+import math
+
+import pytest
+import sympy
+import torch
+
 from lossforge.losses.expression.primitives.catalog import CATALOG, PAPER
 
 
@@ -8,8 +14,17 @@ def test_the_paper_s_functions_come_first_and_names_are_keys():
     assert {"atan", "exp", "power"} <= set(names[len(PAPER) :])
 
 
-def test_every_function_carries_its_sources():
-    for primitive in CATALOG.values():
-        assert primitive.torch_source
-        assert primitive.python_source
-        assert primitive.sympy_source
+@pytest.mark.parametrize("primitive", CATALOG.values(), ids=lambda p: p.name)
+def test_the_sources_of_a_function_give_its_values(primitive):
+    generator = torch.Generator().manual_seed(0)
+    pairs = 6 * torch.rand(20, 2, generator=generator, dtype=torch.float64) - 3
+    for a, b in pairs:
+        arguments = (a, b)[: primitive.arity]
+        expected = primitive.value(*arguments).item()
+        numbers = {"a": a.item(), "b": b.item()}
+        found = [
+            eval(primitive.torch_source, {"torch": torch, "a": a, "b": b}),
+            eval(primitive.python_source, {"math": math, **numbers}),
+            eval(primitive.sympy_source, {"sympy": sympy, **numbers}),
+        ]
+        assert [float(value) for value in found] == pytest.approx([expected] * 3, rel=1e-9)

@@ -1,0 +1,712 @@
+"""Methods by tasks by networks by repetitions: whether learned losses beat what a person would try.
+
+A repetition is a new split, a new search and a new training. In each, the handcrafted losses are
+calibrated on the split, every method searches there, what it finds is tuned over the same grid of
+learning rates, and one network is trained in full under each and tested once.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, final
+
+from lossforge import __version__
+from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.experiments.arguments import (
+    Preset,
+    begun_from_python,
+    check_preset,
+    pick_device,
+    require_fields,
+)
+from lossforge.experiments.benchmark_cell import (
+    HANDCRAFTED_CELL,
+    REFERENCES,
+    RIVAL,
+    CellJob,
+    CellResult,
+    Entrant,
+    carry_out,
+    load_split,
+)
+from lossforge.experiments.benchmark_settings import (
+    SCALED,
+    Setting,
+    check_settings,
+    load_suite,
+    scaled,
+    settings_of,
+)
+from lossforge.experiments.benchmark_tables import (
+    AGAINST,
+    Entry,
+    compare_with,
+    cost_table,
+    costs_of,
+    csv_of,
+    entries_of,
+    over_settings,
+    setting_table,
+    summary_table,
+    versus_table,
+)
+from lossforge.experiments.experiment import (
+    Destination,
+    Experiment,
+    Out,
+    Report,
+    announce,
+    perform,
+)
+from lossforge.experiments.search_run import as_method
+from lossforge.experiments.summary import ROPE, overall_table
+from lossforge.experiments.tables import Table, number
+from lossforge.experiments.train_run import PRESETS
+from lossforge.extras import has_extra
+from lossforge.files import plain, write_atomically
+from lossforge.losses import HANDCRAFTED, Loss
+from lossforge.losses.resolve import resolve_loss
+from lossforge.methods import METHODS, AdaLFL, State
+from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
+from lossforge.progress import ProgressReporter
+from lossforge.runs import Run, RunFolder
+from lossforge.runs.folder import CELLS
+from lossforge.searching import Method
+from lossforge.searching.options import flatten
+from lossforge.specs import parse_spec
+from lossforge.validation import require, require_in_range, require_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIELDS = {"settings", "methods", "seed", "rope", "device", "preset"}
+"""what a benchmark's configuration must have"""
+
+MethodLike = str | Method[Any, Any] | Loss
+
+ResultT = TypeVar("ResultT")
+JobT = TypeVar("JobT")
+
+
+class MapCells(Protocol):
+    """What carries out cells: like the built-in `map`, in order, here or elsewhere."""
+
+    def __call__(
+        self, function: Callable[[JobT], ResultT], jobs: Iterable[JobT], /
+    ) -> Iterable[ResultT]:
+        """Yield the results of a function for jobs, in the order of the jobs."""
+
+
+def benchmark(
+    methods: MethodLike | Sequence[MethodLike] | Mapping[str, MethodLike] | None = None,
+    task: str | Sequence[str] = (),
+    model: str | Sequence[str] = "mlp:width=128",
+    *,
+    suite: str | None = None,
+    settings: Sequence[Setting] = (),
+    repetitions: int = 0,
+    seed: int = 0,
+    budget: float = 1.0,
+    rope: float = ROPE,
+    preset: Preset | None = None,
+    base: Setting | None = None,
+    map_cells: MapCells | None = None,
+    out: Out = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> "BenchmarkReport":
+    """Compare methods of finding losses with the best handcrafted losses, over repetitions.
+
+    Does exactly what ``lossforge benchmark`` does.
+
+    Args:
+        methods: names from ``lossforge list methods``, with options that differ from the preset's
+            (``"evomal:population=24"``); search methods; losses, by name or as objects, which are
+            only tuned; ``"adalfl"`` or ``"adaptive:FORM"``; or a mapping from what tables call
+            them. By default the suite's.
+        task: names of tasks.
+        model: names of networks; each is trained on each task.
+        suite: settings from a file of the package, in place of tasks and networks: "small",
+            "twelve", "thesis" or "thesis-scaled".
+        settings: tasks with networks and how much is trained there, in place of the others.
+        repetitions: of every task and network, a new split, search and training each; of a suite,
+            at most so many; 0 for as many as the settings say.
+        seed: of the first repetition; the others count on.
+        budget: share of the settings' numbers of steps.
+        rope: half the width of the region of practical equivalence, in the metric's unit.
+        preset: of methods given by name; by default the suite's, or "quick".
+        base: recipe, calibration and search options of tasks and networks given by name.
+        map_cells: carries out cells, such as the `map` of an executor of processes; the function
+            and its jobs can be pickled. By default they are carried out here, one after the other,
+            and an interrupted search continues from its last checkpoint.
+        out: the run's folder; by default nothing is written.
+        overwrite: discard the run that `out` holds.
+        resume: continue the run that `out` holds.
+        data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        device: cpu, cuda, or auto: a GPU if there is one.
+        progress: show progress on standard error.
+
+    Returns:
+        The report, with tables, statistics and figures.
+
+    Raises:
+        LossforgeError: an argument is wrong.
+
+    Examples:
+        >>> from lossforge.training.full import Recipe
+        >>> short = Setting("", recipe=Recipe(steps=20, check_every=10))
+        >>> report = benchmark("focal:gamma=1", "iris", "linear", repetitions=2, base=short,
+        ...                    progress=False)
+        >>> [row["entry"] for row in report.rows()][:4]
+        ['default loss', 'default loss', 'default loss, tuned rate', 'default loss, tuned rate']
+    """
+    destination = Destination(out, overwrite, resume, progress)
+    experiment = BenchmarkExperiment.of(
+        methods,
+        _settings(task, model, suite, settings, repetitions, budget, base),
+        suite=suite,
+        seed=seed,
+        rope=rope,
+        preset=preset,
+        device=device,
+        data_dir=data_dir,
+        map_cells=map_cells,
+    )
+    experiment.check()
+    return perform(experiment, BenchmarkReport, destination)
+
+
+@final
+@dataclass(frozen=True)
+class BenchmarkExperiment(Experiment["BenchmarkReport"]):
+    """A benchmark that can be resumed.
+
+    Attributes:
+        methods: what is compared, by name.
+        settings: tasks with networks.
+        seed: of the first repetition.
+        rope: half the width of the region of practical equivalence.
+        preset: named in the result.
+        adalfl: settings of losses that adapt in training.
+        device: of networks and data.
+        data_dir: where data sets that come from files are.
+        map_cells: carries out cells; None for here, one after the other.
+    """
+
+    command: ClassVar[str] = "benchmark"
+
+    methods: Mapping[str, Entrant]
+    settings: tuple[Setting, ...]
+    seed: int
+    rope: float
+    preset: str
+    adalfl: AdaLFL
+    device: str
+    data_dir: str | None
+    map_cells: MapCells | None = None
+
+    @classmethod
+    def of(
+        cls,
+        methods: MethodLike | Sequence[MethodLike] | Mapping[str, MethodLike] | None,
+        settings: tuple[Setting, ...],
+        *,
+        suite: str | None,
+        seed: int,
+        rope: float,
+        preset: Preset | None,
+        device: str,
+        data_dir: str | Path | None,
+        map_cells: MapCells | None,
+    ) -> "BenchmarkExperiment":
+        """Return the benchmark that arguments ask for, all of them checked."""
+        require_whole("seed", seed, 0)
+        require_in_range("rope", rope, 0)
+        of_suite = load_suite(suite) if suite is not None else None
+        chosen = preset or (of_suite.preset if of_suite else "quick")
+        check_preset(chosen)
+        given = methods if methods is not None else (of_suite.methods if of_suite else ())
+        folder = None if data_dir is None else str(Path(data_dir).resolve())
+        return cls(
+            as_entrants(given, chosen),
+            settings,
+            seed,
+            rope,
+            chosen,
+            PRESETS[chosen][1],
+            str(pick_device(device)),
+            folder,
+            map_cells,
+        )
+
+    @classmethod
+    def restored(cls, folder: RunFolder) -> "BenchmarkExperiment":
+        """Return the benchmark that a run was begun with."""
+        config = folder.config
+        require_fields(config, FIELDS, folder.path)
+        methods = {
+            name: _restored_entrant(content, folder.path)
+            for name, content in config["methods"].items()
+        }
+        return cls(
+            methods,
+            tuple(Setting.from_config(each) for each in config["settings"]),
+            config["seed"],
+            config["rope"],
+            config["preset"],
+            PRESETS[config["preset"]][1],
+            config["device"],
+            config.get("data_dir"),
+        )
+
+    def check(self) -> None:
+        """Raise `LossforgeError` where a task, a network or a method is wrong."""
+        from lossforge.searching import make_problems
+
+        for setting in self.settings:
+            rows = (setting.train_rows, setting.valid_rows)
+            task = load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
+            make_problems(task, setting.model)
+            for name, entrant in self.methods.items():
+                if isinstance(entrant, Method):
+                    fitted(entrant, setting)
+                elif isinstance(entrant, Loss) and entrant.kind != task.kind:
+                    raise ConfigurationError(
+                        f"{name} is a loss for {entrant.kind}, and {setting.task} is {task.kind}"
+                    )
+                elif isinstance(entrant, str) and entrant != AdaLFL.name:
+                    AdaptiveNumber.named(entrant, task.kind)
+
+    def config(self) -> State:
+        """Return the configuration, as plain data."""
+        config: State = plain(
+            {
+                "version": __version__,
+                "command": self.command,
+                "preset": self.preset,
+                "device": self.device,
+                "data_dir": self.data_dir,
+                "seed": self.seed,
+                "rope": self.rope,
+                "methods": {name: _entrant_config(each) for name, each in self.methods.items()},
+                "settings": [setting.config() for setting in self.settings],
+            }
+        )
+        return config
+
+    def default_name(self) -> str:
+        """Return the name of the run's folder where the user gives none."""
+        tasks = dict.fromkeys(setting.task for setting in self.settings)
+        return f"benchmark-{'-'.join(tasks)}"[:60]
+
+    def jobs(self) -> list[CellJob]:
+        """Return the cells: of each repetition first the handcrafted losses, then the methods."""
+        return [
+            self._job(setting, entry, self.seed + repetition)
+            for setting in self.settings
+            for repetition in range(setting.repetitions)
+            for entry in (HANDCRAFTED_CELL, *self.methods)
+        ]
+
+    def _job(self, setting: Setting, entry: str, seed: int) -> CellJob:
+        entrant = self.methods.get(entry)
+        method = fitted(entrant, setting) if isinstance(entrant, Method) else entrant
+        return CellJob(setting, entry, method, seed, self.adalfl, self.data_dir, self.device)
+
+    def carry_out(self, run: Run, *, progress: bool) -> "BenchmarkReport":
+        """Carry out the cells that are left, then write tables and plots."""
+        jobs = self.jobs()
+        title = announce(f"benchmark of {len(self.methods)} methods, {len(jobs)} cells", run)
+        with ProgressReporter(title, shown=progress) as reporter:
+            cells = _Cells(run, jobs, reporter).carried_out(self.map_cells)
+        result = self._result(cells, run.seconds)
+        if run.path is not None:
+            write_files(result, cells, run.path)
+        run.write_result(result)
+        return BenchmarkReport(run)
+
+    def _result(self, cells: Sequence[State], seconds: float) -> State:
+        entries = entries_of(cells)
+        rival = next(entry for entry in entries if entry.name == RIVAL)
+        best = next((e for e in entries if e.name not in REFERENCES), rival)
+        summary, against = best.summary(), rival.summary()
+        names = dict.fromkeys(setting.task for setting in self.settings)
+        overall = over_settings(entries, self.rope, self.seed)
+        result: State = {
+            "method": self.command,
+            "methods": list(self.methods),
+            "task": ",".join(names),
+            "model": ",".join(dict.fromkeys(setting.model for setting in self.settings)),
+            "seed": self.seed,
+            "metric": best.metric,
+            "valid": summary["valid"],
+            "test": summary["test"],
+            "loss": summary["losses"][0],
+            "baseline": {"name": RIVAL} | {key: against[key] for key in ("valid", "test")},
+            "settings": self._by_setting(entries),
+            "against": {
+                reference: [
+                    each.summary()
+                    for each in compare_with(entries, reference, self.rope, self.seed)
+                ]
+                for reference in AGAINST
+            },
+            "costs": costs_of(cells),
+            "rope": self.rope,
+            "evaluations": sum(cell["candidates"] for cell in cells),
+            "seconds": round(seconds, 3),
+            "preset": self.preset,
+            "version": __version__,
+        }
+        return result | ({"overall": overall.summary()} if overall else {})
+
+    def _by_setting(self, entries: Sequence[Entry]) -> list[State]:
+        steps = {(setting.task, setting.model): setting.recipe.steps for setting in self.settings}
+        return [
+            {
+                "task": task,
+                "model": model,
+                "metric": some[0].metric,
+                "steps": steps[task, model],
+                "entries": [entry.summary() for entry in some],
+            }
+            for (task, model), some in (
+                (key, list(group)) for key, group in groupby(entries, lambda entry: entry.setting)
+            )
+        ]
+
+
+@final
+class _Cells:
+    """The cells of a benchmark, each in a folder of its own.
+
+    Args:
+        run: of the benchmark.
+        jobs: of all cells.
+        reporter: shows progress.
+    """
+
+    def __init__(self, run: Run, jobs: Sequence[CellJob], reporter: ProgressReporter):
+        self._run, self._jobs, self._reporter = run, jobs, reporter
+        run.restore()  # takes up the history and the time of an interrupted run
+
+    def carried_out(self, map_cells: MapCells | None) -> list[State]:
+        """Return the results of all cells; those that are on disk are only read."""
+        found = {job.key: self._saved(job) for job in self._jobs}
+        left = [job for job in self._jobs if found[job.key] is None]
+        results = self._here(left) if map_cells is None else map_cells(carry_out, left)
+        for number_of, (job, result) in enumerate(zip(left, results, strict=True), 1):
+            found[job.key] = self._keep(job, result)
+            done = len(self._jobs) - len(left) + number_of
+            told = ", ".join(
+                f"{row['entry']} {number(row['test'])}" for row in result.content["rows"]
+            )
+            self._reporter.tell(f"{done}/{len(self._jobs)} {job.title}: {told}")
+        complete = [found[job.key] for job in self._jobs]
+        return [cell for cell in complete if cell is not None]
+
+    def _here(self, jobs: Iterable[CellJob]) -> Iterator[CellResult]:
+        """Carry out cells one after the other; a search goes on from its last checkpoint."""
+        for job in jobs:
+            yield carry_out(job, self._child(job), self._reporter.progress)
+
+    def _saved(self, job: CellJob) -> State | None:
+        return self._run.child_result(self._name(job), job.config())
+
+    def _keep(self, job: CellJob, result: CellResult) -> State:
+        """Write what came of a cell, in its folder."""
+        child = self._child(job)
+        if result.loss is not None:
+            child.write_loss(result.loss)
+        child.write_result(result.content)
+        child.release()
+        self._run.checkpoint({}, {"cell": job.key})
+        return result.content
+
+    def _child(self, job: CellJob) -> Run:
+        return self._run.child(self._name(job), job.config())
+
+    def _name(self, job: CellJob) -> str:
+        return f"{CELLS}/{job.key}"
+
+
+@final
+class BenchmarkReport(Report):
+    """The results of a benchmark.
+
+    Attributes:
+        run: on disk or in memory.
+        result: what ``result.json`` holds.
+    """
+
+    def tables(self) -> list[Table]:
+        """Return a table for each task and network, the tests, mean ranks and costs."""
+        return benchmark_tables(self.result)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each tested network."""
+        return [
+            {"task": each["task"], "model": each["model"], "entry": entry["name"]}
+            | {"seed": seed, "loss": loss, "rate": rate, "valid": valid, "test": test}
+            for each in self.result["settings"]
+            for entry in each["entries"]
+            for seed, loss, rate, valid, test in zip(
+                *(entry[key] for key in ("seeds", "losses", "rates", "valids", "tests")),
+                strict=True,
+            )
+        ]
+
+    def plot(self) -> "Figure":
+        """Return the test metric of each repetition, a panel for each task and network."""
+        settings = self.result["settings"]
+        figure = new_figure(5.5 * len(settings) + 1, 1.5 + 0.4 * len(settings[0]["entries"]))
+        panels = figure.subplots(1, len(settings), squeeze=False)[0]
+        for axes, setting in zip(panels, settings, strict=True):
+            _draw_setting(axes, setting)
+        return figure
+
+    def plot_ranks(self) -> "Figure":
+        """Return the critical-difference diagram over all tasks and networks.
+
+        Raises:
+            ConfigurationError: there are fewer than three of them.
+        """
+        if "overall" not in self.result:
+            raise ConfigurationError("mean ranks need three tasks or networks")
+        return _ranks_figure(self.result)
+
+    def __repr__(self) -> str:
+        settings, names = self.result["settings"], ", ".join(self.result["methods"])
+        verdicts = [each["verdict"] for each in self.result["against"][RIVAL]]
+        told = ", ".join(f"{verdicts.count(each)} {each}" for each in sorted(set(verdicts)))
+        return (
+            f"BenchmarkReport({names[:80]} on {len(settings)} tasks and networks; against the best "
+            f"handcrafted losses: {told or 'no method'})"
+        )
+
+
+def benchmark_tables(result: State) -> list[Table]:
+    """Return a benchmark's tables, each narrow enough for a terminal."""
+    settings = result["settings"]
+    versus = [
+        versus_table(reference, found, result["rope"])
+        for reference, found in result["against"].items()
+        if found
+    ]
+    return [
+        *(setting_table(setting) for setting in settings),
+        *versus,
+        *([overall_table(result["overall"])] if "overall" in result else []),
+        cost_table(result["costs"]),
+    ]
+
+
+def write_files(result: State, cells: Sequence[State], path: Path) -> None:
+    """Write tables as Markdown, LaTeX and CSV and, where matplotlib is installed, plots.
+
+    Args:
+        result: of the benchmark.
+        cells: results of its cells.
+        path: folder of the run.
+    """
+    tables = [summary_table(result["settings"]), *benchmark_tables(result)]
+    write_atomically(path / "report.md", "\n".join(table.markdown() for table in tables))
+    write_atomically(path / "tables.tex", "\n\n".join(table.latex() for table in tables) + "\n")
+    write_atomically(path / "cells.csv", csv_of(cells))
+    if not has_extra("plots"):
+        return
+    for setting in result["settings"]:
+        figure = new_figure(7, 1.5 + 0.4 * len(setting["entries"]))
+        _draw_setting(figure.add_subplot(), setting)
+        name = re.sub(r"[^\w.-]+", "_", f"tests-{setting['task']}-{setting['model']}")
+        save_figure(figure, path / name)
+    if "overall" in result:
+        save_figure(_ranks_figure(result), path / "ranks")
+
+
+def as_entrants(
+    methods: MethodLike | Sequence[MethodLike] | Mapping[str, MethodLike], preset: str
+) -> dict[str, Entrant]:
+    """Return what is compared, by name.
+
+    Args:
+        methods: names with options, search methods or losses; or a mapping of names to them.
+        preset: of methods given by name.
+
+    Raises:
+        UnknownNameError: there is none of that name, or none of its options.
+        ConfigurationError: one is named twice, or as a reference.
+
+    Examples:
+        >>> list(as_entrants(["evomal", "focal:gamma=1"], "quick"))
+        ['evomal', 'focal:gamma=1']
+        >>> as_entrants("evomal:population=24", "quick")["evomal:population=24"].population
+        24
+    """
+    if isinstance(methods, Mapping):
+        found = {str(name): as_entrant(each, preset) for name, each in methods.items()}
+    else:
+        single = isinstance(methods, str | Method | Loss)
+        given: Iterable[MethodLike] = [methods] if single else methods  # type: ignore[list-item,assignment]
+        made = [(_entrant_name(each), as_entrant(each, preset)) for each in given]
+        found = dict(made)
+        require(len(found) == len(made), "a method is named twice; give a mapping of names")
+    for name in (HANDCRAFTED_CELL, *REFERENCES):
+        require(name not in found, f"{name} is in every benchmark; leave it out of the methods")
+    return found
+
+
+def as_entrant(method: MethodLike, preset: str) -> Entrant:
+    """Return a search method, a loss, or the name of a loss that adapts."""
+    if isinstance(method, Loss):
+        return method
+    if not isinstance(method, str):
+        return as_method(method, preset)
+    if is_adaptive(method):
+        return method
+    name = method.partition(":")[0]
+    if name in HANDCRAFTED or Path(method).exists():
+        return resolve_loss(method)
+    if name not in METHODS:
+        raise unknown_name("method or loss", name, [*METHODS, *HANDCRAFTED, AdaLFL.name])
+    _, options = parse_spec(method)
+    made = METHODS[name].preset(preset)
+    given = read_options(f"{k}={text}" for k, text in options.items())
+    return made.with_options(**_as_known(given, flatten(made)))
+
+
+def fitted(method: Method[Any, Any], setting: Setting) -> Method[Any, Any]:
+    """Return a method with a setting's training of networks, search options and budget.
+
+    What the method has no option for is left out.
+    """
+    known = flatten(method)
+    wanted = {**known, **flatten(setting.base), **setting.search}
+    wanted |= {k: scaled(wanted[k], setting.budget) for k in SCALED if k in known}
+    return method.with_options(
+        **_as_known({name: each for name, each in wanted.items() if name in known}, known)
+    )
+
+
+def _as_known(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with single values as tuples where the option holds several."""
+    return {
+        name: (each,)
+        if isinstance(known.get(name), tuple) and not isinstance(each, tuple)
+        else each
+        for name, each in options.items()
+    }
+
+
+def _settings(
+    task: str | Sequence[str],
+    model: str | Sequence[str],
+    suite: str | None,
+    settings: Sequence[Setting],
+    repetitions: int,
+    budget: float,
+    base: Setting | None,
+) -> tuple[Setting, ...]:
+    """Return the settings that arguments ask for: of a suite, as given, or tasks by networks."""
+    require_whole("repetitions", repetitions, 0)
+    tasks = [task] if isinstance(task, str) else list(task)
+    models = [model] if isinstance(model, str) else list(model)
+    ways = sum(map(bool, (tasks, suite, settings)))
+    require(ways <= 1, "give tasks, a suite or settings, and one of them only")
+    if suite is not None:
+        found = load_suite(suite).settings
+    elif settings:
+        found = tuple(settings)
+        check_settings(found)
+    else:
+        found = settings_of(tasks, models, base)
+    unknown = {option for setting in found for option in setting.search} - _search_options()
+    if unknown:
+        raise unknown_name("search option", min(unknown), _search_options())
+    if repetitions:
+        found = tuple(
+            replace(s, repetitions=min(repetitions, s.repetitions) if suite else repetitions)
+            for s in found
+        )
+    return tuple(setting.at_budget(budget) for setting in found)
+
+
+def _search_options() -> set[str]:
+    """Return the options that any search has."""
+    return {option for method in METHODS.values() for option in flatten(method())}
+
+
+def _entrant_name(method: MethodLike) -> str:
+    return method.name if isinstance(method, Method) else str(method)
+
+
+def _entrant_config(entrant: Entrant) -> State | str:
+    if isinstance(entrant, Method):
+        return {"name": entrant.name, "settings": entrant.settings()}
+    return str(entrant)
+
+
+def _restored_entrant(content: State | str, path: Path) -> Entrant:
+    if isinstance(content, str):
+        try:
+            return as_entrant(content, "quick")
+        except ConfigurationError:
+            raise begun_from_python(path, f"loss {content}") from None
+    if content["name"] not in METHODS:
+        raise begun_from_python(path, f"method {content['name']}")
+    return METHODS[content["name"]].from_settings(content["settings"])
+
+
+def read_options(words: Iterable[str]) -> dict[str, Any]:
+    """Return search options that are written as text.
+
+    Numbers are told by their form; which methods have the options is found out later.
+
+    Raises:
+        ConfigurationError: a word is not of the form NAME=VALUE.
+
+    Examples:
+        >>> read_options(["fitness_steps=300", "racing=false", "horizons=1/50"])
+        {'fitness_steps': 300, 'racing': False, 'horizons': (1, 50)}
+    """
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        require(bool(name and equals and text), f"{word!r} is no option; write NAME=VALUE")
+        found[name.replace("-", "_")] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    if "/" in text:
+        return tuple(_value(part) for part in text.split("/"))
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for read in (int, float):
+        with suppress(ValueError):
+            return read(text)
+    return text
+
+
+def _draw_setting(axes: Any, setting: State) -> None:
+    from lossforge.experiments.plots import draw_runs
+
+    names = [entry["name"] for entry in setting["entries"]]
+    draw_runs(axes, names, [e["tests"] for e in setting["entries"]], setting["metric"])
+    axes.set_title(f"{setting['task']} with {setting['model']}", fontsize="medium")
+
+
+def _ranks_figure(result: State) -> "Figure":
+    from lossforge.experiments.plots import draw_ranks
+
+    names = result["overall"]["names"]
+    figure = new_figure(8, 1.5 + 0.3 * len(names))
+    draw_ranks(figure.add_subplot(), result["overall"])
+    return figure

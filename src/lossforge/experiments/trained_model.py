@@ -1,0 +1,105 @@
+"""The network that a training leaves behind, as a file and back."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from lossforge.errors import FileFormatError, RunError
+from lossforge.models import FAMILIES, Factory, Model, initialize
+from lossforge.models.factory import factory_of
+from lossforge.runs.folder import MODEL
+from lossforge.specs import from_options, parse_spec
+from lossforge.tasks import Task
+
+State = dict[str, Any]
+
+
+def about_model(model: str, task: Task) -> State:
+    """Return what `load_model` needs to construct a network again, besides its weights."""
+    return {"model": model, "input_shape": list(task.input_shape), "outputs": task.outputs}
+
+
+def load_model(run: str | Path, model: Model | None = None) -> nn.Module:
+    """Return the network that ``lossforge train`` trained, with the weights that were tested.
+
+    Args:
+        run: folder of a complete training, or a ``model.safetensors`` file.
+        model: the network, or the function that constructs it. Needed where the training had such
+            an object; a network by name is constructed again.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
+
+    Raises:
+        RunError: there is no trained network.
+        FileFormatError: the file is damaged.
+        ConfigurationError: the weights do not fit the network, or it cannot be constructed.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from lossforge import train
+        >>> with TemporaryDirectory() as folder:
+        ...     out = f"{folder}/run"
+        ...     report = train("iris", model="linear", steps=20, out=out, progress=False)
+        ...     network = load_model(out)
+        >>> network(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
+    """
+    path = Path(run)
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; give the folder of a complete `lossforge train`")
+    about, weights = _read(path)
+    network = initialize(_factory(about, model, path), seed=0)
+    _restore(network, weights, path)
+    return network.eval()
+
+
+@torch.no_grad()
+def outputs_of(network: nn.Module, inputs: Tensor, rows: int = 1024) -> Tensor:
+    """Return a network's outputs [N, ...] in evaluation mode, some rows at a time."""
+    was_training = network.training
+    network.eval()
+    outputs = torch.cat([network(part) for part in inputs.split(rows)])
+    network.train(was_training)
+    return outputs
+
+
+def _read(path: Path) -> tuple[State, dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["lossforge"])
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise FileFormatError(
+            f"{path} is damaged or was not written by `lossforge train` ({error})"
+        ) from None
+
+
+def _factory(about: Mapping[str, Any], model: Model | None, path: Path) -> Factory:
+    if model is not None and not isinstance(model, str):
+        return factory_of(model)
+    name, options = parse_spec(about["model"]) if model is None else parse_spec(model)
+    if name not in FAMILIES:
+        raise RunError(
+            f"{path} holds the weights of {about['model']}, which only its constructor can make "
+            "again; pass model=, the network or a function that returns it"
+        )
+    family = from_options(FAMILIES[name], options)
+    return partial(family.build, tuple(about["input_shape"]), about["outputs"])
+
+
+def _restore(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FileFormatError(
+            f"the weights of {path} do not fit the network {type(network).__name__}: {reason}"
+        ) from None

@@ -1,0 +1,299 @@
+"""A benchmark end to end at the least budget; it goes on where it stopped."""
+
+import json
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+import lossforge as lf
+from lossforge.errors import ConfigurationError, LossforgeError, RunError, UnknownNameError
+from lossforge.experiments import benchmark_cell, benchmark_run
+from lossforge.experiments.benchmark_cell import DEFAULT, DEFAULT_TUNED, RIVAL, carry_out
+from lossforge.experiments.benchmark_run import (
+    BenchmarkReport,
+    as_entrants,
+    benchmark_tables,
+    fitted,
+    read_options,
+)
+from lossforge.experiments.benchmark_settings import Setting
+from lossforge.searching import Calibration
+from lossforge.training.full import Recipe
+
+SMALL = Setting(
+    "",
+    recipe=Recipe(steps=12, check_every=6),
+    calibration=Calibration(rival_seeds=1),
+    search={"population": 3, "generations": 1, "meta_steps": 2, "fitness_steps": 6}
+    | {"filter_steps": 5, "horizons": (1,), "check_every": 2, "finalists": 1},
+)
+METHODS = ("gp-lfl", "ml3")
+TASKS = ("iris", "wine")
+
+
+def run(out: Path | None = None, methods=METHODS, tasks=TASKS, **options) -> BenchmarkReport:
+    options = {"repetitions": 2, "base": SMALL, "progress": False} | options
+    return lf.benchmark(methods, tasks, "linear", out=out, **options)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> BenchmarkReport:
+    return run(tmp_path_factory.mktemp("benchmark") / "run")
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory) -> BenchmarkReport:
+    """A benchmark of fewer cells, for others to be held against."""
+    return run(tmp_path_factory.mktemp("benchmark") / "short", "gp-lfl", "iris")
+
+
+def without_seconds(content: object) -> object:
+    """Return plain data without the times that it took."""
+    if isinstance(content, dict):
+        return {k: without_seconds(v) for k, v in content.items() if k != "seconds"}
+    return [without_seconds(each) for each in content] if isinstance(content, list) else content
+
+
+def files_of(folder: Path) -> dict[str, object]:
+    """Return what a benchmark wrote, but for times."""
+    found: dict[str, object] = {
+        str(path.relative_to(folder)): without_seconds(json.loads(path.read_text()))
+        for path in folder.rglob("result.json")
+    }
+    found |= {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("loss.*")}
+    return found | {"cells.csv": (folder / "cells.csv").read_bytes()}
+
+
+def test_every_method_and_reference_is_on_every_task(report):
+    result = report.result
+    assert [each["task"] for each in result["settings"]] == list(TASKS)
+    for setting in result["settings"]:
+        names = [entry["name"] for entry in setting["entries"]]
+        assert names == [DEFAULT, DEFAULT_TUNED, RIVAL, *METHODS]
+        assert all(len(entry["tests"]) == 2 for entry in setting["entries"])
+    assert {each["reference"] for each in result["against"][RIVAL]} == {RIVAL}
+    assert {each["entry"] for each in result["against"][DEFAULT_TUNED]} == set(METHODS)
+
+
+def test_the_result_has_what_other_programs_read(report):
+    assert {
+        *("method", "task", "model", "seed", "metric", "valid", "test", "loss", "baseline"),
+        *("evaluations", "seconds", "version"),
+    } <= set(report.result)
+    assert set(report.result["baseline"]) == {"name", "valid", "test"}
+
+
+def test_repetitions_have_splits_of_their_own(report):
+    cells = [json.loads(path.read_text()) for path in report.path.glob("cells/*/result.json")]
+    assert len(cells) == 2 * 2 * 3
+    by_seed = {(c["task"], c["seed"]): c["data"] for c in cells}
+    assert len(set(by_seed.values())) == 4
+    assert all(cell["data"] == by_seed[cell["task"], cell["seed"]] for cell in cells)
+
+
+def test_costs_are_told_of_every_method(report):
+    costs = {each["entry"]: each for each in report.result["costs"]}
+    assert set(costs) == {"handcrafted", *METHODS}
+    assert costs["gp-lfl"]["candidates"] > 0
+    assert costs["gp-lfl"]["search_steps"] > 0
+    assert all(each["tuning_steps"] > 0 and each["seconds"] > 0 for each in costs.values())
+
+
+def test_tables_come_in_four_forms_and_plots_for_each_task(report):
+    names = {path.name for path in report.path.iterdir()}
+    assert {"report.md", "tables.tex", "cells.csv", "result.json"} <= names
+    assert {f"tests-{task}-linear.{ending}" for task in TASKS for ending in ("png", "svg")} <= names
+    text = (report.path / "report.md").read_text()
+    assert text.count(f"| {RIVAL} |") == len(TASKS) + 1
+    assert len((report.path / "cells.csv").read_text().splitlines()) == 1 + 2 * 2 * 5
+    assert (report.path / "tables.tex").read_text().count("\\toprule") == text.count("###")
+    for table in report.tables():
+        assert max(map(len, table.plain(80).splitlines())) <= 80
+
+
+def test_a_report_is_a_frame_and_a_figure(report, tmp_path):
+    assert len(report.to_dataframe()) == 2 * 2 * 5
+    figure = report.plot()
+    assert len(figure.axes) == len(TASKS)
+    assert repr(report).startswith("BenchmarkReport(gp-lfl, ml3 on 2 tasks")
+    with pytest.raises(ConfigurationError, match="three tasks"):
+        report.plot_ranks()
+
+
+def test_a_cell_is_a_function_of_its_job(report):
+    first, *_ = benchmark_run.BenchmarkExperiment.of(
+        ["gp-lfl"], (Setting("iris", "linear", 1, SMALL.recipe, SMALL.calibration, SMALL.search),),
+        suite=None, seed=0, rope=0.01, preset=None, device="cpu", data_dir=None, map_cells=None,
+    ).jobs()  # fmt: skip
+    again = pickle.loads(pickle.dumps(first))
+    path = report.path / "cells" / first.key / "result.json"
+    assert without_seconds(carry_out(again).content) == without_seconds(
+        json.loads(path.read_text())
+    )
+
+
+def test_cells_carried_out_elsewhere_give_the_same_files(short, tmp_path):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        run(tmp_path / "elsewhere", "gp-lfl", "iris", map_cells=pool.map)
+    assert files_of(tmp_path / "elsewhere") == files_of(short.path)
+
+
+def test_the_builtin_map_serves(short):
+    found = run(None, "gp-lfl", "iris", map_cells=map)
+    assert without_seconds(found.result) == without_seconds(short.result)
+
+
+@pytest.mark.parametrize("stop_at", [0, 3])
+def test_an_interrupted_benchmark_ends_as_if_it_had_not_been(short, tmp_path, monkeypatch, stop_at):
+    real, carried = benchmark_cell.carry_out, []
+
+    def stopped(job, *others):
+        if len(carried) == stop_at:
+            raise KeyboardInterrupt
+        carried.append(job.key)
+        return real(job, *others)
+
+    monkeypatch.setattr(benchmark_run, "carry_out", stopped)
+    with pytest.raises(KeyboardInterrupt, match="lossforge resume"):
+        run(tmp_path / "run", "gp-lfl", "iris")
+    assert len(carried) == stop_at
+    monkeypatch.setattr(
+        benchmark_run, "carry_out", lambda job, *o: carried.append(job.key) or real(job, *o)
+    )
+    assert isinstance(lf.resume(tmp_path / "run", progress=False), BenchmarkReport)
+    assert len(carried) == len(set(carried)) == 2 * 2
+    assert files_of(tmp_path / "run") == files_of(short.path)
+
+
+def test_a_search_within_a_cell_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    several = {"search": {**SMALL.search, "generations": 3}}
+    base = Setting("", recipe=SMALL.recipe, calibration=SMALL.calibration, **several)
+    whole = run(tmp_path / "whole", "gp-lfl", "iris", repetitions=1, base=base)
+    from lossforge.methods import GPLFL
+
+    real, rounds = GPLFL.tell, []
+
+    def stopped(self, *others):
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        rounds.append(1)
+        real(self, *others)
+
+    monkeypatch.setattr(GPLFL, "tell", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", "gp-lfl", "iris", repetitions=1, base=base)
+    monkeypatch.setattr(GPLFL, "tell", lambda self, *o: rounds.append(1) or real(self, *o))
+    lf.resume(tmp_path / "run", progress=False)
+    assert len(rounds) == 3
+    assert files_of(tmp_path / "run") == files_of(whole.path)
+
+
+def test_a_damaged_cell_is_carried_out_again(tmp_path):
+    whole = run(tmp_path / "run", "focal", "iris", repetitions=1).result
+    (tmp_path / "run" / "result.json").unlink()
+    (one,) = (tmp_path / "run" / "cells").glob("iris-linear-focal-*")
+    (one / "result.json").write_text('{"rows": []}')
+    again = lf.resume(tmp_path / "run", progress=False)
+    assert without_seconds(again.result) == without_seconds(whole)
+
+
+def test_other_settings_are_refused_and_a_new_run_discards_cells(tmp_path):
+    run(tmp_path / "run", "focal", "iris", repetitions=1)
+    with pytest.raises(RunError, match="another seed"):
+        run(tmp_path / "run", "focal", "iris", repetitions=1, seed=7, resume=True)
+    run(tmp_path / "run", "focal", "wine", repetitions=1, overwrite=True)
+    assert all(path.name.startswith("wine") for path in (tmp_path / "run" / "cells").iterdir())
+
+
+def test_losses_and_adapting_losses_are_tuned_and_tested():
+    methods = ["focal:gamma=1", "adaptive:label_smoothing"]
+    result = run(None, methods, "iris", repetitions=1).result
+    *_, focal, adaptive = result["settings"][0]["entries"]
+    assert (focal["losses"], adaptive["losses"]) == ([methods[0]], [methods[1]])
+    assert result["costs"][1]["candidates"] == 0
+
+
+def test_under_a_schedule_rates_are_tuned_under_it():
+    cosine = Setting("", recipe=Recipe(steps=12, check_every=6, schedule="cosine"))
+    plain = run(None, "focal", "iris", repetitions=1).result["costs"]
+    tuned = run(None, "focal", "iris", repetitions=1, base=cosine).result["costs"]
+    assert tuned[1]["tuning_steps"] >= plain[1]["tuning_steps"] + 3 * 12
+
+
+def test_a_search_that_finds_nothing_is_the_worst(monkeypatch):
+    from lossforge.methods import GPLFL
+
+    def nothing(self, *others, **more):
+        raise LossforgeError("none of 3 candidates could train a network")
+
+    monkeypatch.setattr(GPLFL, "run", nothing)
+    report = run(None, "gp-lfl", "iris", repetitions=1)
+    entry = report.result["settings"][0]["entries"][-1]
+    assert entry["test"] is None
+    assert "found nothing" in entry["failures"][0]
+    assert "diverged" in report.tables()[0].plain(80)
+
+
+def test_three_tasks_have_mean_ranks(tmp_path):
+    report = run(
+        tmp_path / "run", "focal:gamma=1", ["iris", "wine", "breast_cancer"], repetitions=1
+    )
+    assert len(report.result["overall"]["ranks"]) == 4
+    assert (tmp_path / "run" / "ranks.svg").exists()
+    assert "critical difference" in " ".join(
+        text.get_text() for text in report.plot_ranks().axes[0].texts
+    )
+
+
+def test_options_of_methods_are_read():
+    made = as_entrants("evomal:population=24,racing=false", "quick")
+    (method,) = made.values()
+    assert (method.population, method.fitness.racing, method.generations) == (24, False, 6)
+    assert read_options(["horizons=1/50", "name=text", "x=1e-3"]) == {
+        "horizons": (1, 50),
+        "name": "text",
+        "x": 1e-3,
+    }
+
+
+def test_a_setting_gives_searches_its_training_and_only_options_that_they_have():
+    setting = Setting(
+        "iris", recipe=Recipe(learning_rate=0.1, momentum=0.5), search={"population": 5}
+    )
+    evomal, ml3 = as_entrants(["evomal", "ml3"], "quick").values()
+    assert fitted(evomal, setting).population == 5
+    assert fitted(evomal, setting).base == fitted(ml3, setting).base == setting.base
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"methods": "evomall"}, UnknownNameError, "evomal"),
+        ({"methods": "evomal:populatoin=4"}, UnknownNameError, "population"),
+        ({"methods": ["ml3", "ml3"]}, ConfigurationError, "twice"),
+        ({"methods": {RIVAL: "ml3"}}, ConfigurationError, "in every benchmark"),
+        ({"methods": "mse"}, ConfigurationError, "for regression"),
+        ({"tasks": ["iris", "iris"]}, ConfigurationError, "twice"),
+        ({"tasks": []}, ConfigurationError, "needs a task"),
+        ({"tasks": "irs"}, UnknownNameError, "iris"),
+        ({"suite": "small"}, ConfigurationError, "one of them"),
+        ({"tasks": [], "suite": "smal"}, UnknownNameError, "small"),
+        ({"repetitions": -1}, ConfigurationError, "repetitions"),
+        ({"budget": 0}, ConfigurationError, "budget"),
+        ({"rope": -1}, ConfigurationError, "rope"),
+        ({"preset": "papr"}, UnknownNameError, "paper"),
+        ({"base": Setting("", search={"populatoin": 4})}, UnknownNameError, "population"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_computed(arguments, error, says, tmp_path):
+    with pytest.raises(error, match=says):
+        run(tmp_path / "run", **arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_tables_are_made_of_the_result_alone(report):
+    saved = json.loads((report.path / "result.json").read_text())
+    assert [t.plain() for t in benchmark_tables(saved)] == [t.plain() for t in report.tables()]
