@@ -18,8 +18,8 @@ from lossforge.errors import (
 from lossforge.losses import Handcrafted, Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
-from lossforge.methods import AdaLFL, State
-from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
+from lossforge.methods import State
+from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 
@@ -206,9 +206,9 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
-        if loss.startswith(PREFIX):
-            AdaptiveNumber.named(loss, kind)
-        elif loss != AdaLFL.name:
+        if is_adaptive(loss):
+            check_adaptive(loss, kind)
+        else:
             found = resolve_loss(loss, kind)
             if name is not None and name != loss:
                 return GivenLoss(name, found)

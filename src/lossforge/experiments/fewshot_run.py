@@ -277,7 +277,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "baseline": None,
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
-                "step_seconds": round(found.step_seconds, 4),
+                "meta_step": {"seconds": round(found.step_seconds, 4)},
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
@@ -306,7 +306,7 @@ class FewShotReport(Report):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each method."""
-        columns = ("method", "metric", "valid", "test", "interval", "seconds", "step_seconds")
+        columns = ("method", "metric", "valid", "test", "interval", "seconds")
         return [{key: row[key] for key in columns} for row in _rows(self.result)]
 
     def plot(self) -> "Figure":
@@ -339,7 +339,7 @@ def few_shot_table(result: State) -> Table:
             f"{row['test']:.2f}",
             f"± {row['interval']:.2f}",
             f"{row['seconds']:.0f}",
-            f"{row['step_seconds']:.3f}",
+            f"{row['meta_step']['seconds']:.3f}",
         )
         for row in _rows(result)
     )

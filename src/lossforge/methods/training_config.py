@@ -14,7 +14,8 @@ from lossforge.losses import Loss, default_loss
 from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
-from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
+from lossforge.methods.adapting_rates import AdaptingRates
+from lossforge.methods.adaptive import AdaptiveNumber, adapts_rates, check_adaptive, is_adaptive
 from lossforge.methods.warm_up import TRIAL_BATCHES
 from lossforge.models import Model, initialize, resolve
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
@@ -49,8 +50,8 @@ class TrainingConfig:
         """Raise `LossforgeError` if the loss does not exist or does not fit the task."""
         if not is_adaptive(self.loss):
             _find(self.loss, task)
-        elif self.loss != AdaLFL.name:
-            self._number(task)
+        else:
+            check_adaptive(str(self.loss), task.kind)
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
@@ -75,10 +76,24 @@ class TrainingConfig:
         if not is_adaptive(self.loss):
             loss = _find(self.loss, task).to(task.device)
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
+        if adapts_rates(self.loss):
+            rates = self._adapting_rates(trainee, task, seed)
+            return FullTraining(self.recipe, task, trainee, rates, seed)
         teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None and self.loss == AdaLFL.name:
             teacher.warm_up(warmed, factory)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
+
+    def _adapting_rates(self, trainee: TrainState, task: Task, seed: int) -> AdaptingRates:
+        split = task.valid if self.adapt_on == "valid" else task.train
+        return AdaptingRates(
+            trainee,
+            default_loss(task.kind).to(task.device),
+            self._task_loss(task).to(task.device),
+            Batches(split, self.recipe.batch_size, torch_generator(seed, "adapt")),
+            AdaptiveNumber.of_rates(str(self.loss)),
+            self.adalfl.record_every,
+        )
 
     def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
         settings, loss = replace(self.adalfl, clip_norm=self.recipe.clip_norm), None
@@ -165,7 +180,10 @@ class Adapting:
         """Return rows that trials are judged on, each once, in batches."""
         rows = torch.arange(min(len(self._split), TRIAL_BATCHES * self._size))
         inputs, targets = self._split.inputs, self._split.targets
-        return [(inputs[some], targets[some]) for some in rows.to(inputs.device).split(self._size)]
+        return [
+            (inputs.index_select(0, some), targets[some])
+            for some in rows.to(targets.device).split(self._size)
+        ]
 
     def _stream(self, purpose: str) -> Batches:
         return Batches(self._split, self._size, torch_generator(self._seed, purpose))
