@@ -96,7 +96,8 @@ class TrainingConfig:
         )
 
     def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
-        settings, loss = replace(self.adalfl, clip_norm=self.recipe.clip_norm), None
+        clip_norm = self.recipe.clip_norm or self.adalfl.clip_norm
+        settings, loss = replace(self.adalfl, clip_norm=clip_norm), None
         if self.loss != AdaLFL.name:
             number, loss = self._number(task)
             settings = number.within(settings)
