@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError
-from lossforge.losses import Loss, default_loss
+from lossforge.losses import CalibratedCrossEntropy, Loss, default_loss
 from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
@@ -37,7 +37,8 @@ class TrainingConfig:
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
             anew.
-        task_loss: what the adaptive loss is to lower on them; the default loss where empty.
+        task_loss: what the adaptive loss is to lower on them; where empty, the default loss for
+            "adalfl", and calibrated cross-entropy for "adaptive:FORM" in classification.
     """
 
     loss: str | Loss
@@ -55,7 +56,14 @@ class TrainingConfig:
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
-        return default_loss(task.kind) if self.task_loss == "" else _find(self.task_loss, task)
+        if self.task_loss != "":
+            return _find(self.task_loss, task)
+        # Plain cross-entropy punishes unsure predictions however well they are ordered, and so
+        # unlearns what label smoothing gains.
+        learns_number = is_adaptive(self.loss) and self.loss != AdaLFL.name
+        if learns_number and task.kind == "classification":
+            return CalibratedCrossEntropy()
+        return default_loss(task.kind)
 
     def begin(
         self, task: Task, model: Model, seed: int, warmed: Callable[[int, int], None] | None
