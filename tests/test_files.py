@@ -1,13 +1,26 @@
 """Files are written whole or not at all."""
 
+import json
+import math
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lossforge.errors import FileFormatError
-from lossforge.files import read_json, read_regular, sweep, write_atomically, write_json
+from lossforge.files import (
+    finite_or_none,
+    infinite_if_none,
+    plain,
+    read_json,
+    read_regular,
+    sweep,
+    write_atomically,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_content(tmp_path):
@@ -77,3 +90,29 @@ def test_files_without_an_end_are_refused_at_once(tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 11)
     with pytest.raises(FileFormatError, match="too large: 11 bytes"):
         read_regular(tmp_path / "large", 10)
+
+
+@given(st.floats(allow_nan=False))
+def test_infinity_is_none_in_json_and_back(value):
+    found = finite_or_none(value)
+    assert (found is None) == math.isinf(value)
+    assert infinite_if_none(found) == (value if math.isfinite(value) else math.inf)
+
+
+data = st.recursive(
+    st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(data)
+@settings(max_examples=40)
+def test_whatever_numbers_data_hold_json_can_hold_them(value):
+    content = plain({"value": value})
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert plain(content) == content

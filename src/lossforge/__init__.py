@@ -24,11 +24,18 @@ if TYPE_CHECKING:
         search,
         train,
     )
+    from lossforge.integrations.sklearn import (
+        LearnedLossClassifier as LearnedLossClassifier,
+    )
+    from lossforge.integrations.sklearn import (
+        LearnedLossRegressor as LearnedLossRegressor,
+    )
     from lossforge.losses import load, save
     from lossforge.losses.expression import register_primitive
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
     from lossforge.searching import Calibration
+    from lossforge.tasks import Task
 
 __version__ = "0.1.0"
 
@@ -42,6 +49,7 @@ __all__ = [
     "FewShot",
     "LossforgeError",
     "RandomSearch",
+    "Task",
     "TaylorGLO",
     "benchmark",
     "compare",
@@ -60,6 +68,9 @@ __all__ = [
     "train",
 ]
 
+_NOT_BY_STAR = frozenset({"LearnedLossClassifier", "LearnedLossRegressor"})
+"""public names that ``from lossforge import *`` leaves out: scikit-learn is slow to import"""
+
 _PACKAGES = frozenset({"losses", "models", "tasks"})
 
 _MODULE_OF = {
@@ -70,7 +81,10 @@ _MODULE_OF = {
     "Comparison": "lossforge.experiments",
     "EvoMAL": "lossforge.methods",
     "FewShot": "lossforge.methods.npbml",
+    "LearnedLossClassifier": "lossforge.integrations.sklearn",
+    "LearnedLossRegressor": "lossforge.integrations.sklearn",
     "RandomSearch": "lossforge.methods",
+    "Task": "lossforge.tasks",
     "TaylorGLO": "lossforge.methods",
     "benchmark": "lossforge.experiments",
     "compare": "lossforge.experiments",
@@ -100,7 +114,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_NOT_BY_STAR})
 
 
 class _PublicNamesFirst(ModuleType):

@@ -15,7 +15,7 @@ from typing import Any
 from lossforge.errors import FileFormatError
 
 LEFTOVER = re.compile(
-    # Ours, and those of versions before, whose names had no ending of their own.
+    # Those of this version, and of earlier ones, whose names had no suffix of their own.
     r"\..+\.[0-9a-f]{8}\.tmp"
     r"|\.(config|checkpoint|history|result|loss|learner|table|report)\.(json|jsonl|pt|md)\.\w{8}"
 )
@@ -149,6 +149,16 @@ def read_regular(path: Path, budget: int | None = None) -> bytes:
         raise FileFormatError(f"{path} cannot be read: {reason}; check the path") from None
 
 
+def finite_or_none(value: float) -> float | None:
+    """Return a metric as JSON: infinity (the worst) becomes None."""
+    return value if math.isfinite(value) else None
+
+
+def infinite_if_none(value: float | None) -> float:
+    """Return the metric that `finite_or_none` was given."""
+    return math.inf if value is None else value
+
+
 def plain(value: Any) -> Any:
     """Return dataclass fields, tuples and numbers as JSON can hold them.
 
@@ -159,7 +169,7 @@ def plain(value: Any) -> Any:
         {'tests': [0.5, None]}
     """
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -37,7 +37,7 @@ EVERY = [
 def test_any_loss_can_be_explained(loss):
     before = {key: value.clone() for key, value in loss.state_dict().items()}
     found = explain(loss, classes=4)
-    assert json.loads(json.dumps(found.document(), allow_nan=False))["kind"] == loss.kind
+    assert json.loads(json.dumps(found.document(), allow_nan=False))["kind"] == loss.kind.name
     assert all(label and sentence for label, sentence in found.lines())
     after = loss.state_dict()
     assert all((after[key] == before[key]).all() for key in before)
@@ -47,8 +47,8 @@ def test_any_loss_can_be_explained(loss):
 class Norm(Loss):
     """A user's loss that is no sum over the outputs and cannot be saved."""
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.kind == "classification":
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.kind.name == "classification":
             margins = outputs - outputs.gather(1, targets[:, None])
             return margins.relu().logsumexp(1)
         return (outputs - targets).square().sum(1).add(1e-6).sqrt()
@@ -63,7 +63,7 @@ class Norm(Loss):
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_a_loss_that_is_not_elementwise_is_explained_and_drawn(kind, tmp_path):
     found = explain(Norm(kind), classes=4)
-    assert found.kind == kind
+    assert found.kind.name == kind
     assert found.matches[0].residual < 0.7
     assert all(picture.exists() for picture in draw_portrait(Norm(kind), tmp_path, classes=4))
 
@@ -78,7 +78,7 @@ def test_handcrafted_losses_deserve_no_warning_but_of_their_scale(loss):
     [
         ("y*log(p)", "classification", "wrong way"),
         ("-square(y - p)", "regression", "wrong way for errors"),
-        ("1", "classification", "teaches nothing"),
+        ("1", "classification", "nothing is learned"),
         ("min(abs(y - p), 0.5)", "regression", "flat for errors from 0.5"),
         ("-100*y*log(p)", "classification", "multiply the learning rate by 0.01"),
         ("square(y - p)*square(y - p)", "regression", "explode"),
@@ -121,3 +121,12 @@ def test_a_mixture_is_told():
     told = dict(explain(loss).lines())
     assert told["mixture"].startswith("3·cross_entropy + 0.5")
     assert "mixture" not in dict(explain(LabelSmoothing(0.2)).lines())
+
+
+def test_confident_mistakes_are_told_beside_the_nearest_loss():
+    told = dict(explain(SymbolicLoss("-y*log(p + 0.01)")).lines())["at mistakes"]
+    assert "less than 0.02" in told
+    assert "with those, the nearest is" in told
+    told = dict(explain(CrossEntropy()).lines())["at mistakes"]
+    assert told.endswith("cross_entropy is 100.0% of its gradient")
+    assert "at mistakes" not in dict(explain(SymbolicLoss("abs(y - p)", kind="regression")).lines())

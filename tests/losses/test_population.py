@@ -24,7 +24,7 @@ MIXED: list[Loss] = [Focal(1.0), SymbolicLoss("-y*log(p)"), NeuralLoss()]
 
 def batch(losses: Sequence[Loss]) -> tuple[torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
-    if losses[0].kind == "classification":
+    if losses[0].kind.name == "classification":
         return torch.randn(6, 3, generator=draw), torch.randint(3, (6,), generator=draw)
     return torch.randn(6, 2, generator=draw), torch.randn(6, 2, generator=draw)
 

@@ -112,8 +112,8 @@ def test_copies_of_the_loss_are_kept():
 
 def test_the_factor_of_a_rescaled_task_loss_is_the_scale():
     class Tripled(lf.losses.Loss):
-        def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-            return lf.losses.CrossEntropy().per_example(outputs, targets) / 3
+        def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return lf.losses.CrossEntropy().per_row(outputs, targets) / 3
 
         def definition(self) -> dict[str, object]:
             return {}

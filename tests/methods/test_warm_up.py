@@ -14,27 +14,8 @@ from lossforge.methods.warm_up import (
     _Course,
     _simplest,
     first_pass,
-    mistakes,
 )
-from lossforge.tasks import Kind
-
-
-@pytest.mark.parametrize(
-    ("kind", "outputs", "targets", "expected"),
-    [
-        ("classification", [[2.0, 1.0], [0.0, 1.0]], [1, 1], 0.5),
-        ("classification", [[2.0, 1.0], [0.0, 1.0]], [[0.1, 0.9], [0.2, 0.8]], 0.5),
-        ("classification", [[-1.0], [2.0]], [0, 0], 0.5),
-        ("classification", [[[2.0, 0.0], [1.0, 1.0]]], [[1, 1]], 0.5),
-        ("regression", [[1.0], [3.0]], [1.0, 1.0], 2.0),
-        ("regression", [[1.0, 5.0], [3.0, 5.0]], [[1.0, 5.0], [1.0, 5.0]], 1.0),
-    ],
-)
-def test_a_trial_is_judged_by_mistakes_and_squared_errors(
-    kind: Kind, outputs: list, targets: list, expected: float
-):
-    found = mistakes(torch.tensor(outputs), torch.tensor(targets), kind)
-    assert found.mean().item() == pytest.approx(expected)
+from lossforge.tasks.kinds import Classification
 
 
 @pytest.mark.parametrize(
@@ -103,7 +84,7 @@ def test_a_trials_standard_error_counts_each_validation_row_once(monkeypatch: py
         return trials[-1][0]
 
     def mistakes_of(train):
-        return torch.cat([mistakes(train.module(x), y, "classification") for x, y in valid])
+        return torch.cat([Classification().scores(train.module(x), y) for x, y in valid])
 
     monkeypatch.setattr(_Course, "trial", told)
     _, adapt = attached(AdaLFL(0, warm_up_scales=(1e-6, 1e-5), trial_steps=1))

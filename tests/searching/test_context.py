@@ -17,5 +17,5 @@ def test_numbers_are_derived_from_seed_and_purpose():
 
 
 def test_kind_and_device_are_those_of_the_tasks():
-    assert CONTEXT.kind == "regression"
+    assert CONTEXT.kind.name == "regression"
     assert CONTEXT.device == torch.device("cpu")

@@ -1,6 +1,7 @@
 """Batches are reproducible, cover every epoch, and continue where they stopped."""
 
 import json
+from itertools import islice
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lossforge.errors import ConfigurationError, FileFormatError
+from lossforge.errors import ConfigurationError, DataError, FileFormatError
 from lossforge.tasks import Batches, Split
+from lossforge.tasks.batches import endless
 
 
 def split(rows: int) -> Split:
@@ -113,3 +115,15 @@ def test_damaged_states_are_refused(damage: dict[str, str | int]):
         stream.restore(stream.state() | damage)
     with pytest.raises(FileFormatError, match="damaged"):
         stream.restore({})
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=5), st.integers(0, 17))
+def test_a_loader_is_begun_anew_at_its_end(loader, count):
+    found = list(islice(endless(loader), count))
+    assert found == [loader[index % len(loader)] for index in range(count)]
+
+
+@pytest.mark.parametrize("batches", [[], iter([1, 2])])
+def test_what_cannot_be_begun_anew_is_told(batches):
+    with pytest.raises(DataError, match="there are no batches to learn from"):
+        list(islice(endless(batches), 3))

@@ -52,7 +52,7 @@ def test_names_are_taken_apart_at_the_last_colon(name, expected):
 def test_a_class_column_makes_a_classification_task(table, tmp_path):
     name = f"csv:{save(table, tmp_path)}:species"
     task = load(name)
-    assert (task.name, task.kind, task.outputs) == (name, "classification", 3)
+    assert (task.name, str(task.kind), task.outputs) == (name, "classification", 3)
     assert task.classes == ("cat", "dog", "owl")
     # width, count, price and three colors
     assert task.input_shape == (6,)
@@ -61,7 +61,7 @@ def test_a_class_column_makes_a_classification_task(table, tmp_path):
 
 def test_a_numeric_column_makes_a_regression_task(table, tmp_path):
     task = load(f"csv:{save(table, tmp_path)}:price")
-    assert (task.kind, task.outputs, task.input_shape) == ("regression", 1, (8,))
+    assert (str(task.kind), task.outputs, task.input_shape) == ("regression", 1, (8,))
     prices = torch.tensor(table["price"].tolist(), dtype=torch.float64)
     known = prices[task.train.rows]
     expected = (prices[task.test.rows] - known.mean()) / known.std(correction=0)
@@ -153,7 +153,7 @@ def test_real_table_with_gaps_and_categories(data_dir):
     path = data_dir / "california_housing" / "housing.csv"
     task = load(f"csv:{path}:median_house_value")
     # eight numbers, a mark for missing total_bedrooms, five categories
-    assert (task.kind, task.input_shape) == ("regression", (14,))
+    assert (str(task.kind), task.input_shape) == ("regression", (14,))
     assert len(task.train) + len(task.valid) + len(task.test) == 20640
     missing = sum(split.inputs[:, 8].sum() for split in (task.train, task.valid, task.test))
     assert missing == 207

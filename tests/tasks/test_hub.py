@@ -46,7 +46,7 @@ def test_images_with_a_test_split(tmp_path):
 
 def test_texts_without_a_test_split(tmp_path):
     task = load(write(tmp_path / "own", {"train": 60}, "text"))
-    assert task.kind == "classification"
+    assert task.kind.name == "classification"
     assert (len(task.train), len(task.valid), len(task.test)) == (36, 12, 12)
     assert task.input_shape == (6, 1 + len(set("".join(CLASSES))))
     sums = task.train.inputs.sum(2)

@@ -29,7 +29,7 @@ def test_splits_are_disjoint_and_cover_the_source(name: str):
 @pytest.mark.parametrize("name", SIZES)
 def test_classes_are_stratified_to_within_a_row(name: str):
     task = load(name)
-    if task.kind == "regression":
+    if task.kind.name == "regression":
         quantiles = [split.targets.quantile(0.5).item() for split in splits(task)]
         assert np.ptp(quantiles) < 0.15
         return

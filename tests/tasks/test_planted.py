@@ -33,7 +33,7 @@ def test_only_training_rows_are_corrupted(name):
     task, other = load(name), load(name, split_seed=1)
     assert not torch.equal(task.train.inputs, other.train.inputs)
     spread = {part: getattr(task, part).targets.float().std() for part in ("train", "test")}
-    if task.kind == "regression":
+    if task.kind.name == "regression":
         assert spread["train"] > 1.3 * spread["test"]
         assert task.test.targets.abs().max() < 20
     if name == "planted_imbalance":

@@ -27,7 +27,7 @@ def column(values) -> pd.Series:
 )
 def test_values_decide_the_kind(values, kind, classes):
     target = read_target(column(values), None)
-    assert (target.kind, target.classes) == (kind, classes)
+    assert (target.kind.name, target.classes) == (kind, classes)
 
 
 def test_labels_follow_the_order_of_classes():
@@ -85,7 +85,7 @@ def test_rows_without_a_target_are_left_out_and_said():
 )
 def test_a_kind_that_could_be_the_other_is_said(values, kind, said):
     target = read_target(column(values), None)
-    assert target.kind == kind
+    assert target.kind.name == kind
     assert said in target.notes[0]
     assert read_target(column(values), kind).notes == ()
 
@@ -98,7 +98,7 @@ def test_a_kind_that_is_plain_is_not_said(values):
 def test_text_that_means_numbers_is_regressed_and_said():
     prices = [f"${i}.5" for i in range(30)]
     target = read_target(column([*prices, "unknown"]), None)
-    assert (target.kind, target.values[:2].tolist(), len(target.values)) == (
+    assert (target.kind.name, target.values[:2].tolist(), len(target.values)) == (
         "regression",
         [0.5, 1.5],
         30,

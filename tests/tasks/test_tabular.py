@@ -20,7 +20,12 @@ from lossforge.tasks import Kind, load
 )
 def test_kinds_and_shapes(name: str, kind: Kind, outputs: int, shape: tuple[int, ...]):
     task = load(name)
-    assert (task.name, task.kind, task.outputs, task.input_shape) == (name, kind, outputs, shape)
+    assert (task.name, task.kind.name, task.outputs, task.input_shape) == (
+        name,
+        kind,
+        outputs,
+        shape,
+    )
     assert len(task.classes) == (outputs if kind == "classification" else 0)
 
 

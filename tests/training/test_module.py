@@ -22,7 +22,6 @@ from lossforge.training.module import (
     Moment,
     OutputSpec,
     at_values,
-    call,
     differentiable,
     replaced,
     without_hooks,
@@ -89,17 +88,6 @@ def test_the_dimension_of_the_classes_becomes_the_second(shape, data):
 def test_a_missing_dimension_is_told(shape, place):
     with pytest.raises(DataError, match="without a dimension"):
         OutputSpec(class_dim=place)(torch.zeros(shape))
-
-
-def test_inputs_may_be_a_tensor_positional_or_named():
-    class Sum(nn.Module):
-        def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
-            return a if b is None else a - b
-
-    a, b = torch.ones(2), torch.full((2,), 3.0)
-    assert torch.equal(call(Sum(), a), a)
-    assert torch.equal(call(Sum(), (a, b)), a - b)
-    assert torch.equal(call(Sum(), {"b": a, "a": b}), b - a)
 
 
 def shared() -> nn.Module:

@@ -5,7 +5,6 @@ becomes flat, and as label smoothing that adapts.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -16,7 +15,7 @@ from lossforge.analysis.behavior import path, rest_point
 from lossforge.analysis.drawing import new_figure, save_figure
 from lossforge.losses import NeuralLoss
 from lossforge.methods.adalfl import LossSnapshot
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,9 +59,9 @@ def trace_of(moments: Sequence[LossSnapshot], classes: int) -> list[LossCurves]:
 
 
 def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
-    loss = deepcopy(moment.loss).double()
+    loss = moment.loss.for_kind(moment.loss.kind.row_kind).double()
     assert isinstance(loss, NeuralLoss)
-    classifies = loss.kind == "classification"
+    classifies = loss.kind.predicts_probabilities
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
     p = torch.linspace(low, high, POINTS, dtype=torch.double)
 
@@ -84,7 +83,7 @@ def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     )
 
 
-def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None:
+def draw_adaptation(trace: Sequence[LossCurves], kind: Kind | str, stem: Path) -> None:
     """Write curves over time, learning-rate factor and smoothing as PNG and SVG.
 
     Args:
@@ -94,7 +93,7 @@ def draw_adaptation(trace: Sequence[LossCurves], kind: Kind, stem: Path) -> None
     """
     from matplotlib import colormaps
 
-    classifies = kind == "classification"
+    classifies = as_kind(kind).predicts_probabilities
     figure = new_figure(12, 3.6) if classifies else new_figure(8, 3.6)
     panels = figure.subplots(1, 4 if classifies else 2)
     every = max(1, len(trace) // LINES)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lossforge.analysis.nearest import gradient
-from lossforge.losses import CrossEntropy, ElementwiseLoss, Loss, NeuralLoss, Squared
+from lossforge.losses import ElementwiseLoss, Loss, NeuralLoss, default_loss
 from lossforge.randomness import torch_generator
 
 POINTS = 401
@@ -41,6 +41,15 @@ class Path:
     force: Tensor
 
 
+def of_one_row(loss: Loss, classes: int) -> tuple[Loss, int]:
+    """Return a loss as it is for one row by itself, and the outputs of that row.
+
+    A loss of several labels is looked at as one of two classes.
+    """
+    kind = loss.kind
+    return loss.for_kind(kind.row_kind), kind.row_size(classes)
+
+
 def path(loss: Loss, classes: int, target: float = 0.0) -> Path:
     """Return a loss along the way.
 
@@ -53,11 +62,12 @@ def path(loss: Loss, classes: int, target: float = 0.0) -> Path:
     with torch.no_grad():
         value = loss.to(outputs.dtype).per_example(outputs, targets)
     slope = gradient(loss, outputs, targets)[:, 0]
-    return Path(position, value, slope * position.sign() if loss.kind == "regression" else -slope)
+    force = -slope if loss.kind.predicts_probabilities else slope * position.sign()
+    return Path(position, value.flatten(), force)
 
 
 def _way(loss: Loss, classes: int, target: float) -> tuple[Tensor, Tensor, Tensor]:
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         outputs = torch.zeros(POINTS, classes, dtype=torch.double)
         outputs[:, 0] = torch.linspace(-LOGIT_RANGE, LOGIT_RANGE, POINTS, dtype=torch.double)
         return outputs, torch.zeros(POINTS, dtype=torch.long), outputs.softmax(1)[:, 0]
@@ -68,19 +78,20 @@ def _way(loss: Loss, classes: int, target: float) -> tuple[Tensor, Tensor, Tenso
 
 
 def learning_rate_factor(loss: Loss, classes: int) -> float:
-    """Return the force at the start of training, as a multiple of the usual loss's.
+    """Return the force at the start of training, as a multiple of the default loss's.
 
     Classification: at equal probabilities, against cross-entropy. Regression: at errors of one
     deviation of the targets, against squared error.
     """
-    usual: Loss = CrossEntropy() if loss.kind == "classification" else Squared()
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         outputs = torch.zeros(1, classes, dtype=torch.double)
         targets = torch.zeros(1, dtype=torch.long)
     else:
         targets = torch.zeros(2, 1, dtype=torch.double)
         outputs = torch.tensor([[-1.0], [1.0]], dtype=torch.double)
-    ours, theirs = (gradient(each, outputs, targets)[:, 0] for each in (loss, usual))
+    ours, theirs = (
+        gradient(each, outputs, targets)[:, 0] for each in (loss, default_loss(loss.kind))
+    )
     return float((ours * theirs).sum() / theirs.square().sum())
 
 
@@ -108,10 +119,10 @@ def is_convex(loss: Loss, classes: int) -> bool:
 
     A classification loss that is not elementwise is looked at along the target's probability.
     """
-    if loss.kind == "regression":
+    if not loss.kind.predicts_probabilities:
         p = torch.linspace(-4.0, 4.0, POINTS, dtype=torch.double)[:, None]
         curves = [
-            loss.to(p.dtype).per_example(p, torch.full_like(p, target)).detach()
+            loss.to(p.dtype).per_example(p, torch.full_like(p, target)).flatten().detach()
             for target in (-1.0, 0.0, 1.0)
         ]
     elif isinstance(loss, ElementwiseLoss | NeuralLoss):

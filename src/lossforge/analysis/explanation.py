@@ -1,7 +1,7 @@
 """What a loss is and does, for a person to decide whether to trust it."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
 from lossforge.analysis.behavior import (
@@ -11,6 +11,7 @@ from lossforge.analysis.behavior import (
     is_bounded,
     is_convex,
     learning_rate_factor,
+    of_one_row,
     path,
     rest_point,
 )
@@ -18,13 +19,15 @@ from lossforge.analysis.nearest import (
     LEAST_PROBABILITY,
     Match,
     Mixture,
+    at_mistakes,
+    least_probability,
     mixture,
     nearest,
     ties,
 )
 from lossforge.files import plain
 from lossforge.losses import Loss, SymbolicLoss
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require_in_range
 
 FLAT = 1e-3
@@ -34,6 +37,10 @@ EXPLODES = 1e6
 
 ALIKE = 0.1
 """of the gradient: a loss that leaves no more than this is held against its nearest known one"""
+
+UNLIKE_AT_MISTAKES = 0.05
+"""of the gradient: where the nearest loss leaves more at confident mistakes, the nearest one with
+those counted is told as well"""
 
 
 @final
@@ -45,9 +52,9 @@ class Explanation:
         loss: its formula or description.
         latex: the formula in LaTeX, None where there is none.
         kind: of the tasks it serves.
-        classes: on how many outputs it was looked at.
+        classes: number of outputs that it was evaluated on.
         matches: known losses by how alike they train, the best first.
-        learning_rate_factor: the force at the start of training, in multiples of the usual loss's.
+        learning_rate_factor: the force at the start of training, over the default loss's.
         null_force: the force at equal probabilities, or at an error of one.
         final_force: the force at a certain prediction, or at an error of 0.001.
         rest_point: the target's probability from which on the loss pushes back, if there is one.
@@ -57,6 +64,9 @@ class Explanation:
         minimum: the error at which a regression loss is least; None for classification.
         warnings: what its user needs to know.
         mixture: the sum of two known losses that is much nearer than each, if there is one.
+        at_mistakes: what the best match leaves of the gradient at confident mistakes, which the
+            matches do not count; None for regression.
+        with_mistakes: the best match where those count as well; None where `at_mistakes` is small.
     """
 
     loss: str
@@ -74,30 +84,48 @@ class Explanation:
     minimum: float | None
     warnings: tuple[str, ...]
     mixture: Mixture | None = None
+    at_mistakes: float | None = None
+    with_mistakes: Match | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
-        document: dict[str, Any] = plain(asdict(self))
+        document: dict[str, Any] = plain(asdict(replace(self, kind=self.kind.name)))  # type: ignore[arg-type]
         return document
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the explanation as labels and sentences."""
         best, tied = self.matches[0], ties(self.matches)
-        second = next((m for m in self.matches[1:] if m not in tied), self.matches[1])
+        others = self.matches[1:]
+        second = ([match for match in others if match not in tied] or list(others))[:1]
         same = f"; as well as {', '.join(match.name for match in tied)}" if tied else ""
-        usual = "cross-entropy" if self.kind == "classification" else "squared error"
+        usual = self.kind.words.default_loss
         unlike = "" if best.residual < 0.5 else "; it is unlike every loss that is known here"
         told = [
             ("loss", self.loss),
             ("nearest", f"{best.name}, {_likeness(best)}{same}{unlike}"),
-            ("then", f"{second.name}, {_likeness(second)}"),
+            *(("then", f"{match.name}, {_likeness(match)}") for match in second),
             ("learning rate", f"at the start as if {usual}'s were {self.learning_rate_factor:.3g} "
              "times as large"),
         ]  # fmt: skip
         if self.mixture is not None:
             share = f"{1 - self.mixture.residual:.1%} of its gradient"
             told.insert(1, ("mixture", f"{self.mixture.name}, {share}"))
-        return told + (self._classes() if self.kind == "classification" else self._errors())
+        told += self._mistakes()
+        return told + (self._classes() if self.kind.predicts_probabilities else self._errors())
+
+    def _mistakes(self) -> list[tuple[str, str]]:
+        """Tell how far the likeness holds where the target has next to no probability."""
+        if self.at_mistakes is None:
+            return []
+        shared = max(0.0, 1 - self.at_mistakes)
+        told = (
+            f"where the target has less than {least_probability(self.classes):.2g}, "
+            f"{self.matches[0].name} is {shared:.1%} of its gradient"
+        )
+        if self.with_mistakes is not None:
+            match = self.with_mistakes
+            told += f"; with those, the nearest is {match.name}, {_likeness(match)}"
+        return [("at mistakes", told)]
 
     def _classes(self) -> list[tuple[str, str]]:
         assert self.calibration is not None
@@ -157,18 +185,20 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
         ('label_smoothing:smoothing=0.2', 0.8)
     """
     require_in_range("classes", classes, 2)
-    loss = copy.deepcopy(loss).double().requires_grad_(False)
+    kind = loss.kind
+    loss, classes = of_one_row(copy.deepcopy(loss).double().requires_grad_(False), classes)
     way = path(loss, classes)
-    classifies = loss.kind == "classification"
+    classifies = loss.kind.predicts_probabilities
     guess = 1 / classes if classifies else 1.0
     middle = int((way.position - guess).abs().argmin())
     end = len(way.position) - 1 if classifies else int((way.position - 1e-3).abs().argmin())
     judged = calibration(loss) if classifies else None
     matches = tuple(nearest(loss, classes))
+    mistakes = at_mistakes(loss, matches[0], classes)
     return Explanation(
         loss=str(loss),
         latex=loss.formula.latex if isinstance(loss, SymbolicLoss) else None,
-        kind=loss.kind,
+        kind=kind,
         classes=classes,
         matches=matches,
         learning_rate_factor=learning_rate_factor(loss, classes),
@@ -183,7 +213,13 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
             *_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
             *_confident_mistakes(matches[0], way, classes),
         ),
-        mixture=mixture(loss, matches[0].residual, classes),
+        mixture=mixture(loss, matches[0], classes),
+        at_mistakes=mistakes,
+        with_mistakes=(
+            nearest(loss, classes, with_mistakes=True)[0]
+            if mistakes is not None and mistakes > UNLIKE_AT_MISTAKES
+            else None
+        ),
     )
 
 
@@ -207,7 +243,7 @@ def _warnings(loss: Loss, way: Path, judged: Calibration | None, factor: float) 
 def _direction(loss: Loss, way: Path) -> list[str]:
     """Warn where a step moves the output away from the target."""
     wrong = way.force < -FLAT * way.force.abs().max()
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         wrong = wrong & (way.position < 0.5)
         where = "target probabilities"
     else:
@@ -220,8 +256,8 @@ def _direction(loss: Loss, way: Path) -> list[str]:
 
 
 def _flatness(loss: Loss, way: Path) -> list[str]:
-    """Warn where a loss teaches nothing although the prediction is wrong."""
-    if loss.kind == "classification":
+    """Warn where the gradient vanishes although the prediction is wrong."""
+    if loss.kind.predicts_probabilities:
         concerned, where = (way.position > 0.01) & (way.position < 0.6), "target probabilities"
     else:
         concerned = (way.position.abs() > 0.1) & (way.position.abs() < 3)
@@ -230,7 +266,7 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
     greatest = way.force[concerned].abs().max()
     flat = concerned & (way.force.abs() < FLAT * greatest)
     if float(flat.sum()) < 0.05 * float(concerned.sum()):
-        return ["constant: it teaches nothing"] if float(greatest) == 0 else []
+        return ["constant: nothing is learned from it"] if float(greatest) == 0 else []
     low, high = float(position[flat].min()), float(position[flat].max())
     return [f"flat for {where} from {low:.2g} to {high:.2g}: nothing is learned from those"]
 
@@ -238,7 +274,7 @@ def _flatness(loss: Loss, way: Path) -> list[str]:
 def _confident_mistakes(match: Match, way: Path, classes: int) -> list[str]:
     """Warn where a loss gives up mistakes that its nearest known loss pulls at."""
     known = match.known_loss
-    if known.kind != "classification" or match.residual > ALIKE:
+    if not known.kind.predicts_probabilities or match.residual > ALIKE:
         return []
     expected = match.factor * path(known, classes).force
     weak = (way.position < LEAST_PROBABILITY) & (way.force < 0.5 * expected)

@@ -18,32 +18,12 @@ SINGLE_PRECISION = """\
     outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
 """
 
-TARGETS = {
-    "classification": """\
-    if targets.shape == outputs.shape:
-        y = targets.to(outputs.dtype)
-    elif outputs.shape[1] == 1:
-        y = targets.to(outputs.dtype).unsqueeze(1)
-    else:
-        y = torch.nn.functional.one_hot(targets, outputs.shape[1]).movedim(-1, 1)
-        y = y.to(outputs.dtype)
-""",
-    "regression": """\
-    p = outputs
-    y = (targets if targets.shape == p.shape else targets.unsqueeze(1)).to(p.dtype)
-""",
-}
-
-PROBABILITIES = """\
-    p = outputs.sigmoid() if outputs.shape[1] == 1 else outputs.softmax(1)
-"""
-
 TWO_CLASSES = """\
     logits = outputs
     if outputs.shape[1] == 1:  # the logit of the second of two classes
         logits = torch.cat([torch.zeros_like(outputs), outputs], 1)
         y = torch.cat([1 - y, y], 1)
-    log_p = logits.log_softmax(1)
+    log_p = logits.log_softmax(1).clamp_min(torch.finfo(logits.dtype).min)
     p = log_p.exp()
 """
 
@@ -53,7 +33,18 @@ REDUCTION = """\
     return values.mean() if reduction == "mean" else values.sum()
 """
 
+REDUCTION_OF_LABELS = """\
+    if counted is not None:
+        values = values * counted
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return values.sum()
+    return values.mean() if counted is None else values.sum() / counted.sum()
+"""
+
 SIGNATURE = 'def loss(outputs, targets, reduction="mean"):\n'
+SIGNATURE_OF_LABELS = 'def loss(outputs, targets, reduction="mean", ignore_index={}):\n'
 
 
 def export(loss: Loss, form: str, provenance: str) -> str:
@@ -76,22 +67,20 @@ def export(loss: Loss, form: str, provenance: str) -> str:
     if form not in FORMS:
         raise unknown_name("form of export", form, FORMS)
     symbolic, handcrafted = FORMS[form]
+    _require_numbers_alone(loss)
     if isinstance(loss, SymbolicLoss):
         return symbolic(loss, provenance)
     if isinstance(loss, Handcrafted):
-        _require_numbers_alone(loss)
         return handcrafted(loss, provenance)
     raise ConfigurationError(
         f"{loss} has no formula to export to {form}; give a symbolic or handcrafted loss"
     )
 
 
-def _require_numbers_alone(loss: Handcrafted) -> None:
+def _require_numbers_alone(loss: Loss) -> None:
     """Refuse what a formula does not show, rather than leave it out."""
-    if hidden := sorted(set(loss.definition()) - {"type", *loss.options()}):
-        raise ConfigurationError(
-            f"{loss} with {' and '.join(hidden)} cannot be exported; drop them"
-        )
+    if loss.weight is not None:
+        raise ConfigurationError(f"{loss} with weight cannot be exported; drop it")
 
 
 def _torch(loss: SymbolicLoss, provenance: str) -> str:
@@ -100,14 +89,14 @@ def _torch(loss: SymbolicLoss, provenance: str) -> str:
     return (
         _header(loss, provenance, "import torch\n")
         + _helpers(loss.expression, lambda primitive: primitive.torch_source, TORCH_LIMIT)
-        + SIGNATURE
+        + _signature(loss)
         + f'    """Outputs [B, C, ...], {_targets(loss)}; see the top of the file."""\n'
         + SINGLE_PRECISION
-        + TARGETS[loss.kind]
-        + (PROBABILITIES if loss.kind == "classification" else "")
+        + loss.kind.target_source
+        + loss.kind.prediction_source
         + "    y, p = _limit(y), _limit(p)\n    one = torch.ones_like(p)\n"
         + f"    values = {value}\n    values = values.expand_as(p).sum(1)\n"
-        + REDUCTION
+        + _reduction(loss)
     )
 
 
@@ -145,14 +134,14 @@ def _handcrafted_torch(loss: Handcrafted, provenance: str) -> str:
     functional = "import torch.nn.functional as F\n" if "F." in statements else ""
     return (
         f'"""{loss}\n\n{provenance}\n"""\n\n{imports}import torch\n{functional}\n\n'
-        + SIGNATURE
+        + _signature(loss)
         + f'    """Outputs [B, C, ...], {_targets(loss)}."""\n'
         + SINGLE_PRECISION
-        + TARGETS[loss.kind]
-        + (TWO_CLASSES if isinstance(loss, Classification) else "")
+        + loss.kind.target_source
+        + (TWO_CLASSES if isinstance(loss, Classification) else loss.kind.prediction_source)
         + indent(statements, "    ")
         + "\n    values = values.sum(1)\n"
-        + REDUCTION
+        + _reduction(loss)
     )
 
 
@@ -232,13 +221,9 @@ FORMS: dict[str, tuple[Callable[[SymbolicLoss, str], str], Callable[[Handcrafted
 
 
 def _header(loss: SymbolicLoss, provenance: str, imports: str) -> str:
-    prepared = (
-        "p is the softmax of the outputs (the sigmoid of a single one), y the one-hot label"
-        if loss.kind == "classification"
-        else "p is the output, y the target"
-    )
     return (
-        f'"""A learned loss: {loss}\n\nsummed over the outputs of an example, where {prepared}.\n'
+        f'"""A learned loss: {loss}\n\nsummed over the outputs of a row, where '
+        f"{loss.kind.words.prepared}.\n"
         f"log and sqrt are smooth near zero; arguments are limited to {LIMIT:g}.\n\n"
         f'Expression: {to_text(loss.expression)}\n{provenance}\n"""\n\n{imports}\n\n'
     )
@@ -277,4 +262,13 @@ def _nested(loss: SymbolicLoss) -> str:
 
 
 def _targets(loss: Loss) -> str:
-    return "labels [B, ...]" if loss.kind == "classification" else "values [B, C]"
+    return loss.kind.words.targets
+
+
+def _signature(loss: Loss) -> str:
+    index = loss.ignore_index
+    return SIGNATURE if index is None else SIGNATURE_OF_LABELS.format(index)
+
+
+def _reduction(loss: Loss) -> str:
+    return REDUCTION if loss.ignore_index is None else REDUCTION_OF_LABELS

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from lossforge.analysis.behavior import path
+from lossforge.analysis.behavior import of_one_row, path
 from lossforge.analysis.drawing import STYLES, new_figure, save_figure
 from lossforge.analysis.nearest import Match, nearest
-from lossforge.losses import CrossEntropy, Loss, Squared
-from lossforge.tasks.task import Kind
+from lossforge.losses import Loss, default_loss
+from lossforge.tasks.kinds import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def draw_portrait(loss: Loss, folder: Path, classes: int = 10) -> list[Path]:
         folder: of the files.
         classes: of the outputs (classification).
     """
-    loss = loss.double().requires_grad_(False)
+    loss, classes = of_one_row(loss.double().requires_grad_(False), classes)
     match = nearest(loss, classes)[0]
     _draw_curves(loss, match, classes, folder / "curves")
     _draw_force(loss, classes, folder / "force")
@@ -48,7 +48,7 @@ class _Curves:
     """The loss of one output as a function of its prediction."""
 
     def __init__(self, kind: Kind, classes: int):
-        self.classes, self.classifies = classes, kind == "classification"
+        self.classes, self.classifies = classes, kind.predicts_probabilities
         low, high = (0.005, 0.995) if self.classifies else (-3.0, 3.0)
         self.p = torch.linspace(low, high, POINTS, dtype=torch.double)
         self.targets = {"target, y = 1": 1.0, "non-target, y = 0": 0.0}
@@ -63,7 +63,7 @@ class _Curves:
         """
         if not self.classifies:
             column = self.p[:, None]
-            return loss.per_example(column, torch.full_like(column, target)).detach()
+            return loss.per_example(column, torch.full_like(column, target)).flatten().detach()
         p = self.p[:, None].expand(-1, self.classes)
         if isinstance(loss, PerOutput):
             return loss.elementwise(torch.full_like(p, target), p)[:, 0].detach()
@@ -94,7 +94,7 @@ def _draw_curves(loss: Loss, match: Match, classes: int, stem: Path) -> None:
                 alpha=0.6,
                 label=f"{match.name} x {match.factor:.3g}, {label}",
             )
-    what = "probability p" if curves.classifies else "prediction p"
+    what = loss.kind.words.prediction
     values.set(title="loss", xlabel=what, ylabel="loss of one output")
     slopes.set(title="slope", xlabel=what, ylabel="derivative by p")
     _limit(slopes)
@@ -117,23 +117,22 @@ def force_figure(loss: Loss, classes: int) -> "Figure":
         loss: any; it is changed to float64.
         classes: of the outputs (classification).
     """
-    loss = loss.double().requires_grad_(False)
+    loss, classes = of_one_row(loss.double().requires_grad_(False), classes)
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
-    usual: Loss = CrossEntropy() if loss.kind == "classification" else Squared()
+    usual = default_loss(loss.kind)
     for each, style, label in ((loss, "-", "this loss"), (usual, "--", str(usual))):
         way = path(each, classes)
         axes.plot(way.position, way.force, style, label=label, color=COLORS[each is usual])
     axes.axhline(0, color="black", linewidth=0.6)
-    if loss.kind == "classification":
+    if loss.kind.predicts_probabilities:
         axes.axvline(1 / classes, color="grey", linestyle=":", label="a guess")
-        axes.set(xlabel="probability of the target", ylabel="pull on the target's logit")
     else:
         axes.set_xlim(-4, 4)
         inside = way.position.abs() <= 4
         both = [path(each, classes).force[inside] for each in (loss, usual)]
         axes.set_ylim(min(0.0, float(both[0].min())) - 0.2, float(torch.cat(both).max()) + 0.2)
-        axes.set(xlabel="error p - y", ylabel="pull towards the target")
+    axes.set(xlabel=loss.kind.words.position, ylabel=loss.kind.words.pull)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     axes.set_title(_title(loss), fontsize="medium")
@@ -141,7 +140,7 @@ def force_figure(loss: Loss, classes: int) -> "Figure":
 
 
 def _beside(ours: Tensor, known: Tensor) -> Tensor:
-    """Return the known curve moved to meet ours in the middle: a constant teaches nothing."""
+    """Return the known curve moved to equal the other in the middle: a constant has no gradient."""
     return known + (ours - known)[POINTS // 2]
 
 

@@ -14,6 +14,7 @@ from lossforge.methods.npbml.learner import Learner
 from lossforge.methods.npbml.loss import task_loss
 from lossforge.randomness import torch_generator
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
+from lossforge.tasks.kinds import Kind
 
 POINTS = 61
 RANGE = 6.0
@@ -86,7 +87,7 @@ def _task_loss(learner: Learner, outputs: Tensor, targets: Tensor) -> TaskLoss:
     return TaskLoss(grid.tolist(), default, learned)
 
 
-def draw_task_losses(found: Sequence[TaskLoss], kind: str, stem: Path) -> None:
+def draw_task_losses(found: Sequence[TaskLoss], kind: Kind, stem: Path) -> None:
     """Write the curves of some tasks as PNG and SVG; `stem` is without ending."""
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
@@ -96,8 +97,11 @@ def draw_task_losses(found: Sequence[TaskLoss], kind: str, stem: Path) -> None:
         shown = [value + moved for value in each.learned]
         style = STYLES[index % len(STYLES)]
         axes.plot(each.position, shown, style, label=f"learned, task {index + 1}")
-    what = "logit of the row's class" if kind == "classification" else "error"
-    axes.set(xlabel=what, ylabel="inner loss of one row", title="the learned loss, task by task")
+    axes.set(
+        xlabel=kind.words.row,
+        ylabel="inner loss of one row",
+        title="the learned loss, task by task",
+    )
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     save_figure(figure, stem)

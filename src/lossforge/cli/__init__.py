@@ -27,6 +27,7 @@ commands:
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
   resume RUN      go on with an interrupted run
+  watch RUN       show how far a run is, from another terminal
   list WHAT       show the tasks, models, losses or methods there are
 
 `lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
@@ -45,6 +46,7 @@ COMMANDS = {
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
     "resume": ("resume", "resume"),
+    "watch": ("watch", "watch"),
     "list": ("listing", "list_names"),
 }
 """module and function of each command; imported on use, so that help need not wait for torch"""
@@ -56,8 +58,8 @@ WRONG, INTERRUPTED, BY_SIGNAL = 2, 130, 128
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status.
 
-    It is 0, 2 for an error that a user can mend, 130 for Ctrl-C, 143 for SIGTERM and 129 for
-    SIGHUP.
+    It is 0, 2 for an error that a user can mend, 75 where the time limit of a run is over, 130 for
+    Ctrl-C, 143 for SIGTERM and 129 for SIGHUP.
 
     Args:
         arguments: after the program's name; by default those of this process.
@@ -79,7 +81,8 @@ def _report(words: list[str]) -> int:
     except StoppedBySignal as stop:
         return _fail(str(stop) or "interrupted", BY_SIGNAL + stop.number)
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted", INTERRUPTED)
+        # Of a run whose time limit is over it has a status of its own.
+        return _fail(str(stop) or "interrupted", getattr(stop, "status", INTERRUPTED))
     except OSError as error:
         return _fail(describe_os_error(error))
     except MemoryError as error:

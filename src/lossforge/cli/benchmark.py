@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.errors import ConfigurationError
@@ -21,6 +22,7 @@ from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
+from lossforge.searching.executors import Execution
 from lossforge.training.full import Recipe
 
 PLAIN = Setting("")
@@ -38,6 +40,10 @@ class BenchmarkOptions:
     calibration: tyro.conf.OmitArgPrefixes[Calibration] = field(
         default_factory=lambda: PLAIN.calibration
     )
+    execution: tyro.conf.OmitArgPrefixes[Execution] = field(
+        default_factory=lambda: Execution("auto")
+    )
+    display: tyro.conf.OmitArgPrefixes[Display] = field(default_factory=Display)
     methods: tuple[str, ...] = ()
     """methods to compare: names from `lossforge list methods`, with options that differ from the
     preset's (evomal:population=24,generations=10), losses, which are only tuned, or adalfl; by
@@ -45,7 +51,7 @@ class BenchmarkOptions:
     tasks: tuple[str, ...] = ()
     """names from `lossforge list tasks`"""
     models: tuple[str, ...] = (PLAIN.model,)
-    """networks; each is trained on each task"""
+    """names from `lossforge list models`; each network is trained on each task"""
     suite: str = ""
     """small, twelve, thesis or thesis-scaled: tasks, networks, repetitions and steps from a file,
     in place of --tasks and --models"""
@@ -53,12 +59,12 @@ class BenchmarkOptions:
     """new splits, searches and trainings for every task and network; of a suite, at most so many;
     0 for 5, or for as many as the suite has"""
     seed: int = 0
-    """seed of the first repetition; the others count on"""
+    """seed of the first repetition; the others count up from it"""
     budget: float = 1.0
-    """share of all numbers of training steps that is carried out"""
+    """factor on all numbers of training steps; below 1 for a quicker run"""
     search_options: tuple[str, ...] = ()
-    """options of searches that differ from their preset's, such as fitness_steps=300; a method
-    without an option of that name goes without"""
+    """options of searches that differ from their preset's, such as fitness_steps=300; methods
+    without an option of that name ignore it"""
     train_rows: int = 0
     """training rows that are kept of each task; 0 for all"""
     valid_rows: int = 0
@@ -76,6 +82,8 @@ class BenchmarkOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
     format: Form = "plain"
     """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
@@ -99,6 +107,9 @@ def benchmark(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
     )
     print_benchmark(report, options.format)
     return 0

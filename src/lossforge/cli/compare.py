@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.experiments import ComparisonReport, NewFolder
@@ -19,6 +20,7 @@ from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
+from lossforge.searching.executors import Execution
 from lossforge.training.full import Recipe
 
 
@@ -28,18 +30,21 @@ class CompareOptions:
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
+    execution: tyro.conf.OmitArgPrefixes[Execution]
+    display: tyro.conf.OmitArgPrefixes[Display]
     losses: tuple[str, ...]
     """losses to compare: names from `lossforge list losses`, loss files, runs that found one, or
-    adalfl; the others are held against the first, or against the best tuned handcrafted loss where
-    rates are tuned"""
+    adalfl; the others are compared with the first, or with the best tuned handcrafted loss where
+    learning rates are tuned"""
     task: tuple[str, ...]
-    """one or more tasks; a loss learned elsewhere is thereby transferred"""
+    """one or more names from `lossforge list tasks`; they may differ from the task that a loss was
+    learned on"""
     model: tuple[str, ...] = ("mlp",)
-    """one or more networks"""
+    """one or more names from `lossforge list models`, with options: mlp:width=100"""
     seeds: int = 5
-    """networks trained under each loss"""
+    """number of seeds: networks trained under each loss, on each task"""
     seed: int = 0
-    """first of the seeds"""
+    """first seed; the others count up from it"""
     tune: Tune = "none"
     """add entries whose learning rate is tuned on validation data: for the handcrafted losses, or
     for all; a learned loss must not win only by rescaling the step"""
@@ -64,6 +69,8 @@ class CompareOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
     format: Form = "plain"
     """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
@@ -73,7 +80,9 @@ def compare(words: list[str]) -> int:
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
     recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
-    default = CompareOptions(recipe, adalfl, losses=tyro.MISSING, task=tyro.MISSING)
+    default = CompareOptions(
+        recipe, adalfl, Execution("auto"), Display(), losses=tyro.MISSING, task=tyro.MISSING
+    )
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(
         options.losses,
@@ -93,6 +102,9 @@ def compare(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
     )
     print_comparison(report, options.format)
     return 0

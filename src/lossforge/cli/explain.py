@@ -21,12 +21,12 @@ from lossforge.files import read_json
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """Say what a loss does, which known loss it is nearest to, and what to beware of."""
+    """Describe a loss: its gradients, the nearest known loss, and warnings."""
 
     loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, a run that found one, or a few-shot run"""
     classes: int = 10
-    """outputs on which a classification loss is evaluated"""
+    """number of classes for which a classification loss is explained"""
     plots: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder for curves and gradients as PNG and SVG"""
     json: tyro.conf.FlagCreatePairsOff[bool] = False

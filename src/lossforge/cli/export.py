@@ -18,7 +18,8 @@ class ExportOptions:
     loss: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LOSS")]
     """a name from `lossforge list losses`, a loss file, or the run that found one"""
     to: ExportForm
-    """what the file is for"""
+    """format of the file: torch, python or sympy for code, latex for the formula, script for a
+    training script of the run that found the loss"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """file to write; by default standard output"""
 

@@ -12,26 +12,26 @@ from lossforge.experiments.landscape_run import landscape as draw_landscape
 
 @dataclass(frozen=True)
 class LandscapeOptions:
-    """Train a network under each loss and draw where it ends: surroundings, and features."""
+    """Train a network under each loss; plot the loss around its weights, and its features."""
 
     losses: tuple[str, ...]
     """losses to train under: names from `lossforge list losses`, loss files, runs, or adalfl"""
     task: str
     """task that the networks learn: a name from `lossforge list tasks`"""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """folder of the pictures"""
+    """folder for the plots"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`"""
     steps: int = 1000
-    """steps of training"""
+    """training steps of each network"""
     learning_rate: float = 0.01
     """learning rate of the network's optimizer"""
     seed: int = 0
     """seed of initialization, batches and directions"""
     span: float = 1.0
-    """largest multiple of the random directions around the weights"""
+    """how far to go from the weights, in multiples of the random directions"""
     points: int = 21
-    """points along each direction; odd"""
+    """number of points along each direction; an odd number"""
     rows: int = 500
     """rows of the training and of the test split on which networks are evaluated"""
     data_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None

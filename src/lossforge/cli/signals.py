@@ -44,11 +44,11 @@ def signals_interrupt() -> Iterator[None]:
         os.kill(os.getpid(), number)
 
     known = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    ours = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ours:
+    taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in ours:
+        for number in taken:
             signal.signal(number, signal.SIG_DFL)

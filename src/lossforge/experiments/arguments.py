@@ -1,7 +1,6 @@
 """What experiments are given: tasks, losses and networks, by name or as objects."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
@@ -21,7 +20,9 @@ from lossforge.losses.storage import digest
 from lossforge.methods import State
 from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
+from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
+from lossforge.tasks.kinds import as_kind
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,6 +33,10 @@ Preset = Literal["quick", "paper"]
 
 LossLike = str | Path | Loss
 """a loss's name with options, the path of its file or of the run that found it, or the loss"""
+
+
+Workers = int | Literal["auto"] | Execution
+"""how many processes train side by side, one per core, or where else they run"""
 
 
 @final
@@ -57,6 +62,19 @@ class GivenTask:
         """Return what a run's configuration holds of the device and the data's place."""
         place = {} if self.folder is None else {"folder": self.folder}
         return {"device": self.device, "data_dir": self.data_dir} | place
+
+
+def as_execution(workers: Workers) -> Execution:
+    """Return where trainings run.
+
+    Raises:
+        ConfigurationError: `workers` is neither a positive whole number nor "auto".
+
+    Examples:
+        >>> as_execution(2).workers
+        2
+    """
+    return workers if isinstance(workers, Execution) else Execution(workers)
 
 
 def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
@@ -161,6 +179,12 @@ class GivenLoss:
         """What the loss is made from: the object, or else the name."""
         return self.name if self.loss is None else self.loss
 
+    def loaded(self) -> "GivenLoss":
+        """Return the same with the loss as an object where it is read from a file."""
+        if self.loss is not None or is_adaptive(self.name) or not Path(self.name).is_file():
+            return self
+        return replace(self, loss=resolve_loss(self.name))
+
     @property
     def digest(self) -> str | None:
         """SHA-256 of what the loss is, its weights included; None where the name says it all."""
@@ -182,7 +206,7 @@ class GivenLoss:
         return self.name if is_adaptive(self.name) else str(self.loss or resolve_loss(self.name))
 
 
-def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
+def as_loss(loss: LossLike, kind: Kind | str, name: str | None = None) -> GivenLoss:
     """Return a loss by name or path, or one that is given as an object.
 
     Args:
@@ -203,6 +227,7 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
         ...
         lossforge.errors.ConfigurationError: the loss is the class Huber; give an instance: Huber()
     """
+    kind = as_kind(kind)
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
@@ -214,11 +239,10 @@ def as_loss(loss: LossLike, kind: Kind, name: str | None = None) -> GivenLoss:
                 return GivenLoss(name, found)
         return GivenLoss(loss)
     check_is_loss(loss)
-    if loss.kind != kind:
-        raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {kind}")
-    if name is None and _says_it_all(loss):
+    served = loss.for_kind(kind)
+    if name is None and _says_it_all(served):
         return GivenLoss(str(loss))
-    return GivenLoss(name or str(loss), deepcopy(loss))
+    return GivenLoss(name or str(loss), served)
 
 
 def check_is_loss(loss: object) -> None:

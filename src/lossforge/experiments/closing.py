@@ -4,7 +4,7 @@ Test data are read here for the first time. What is recommended is decided on va
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
@@ -13,6 +13,7 @@ from lossforge.experiments.comparison import Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import BaseTraining, Problem, State
 from lossforge.searching import Calibrated, RatedLoss, handcrafted_rivals
+from lossforge.searching.executors import Executor, Report
 
 LEARNED = "learned"
 """what the learned loss is called among the others"""
@@ -66,7 +67,7 @@ class Contenders:
         rivals: handcrafted losses at learning rates, the simplest first: the default loss at the
             user's and at its best one, the best handcrafted loss at its best one; empty without a
             calibration.
-        rows: in classification, how many validation rows there are.
+        rows: how many validation rows there are, where the metric is a rate.
     """
 
     learned: Contender
@@ -95,13 +96,15 @@ class Closing:
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         progress: receives a stage's name, the steps done and their total.
+        executor: trains side by side; no result depends on it.
     """
 
     comparison: Comparison
     problem: Problem
     base: BaseTraining
     seed: int
-    progress: Callable[[str, int, int], None]
+    progress: Report
+    executor: Executor
 
     def __call__(
         self, learned: Loss, calibrated: Calibrated | None, tuned: RatedLoss | None, runs: int
@@ -133,7 +136,7 @@ class Closing:
             found[default],
             found[best[0]] if best else None,
             tuple(found[entrant] for entrant in handcrafted),
-            len(self.problem.task.valid) if kind == "classification" else None,
+            len(self.problem.task.valid) if kind.metric_is_rate else None,
         )
 
     def _train(
@@ -142,18 +145,21 @@ class Closing:
         losses: Mapping[str, Loss],
         comparison: Comparison,
     ) -> dict[tuple[str, float], Contender]:
-        """Train under losses at learning rates, those of one rate side by side."""
-        found: dict[tuple[str, float], Contender] = {}
-        for rate in dict.fromkeys(rate for _, rate in entrants):
-            scores = comparison(
+        """Train under losses at learning rates, those of one rate in one ensemble."""
+        rates = list(dict.fromkeys(rate for _, rate in entrants))
+        groups = [
+            (
                 {name: losses[name] for name, its in entrants if its == rate},
-                self.problem,
                 replace(self.base, learning_rate=rate),
-                self.seed,
-                progress=self.progress,
             )
-            found |= {(s.name, rate): Contender(s.name, rate, s.valid, s.test) for s in scores}
-        return found
+            for rate in rates
+        ]
+        found = comparison.several(groups, self.problem, self.seed, self.progress, self.executor)
+        return {
+            (each.name, rate): Contender(each.name, rate, each.valid, each.test)
+            for rate, scores in zip(rates, found, strict=True)
+            for each in scores
+        }
 
 
 def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Contender:

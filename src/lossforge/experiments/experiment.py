@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 from lossforge.errors import ConfigurationError, LossforgeError, RunError
 from lossforge.experiments.tables import Table
+from lossforge.experiments.watching import Progress, as_watching
 from lossforge.files import describe_os_error
 from lossforge.losses import Loss, load
 from lossforge.methods import State
+from lossforge.progress import Shown
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
 from lossforge.runs.folder import LOSSES
+from lossforge.runs.watcher import Watcher
+from lossforge.searching.executors import (
+    Execution,
+    Executor,
+    OutOfTime,
+    limited_threads,
+    limited_time,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,8 +107,14 @@ class Experiment(ABC, Generic[ReportT]):
         return {}
 
     @abstractmethod
-    def carry_out(self, run: Run, *, progress: bool) -> ReportT:
-        """Do what is left of a run and complete it."""
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> ReportT:
+        """Do what is left of a run and complete it.
+
+        Args:
+            run: begun.
+            progress: show progress on standard error.
+            executor: computes what may be computed side by side; no result depends on it.
+        """
 
 
 @final
@@ -141,12 +157,14 @@ class Destination:
         overwrite: discard the run that the folder holds.
         resume: continue the run that the folder holds, if its configuration is the same.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
 
     out: Out = None
     overwrite: bool = False
     resume: bool = False
-    progress: bool = True
+    progress: Progress = True
+    execution: Execution = field(default=Execution())
 
     def __post_init__(self) -> None:
         """Refuse a folder that a run cannot have, before anything is computed.
@@ -199,7 +217,11 @@ def perform(
         RunError: a file of the run cannot be written; says how to go on.
     """
     return conclude(
-        destination.open(experiment), lambda: experiment, report, progress=destination.progress
+        destination.open(experiment),
+        lambda: experiment,
+        report,
+        progress=destination.progress,
+        execution=destination.execution,
     )
 
 
@@ -208,7 +230,8 @@ def conclude(
     make: Callable[[], Experiment[ReportT]],
     report: Callable[[Run], ReportT],
     *,
-    progress: bool,
+    progress: Progress,
+    execution: Execution,
 ) -> ReportT:
     """Carry out what is left of a run, return its report, and give its lock back.
 
@@ -217,14 +240,28 @@ def conclude(
         make: returns the experiment; not called for a run that is complete.
         report: makes the report of a complete run.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
+    watching = as_watching(progress)
+    watchers = list[Watcher]()
     try:
         if run.result is not None:
             return report(run)
-        return make().carry_out(run, progress=progress)
+        for make_watcher in watching.loggers:
+            watchers.append(make_watcher(run))
+            run.watch(watchers[-1])
+        # Of runs that older versions began, nobody knows.
+        threads = run.config.get("threads")
+        with (
+            limited_time(execution.max_time),
+            limited_threads(threads),
+            execution.open(threads) as executor,
+        ):
+            return make().carry_out(run, progress=watching.shown, executor=executor)
     except KeyboardInterrupt as stop:
         if run.path is not None:
-            stop.args = (f"interrupted; go on with: {resume_command(run.path)}",)
+            why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"
+            stop.args = (f"{why}; go on with: {resume_command(run.path)}",)
         raise
     except OSError as error:
         if run.path is None or isinstance(error, LossforgeError):
@@ -234,6 +271,8 @@ def conclude(
             f"{resume_command(run.path)}"
         ) from None
     finally:
+        for watcher in watchers:
+            watcher.close()
         run.release()
 
 

@@ -113,7 +113,7 @@ def landscape(
                 label, training.model, known, default, (first, second), span=span, points=points
             )
             endings.append(Ending(label, outcome.test, around))
-            if given.task.kind == "classification":
+            if unknown.targets.dim() == 1:  # a label for each example
                 projected.append(
                     (label, project(penultimate(training.model, unknown.inputs[0 : len(unknown)])))
                 )

@@ -11,6 +11,8 @@ from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
+    Workers,
+    as_execution,
     as_task,
     begun_from_python,
     check_preset,
@@ -41,11 +43,12 @@ from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import original_units, scale_note
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder, RunJournal
 from lossforge.runs.folder import LOSS
 from lossforge.searching import (
@@ -58,6 +61,7 @@ from lossforge.searching import (
     State,
     make_problems,
 )
+from lossforge.searching.executors import Executor
 from lossforge.searching.options import flatten
 from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
@@ -100,7 +104,9 @@ def search(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    threads: int = 1,
+    workers: Workers = 1,
+    progress: Watched = True,
     **settings: Any,
 ) -> "SearchReport":
     """Search for a loss, then compare it with handcrafted losses over fresh seeds.
@@ -123,6 +129,9 @@ def search(
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each process; another number changes the last bits of results.
+        workers: how many processes train side by side, "auto" for one per core where there is
+            enough work, or an `Execution`; no result depends on it.
         progress: show progress on standard error.
         **settings: hyper-parameters that differ from the preset's, such as ``population=8``,
             ``compare_seeds=3`` or ``rivals=False``.
@@ -138,12 +147,12 @@ def search(
         >>> tiny = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 5}
         >>> report = search("evomal", "iris", "linear", progress=False, compare_steps=5,
         ...                 compare_seeds=1, filter_steps=10, **tiny)
-        >>> report.result["metric"], report.loss.kind
+        >>> report.result["metric"], report.loss.kind.name
         ('error_rate', 'classification')
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = SearchExperiment.of(
         method,
         as_task(task, device, data_dir),
@@ -154,6 +163,7 @@ def search(
         calibration=calibration,
         settings=settings,
         given=given_objects(task, model),
+        threads=threads,
     )
     return perform(experiment, SearchReport, destination)
 
@@ -172,6 +182,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         comparison: settings of the closing comparison.
         calibration: how handcrafted losses and their learning rates are tried.
         given: what was given as objects: "task", "model".
+        threads: of PyTorch in each process; None for as many as there are.
     """
 
     command: ClassVar[str] = "search"
@@ -185,6 +196,7 @@ class SearchExperiment(Experiment["SearchReport"]):
     comparison: Comparison
     calibration: Calibration
     given: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
     def of(
@@ -199,9 +211,12 @@ class SearchExperiment(Experiment["SearchReport"]):
         calibration: Calibration | None,
         settings: Mapping[str, Any],
         given: tuple[str, ...],
+        threads: int | None,
     ) -> "SearchExperiment":
         """Return the search that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
+        if threads is not None:
+            require_whole("threads", threads, 1)
         check_preset(preset)
         comparison, rest = _with_own_settings(
             comparison_for(preset, task.name, COMPARISONS[preset])
@@ -216,7 +231,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         made = as_method(method, preset, task.name).with_options(**rest)
         make_problems(task.task, model)
         name = model_name(model, task.task)
-        return cls(made, task, model, name, seed, preset, comparison, calibration, given)
+        return cls(made, task, model, name, seed, preset, comparison, calibration, given, threads)
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "SearchExperiment":
@@ -232,8 +247,17 @@ class SearchExperiment(Experiment["SearchReport"]):
         # A run that was begun before there were calibrations ends as it was meant to.
         calibration = Calibration(**config.get("calibration", {"rivals": False}))
         task = load_unchanged(config, config["task"], config["data"], folder.path)
-        model, seed = config["model"], config["seed"]
-        return cls(method, task, model, model, seed, config["preset"], comparison, calibration)
+        return cls(
+            method,
+            task,
+            config["model"],
+            config["model"],
+            config["seed"],
+            config["preset"],
+            comparison,
+            calibration,
+            threads=config.get("threads"),
+        )
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -246,6 +270,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "task": self.task.name,
                 "model": self.model_name,
                 "seed": self.seed,
+                "threads": self.threads,
                 **self.task.config(),
                 "settings": self.method.settings(),
                 "comparison": asdict(self.comparison),
@@ -260,7 +285,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"{self.method.name}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "SearchReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "SearchReport":
         """Search and compare, from where the run stands."""
         (problem,) = make_problems(self.task.task, self.model)
         title = (
@@ -273,7 +298,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             rounds=self.method.rounds,
             round_name=self.method.round_name,
         ) as reporter:
-            calibrator = self._calibrator(problem, run, reporter)
+            calibrator = self._calibrator(problem, run, reporter, executor)
             calibrated = calibrator.calibrate() if self.calibration.rivals else None
             if calibrated is not None:
                 reporter.tell(_describe(calibrated, self.task.task.metric))
@@ -282,7 +307,12 @@ class SearchExperiment(Experiment["SearchReport"]):
             run.write_loss(found.loss)
             tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
             close = Closing(
-                self.comparison, problem, self.method.base, self.seed, reporter.progress
+                self.comparison,
+                problem,
+                self.method.base,
+                self.seed,
+                reporter.progress,
+                executor,
             )
             contenders = close(found.loss, calibrated, tuned, self.calibration.rival_runs)
         run.write_result(
@@ -290,7 +320,9 @@ class SearchExperiment(Experiment["SearchReport"]):
         )
         return SearchReport(run)
 
-    def _calibrator(self, problem: Problem, run: Run, reporter: ProgressReporter) -> Calibrator:
+    def _calibrator(
+        self, problem: Problem, run: Run, reporter: ProgressReporter, executor: Executor
+    ) -> Calibrator:
         journal = RunJournal(run.child(CALIBRATION, run.config), _ProgressOnly(reporter))
         return Calibrator(
             self.calibration,
@@ -299,6 +331,8 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.method.base,
             self.seed,
             journal,
+            self.method.trial_problems([problem]),
+            executor,
         )
 
     def _result(

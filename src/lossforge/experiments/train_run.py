@@ -41,19 +41,21 @@ from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
 from lossforge.experiments.units import original_units
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
-from lossforge.losses.preparation import predictions
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import numbers_over_time
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter, stage_of
+from lossforge.progress import ProgressReporter, Shown, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
+from lossforge.tasks.kinds import as_kind
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
@@ -97,7 +99,7 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "TrainingReport":
     """Train one network in full under any loss; validation data choose its weights; test once.
@@ -235,11 +237,13 @@ class TrainExperiment(Experiment["TrainingReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "TrainingReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "TrainingReport":
         """Train the network, from where the run stands."""
         title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
         task, saved = self.task.task, run.restore_bytes()
-        with ProgressReporter(announce(title, run), shown=progress) as reporter:
+        with ProgressReporter(
+            announce(title, run), shown=progress, listener=run.write_progress
+        ) as reporter:
             warmed = None if saved else stage_of(reporter, "warming up")
             training = self.training_config().begin(task, self.model, self.seed, warmed)
             if saved is not None:
@@ -273,7 +277,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
                 moments = numbers_over_time(adapt.moments)
                 write_json(run.path / "adaptation.json", {"moments": moments})
             return
-        trace = trace_of(adapt.moments, task.outputs)
+        trace = trace_of(adapt.moments, task.kind.row_size(task.outputs))
         if trace and run.path is not None:
             write_json(
                 run.path / "adaptation.json", {"moments": [asdict(curves) for curves in trace]}
@@ -289,7 +293,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "task": self.task.name,
             "model": self.model_name,
             "seed": self.seed,
-            "kind": self.task.task.kind,
+            "kind": self.task.task.kind.name,
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
@@ -343,7 +347,8 @@ class TrainingReport(Report):
         if self.network is None:
             self.network = load_model(self.run.path or "")
         weight = next(self.network.parameters())
-        return predictions(outputs_of(self.network, inputs.to(weight.device)), self.result["kind"])
+        outputs = outputs_of(self.network, inputs.to(weight.device))
+        return as_kind(self.result["kind"]).read(outputs)
 
     def tables(self) -> list[Table]:
         """Return the metrics on validation and test data."""

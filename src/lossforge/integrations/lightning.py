@@ -47,7 +47,7 @@ from lossforge.losses import Loss, NeuralLoss, default_loss
 from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining, ObservedStep
 from lossforge.randomness import derive_seed, torch_generator
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.training.hypergradient import OnlineStrategy
 from lossforge.training.hypergradient.jacobian import Gradients
 from lossforge.training.module import Moment, OutputSpec
@@ -78,7 +78,7 @@ class AdaptiveLoss:
 
     Args:
         adalfl: settings of the loss; clipping of gradients is the trainer's.
-        kind: "classification" or "regression".
+        kind: of the task, one of `lossforge.tasks.kinds` or its name.
         outputs: how many the network has; checked where given.
         task_loss: what the loss learns to make small on validation batches; cross-entropy or the
             squared error by default.
@@ -103,7 +103,7 @@ class AdaptiveLoss:
     def __init__(
         self,
         adalfl: AdaLFL | None = None,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         outputs: int | None = None,
         *,
         task_loss: Loss | None = None,
@@ -112,7 +112,7 @@ class AdaptiveLoss:
         strategy: OnlineStrategy | None = None,
     ):
         self.adalfl = AdaLFL() if adalfl is None else adalfl
-        self.kind: Kind = kind
+        self.kind = kind = as_kind(kind)
         self.task_loss = default_loss(kind) if task_loss is None else task_loss
         self.seed, self.strategy = seed, strategy
         self.loss: Loss | None = None

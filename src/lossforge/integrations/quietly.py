@@ -166,7 +166,7 @@ class EndlessIterator:
 
 @final
 class Batches:
-    """A loader's batches again and again, without a trace in anybody's random numbers.
+    """A loader's batches again and again, without a change of the global random numbers.
 
     What is drawn follows from the seed and the position alone, so that a training which is resumed
     goes on with the same batches.

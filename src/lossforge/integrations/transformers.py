@@ -36,7 +36,7 @@ from lossforge.losses import Loss
 from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining, ObservedStep
 from lossforge.randomness import derive_seed
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.training.hypergradient import OnlineStrategy
 
 try:
@@ -71,7 +71,7 @@ class AdaLFLTrainer(Trainer):
 
     Args:
         adalfl: settings of the loss; clipping is `max_grad_norm` of the arguments.
-        kind: "classification" or "regression".
+        kind: of the task, one of `lossforge.tasks.kinds` or its name.
         valid_dataset: from which the loss learns; by default the `eval_dataset`.
         task_loss: what the loss learns to make small there; by default cross-entropy or the
             squared error.
@@ -94,7 +94,7 @@ class AdaLFLTrainer(Trainer):
         self,
         *args: Any,
         adalfl: AdaLFL,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         valid_dataset: Any = None,
         task_loss: Loss | None = None,
         class_dim: int = -1,
@@ -116,7 +116,7 @@ class AdaLFLTrainer(Trainer):
                 "learns from as valid_dataset"
             )
         self.adapt: AdaptiveTraining | None = None
-        self._adalfl, self._kind, self._loss_seed = adalfl, kind, loss_seed
+        self._adalfl, self._kind, self._loss_seed = adalfl, as_kind(kind), loss_seed
         self._task_loss, self._class_dim, self._strategy = task_loss, class_dim, strategy
         self._shifts = _shifts_labels(self) if shift_labels is None else shift_labels
         self._valid: Batches | None = None
@@ -287,7 +287,7 @@ class AdaLFLTrainer(Trainer):
 
     def _share(self, labels: Tensor, items: Any) -> Tensor | None:
         """Return a batch's part of the labels that count in a step; None where no one counted."""
-        if items is None or self._kind == "regression":
+        if items is None or not self._kind.has_class_dimension:
             return None
         count = labels.ne(IGNORED).sum()
         share: Tensor = count * self.accelerator.num_processes / items

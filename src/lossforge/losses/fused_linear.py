@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 from lossforge.errors import DataError
 from lossforge.losses.log_odds import loss_of_odds
 from lossforge.losses.loss import Reduction, reduce, require_reduction
-from lossforge.losses.preparation import full_precision
 from lossforge.losses.sparse_lsr import IGNORED, counted_labels
+from lossforge.tasks.rows import full_precision
 from lossforge.validation import require, require_in_range
 
 Block = tuple[slice, slice, Tensor, tuple[Tensor, Tensor]]

@@ -1,15 +1,23 @@
-"""What a loss is: a module that maps (outputs, targets) to a number per example, then reduces."""
+"""What a loss is: a module that maps (outputs, targets) to a number per row, then reduces."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, assert_never, final
+from copy import deepcopy
+from typing import ClassVar, NoReturn, Self, TypedDict, assert_never, final
 
 from torch import Tensor, nn
 
-from lossforge.losses.preparation import encode_targets, labels_to_count, predictions
-from lossforge.tasks.task import Kind
+from lossforge.errors import ConfigurationError
+from lossforge.tasks.kinds import IGNORED, Kind, as_kind
+from lossforge.tasks.rows import Reduction as Reduction  # noqa: PLC0414  # told from here
+from lossforge.tasks.rows import Rows
 from lossforge.validation import require
 
-Reduction = Literal["mean", "sum", "none"]
+
+class LabelOptions(TypedDict, total=False):
+    """What every loss takes besides its own numbers, as in PyTorch."""
+
+    weight: Tensor | None
+    ignore_index: int
 
 
 def require_reduction(reduction: str) -> None:
@@ -35,44 +43,136 @@ def reduce(values: Tensor, reduction: Reduction) -> Tensor:
 class Loss(nn.Module, ABC):
     """A loss, called as ``loss(outputs, targets)``.
 
+    A row is what one prediction is made of (`lossforge.tasks.kinds`): in classification a position
+    with its classes, in regression and with several labels each output. As in PyTorch, a loss has a
+    number for each.
+
     Args:
-        kind: "classification" or "regression".
-        reduction: "mean" over the examples, their "sum", or "none" for one number an example.
+        kind: "classification", "multilabel" or "regression", or one of `lossforge.tasks.kinds`.
+        reduction: "mean" over the rows that count, their "sum", or "none" for one number a row.
+        weight: of each class, [C] (of each label or output for the other kinds). A loss that is a
+            sum over the classes has each term multiplied, as in PyTorch; any other is multiplied by
+            the weight of the row's class. A mean divides by the sum of the weights, except where
+            PyTorch does not: for probabilities as targets, and for several labels.
+        ignore_index: label of what does not count, such as padding or void pixels; by default the
+            kind's, -100. A mean over nothing is NaN, as in PyTorch.
     """
 
-    ignore_index: int = -100
-    """label of positions that do not count, as in PyTorch"""
     is_separable: ClassVar[bool] = True
-    """whether an example's value depends on that example alone"""
+    """whether a row's value depends on that row alone"""
 
-    def __init__(self, kind: Kind, reduction: Reduction = "mean"):
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        kind: Kind | str,
+        reduction: Reduction = "mean",
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+    ):
         super().__init__()
-        require(
-            kind in ("classification", "regression"),
-            f"kind must be classification or regression, not {kind!r}",
-        )
         require_reduction(reduction)
+        kind = as_kind(kind)
+        if ignore_index not in (None, IGNORED):
+            kind = kind.with_ignore_index(ignore_index)
         self.kind: Kind = kind
         self.reduction: Reduction = reduction
+        require(
+            weight is None or (isinstance(weight, Tensor) and weight.is_floating_point()),
+            f"weight must be a tensor of floating-point numbers, one a class, not {weight!r}",
+        )
+        self.register_buffer("weight", weight, persistent=False)
 
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of `outputs` [B, C, ...] for `targets`, reduced.
+    @property
+    def ignore_index(self) -> int | None:
+        """Label of what does not count; None where there are no labels."""
+        return self.kind.ignored_label
 
-        Positions whose label is `ignore_index` add nothing, and a mean is that over the others. See
-        `lossforge.losses.preparation.encode_targets` for the targets' shapes.
+    @final
+    def for_kind(self, kind: Kind, name: str = "") -> Self:
+        """Return the same loss for tasks of a kind, whose `ignore_index` it takes over.
+
+        Args:
+            kind: of the tasks.
+            name: what a message calls the loss; by default what it is.
+
+        Raises:
+            ConfigurationError: it does not serve the kind.
+
+        Examples:
+            >>> from lossforge.losses import CrossEntropy
+            >>> from lossforge.tasks.kinds import MultiLabel
+            >>> CrossEntropy().for_kind(MultiLabel()).kind
+            MultiLabel(ignore_index=-100)
         """
-        targets, ignored = labels_to_count(targets, outputs, self.kind, self.ignore_index)
-        values = self.per_example(outputs, targets)
-        if ignored is None:
-            return reduce(values, self.reduction)
-        values = values.masked_fill(ignored, 0)
-        if self.reduction == "mean":
-            return values.sum() / (~ignored).sum()
-        return reduce(values, self.reduction)
+        if not kind.shares_losses_with(self.kind):
+            raise ConfigurationError(f"{name or self} is a loss for {self.kind}, not {kind}")
+        served = deepcopy(self)
+        served.kind = kind
+        return served
+
+    def forward(
+        self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss, reduced.
+
+        Args:
+            outputs: what a network gives, [B, C, ...].
+            targets: labels [B, ...] or probabilities [B, C, ...] (classification), values
+                [B, C, ...] (regression), 0 or 1 for each output (several labels).
+            sample_weight: of each example, [B], or of each row. Rows count as if they were there so
+                many times: a mean divides by the sum of the weights.
+
+        Raises:
+            DataError: shapes or types do not fit each other, or a label is out of range.
+        """
+        rows = self.kind.rows(outputs, targets)
+        if self.weight is None and sample_weight is None:
+            return rows.reduced(self.per_row(rows.outputs, rows.targets), None, self.reduction)
+        values, masses = self._weighted(rows)
+        if sample_weight is not None:
+            factors = rows.sample_weights(sample_weight).to(values.dtype)
+            values, masses = values * factors, factors if masses is None else masses * factors
+        return rows.reduced(values, masses, self.reduction)
+
+    def _weighted(self, rows: Rows) -> tuple[Tensor, Tensor | None]:
+        if self.weight is None:
+            return self.per_row(rows.outputs, rows.targets), None
+        weights = self.kind.term_weights(self.weight, rows)
+        return self.weighted_rows(rows, weights), self.kind.masses(weights, rows)
+
+    @final
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row without weights, [B, ...] or [B, C, ...]."""
+        rows = self.kind.rows(outputs, targets)
+        return rows.by_position(self.per_row(rows.outputs, rows.targets))
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Say what to do in place of ``torch.jit.script``, which calls this."""
+        raise ConfigurationError(
+            "torch.jit.script cannot compile losses; use torch.export.export or torch.jit.trace, "
+            "or write the loss as plain PyTorch: lossforge export LOSS --to torch"
+        )
 
     @abstractmethod
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example (and position), [B, ...], summed over the outputs."""
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row, [N].
+
+        Args:
+            outputs: [N, K], in single or double precision.
+            targets: labels in range, [N] (int64), or values [N, K].
+        """
+
+    def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
+        """Return the loss of each row with classes weighted, [N].
+
+        Args:
+            rows: of a batch.
+            term_weights: of the classes, [K] or [N, 1].
+        """
+        values = self.per_row(rows.outputs, rows.targets)
+        return values * self.kind.row_weights(term_weights, rows)
 
     @abstractmethod
     def definition(self) -> dict[str, object]:
@@ -88,13 +188,13 @@ class Loss(nn.Module, ABC):
 
 
 class ElementwiseLoss(Loss, ABC):
-    """A loss that is a sum over the outputs of one function of (y, p)."""
+    """A loss that is a sum over a row's outputs of one function of (y, p)."""
 
     @final
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example (and position), [B, ...]."""
-        y = encode_targets(targets, outputs, self.kind)
-        return self.elementwise(y, predictions(outputs, self.kind)).sum(1)
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row, [N]."""
+        y = self.kind.encode(targets, outputs)
+        return self.elementwise(y, self.kind.predictions(outputs)).sum(1)
 
     @abstractmethod
     def elementwise(self, y: Tensor, p: Tensor) -> Tensor:

@@ -7,16 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Literal, final
+from typing import Literal, Unpack, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lossforge.losses.handcrafted import default_loss
-from lossforge.losses.loss import Loss, Reduction
-from lossforge.losses.preparation import encode_targets, predictions
-from lossforge.tasks.task import Kind
+from lossforge.losses.loss import LabelOptions, Loss, Reduction
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require
 
 Activation = Literal["relu", "softplus", "smooth_leaky_relu"]
@@ -53,7 +52,7 @@ class Architecture:
         activation: of the hidden layers.
         output: activation of the output.
         average: whether outputs are averaged; else their losses are summed.
-        residual: whether the usual loss, times a scale, is added to the network's, which then
+        residual: whether the default loss, times a scale, is added to the network's, which then
             begins as nothing. A network of p alone cannot grow as steep as log p, and gives up
             classes whose p is near 0.
     """
@@ -82,15 +81,16 @@ ADALFL_NETWORK = Architecture((40, 40), "smooth_leaky_relu", "smooth_leaky_relu"
 
 @final
 class NeuralLoss(Loss):
-    """A network of (y, p), applied to every output alike, and the usual loss where it is residual.
+    """A network of (y, p), applied to each output; plus the default loss where it is residual.
 
     Args:
         architecture: of the network.
         generator: draws the weights, by default one seeded with 0. They are parameters that ask
             for gradients only when told to (``requires_grad_``), so that training loops leave
             them alone.
-        kind: "classification" or "regression".
+        kind: of the tasks, one of `lossforge.tasks.kinds` or its name.
         reduction: as in PyTorch.
+        labels: `weight` and `ignore_index`, as of every loss.
 
     Examples:
         >>> loss = NeuralLoss(ML3_NETWORK)
@@ -105,10 +105,11 @@ class NeuralLoss(Loss):
         architecture: Architecture = ML3_NETWORK,
         generator: torch.Generator | None = None,
         *,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
     ):
-        super().__init__(kind, reduction)
+        super().__init__(kind, reduction, **labels)
         self.architecture = architecture
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         self.layers = nn.ParameterList(
@@ -121,29 +122,28 @@ class NeuralLoss(Loss):
         if architecture.residual:
             nn.init.zeros_(self.layers[-1])
             self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=False)
-            self.usual = default_loss(kind)
+            self.usual = default_loss(self.kind)
 
     @torch.no_grad()
     def set_scale(self, scale: float) -> None:
-        """Set the usual loss's share in a residual loss."""
+        """Set the scale of the default loss in a residual loss."""
         self.log_scale.fill_(math.log(scale))
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example (and position), [B, ...]."""
-        p = predictions(outputs, self.kind)
-        values = self._network(encode_targets(targets, outputs, self.kind), p)
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row, [N]."""
+        p = self.kind.predictions(outputs)
+        values = self._network(self.kind.encode(targets, outputs), p)
         values = values.mean(1) if self.architecture.average else values.sum(1)
         if not self.architecture.residual:
             return values
-        return values + self.log_scale.exp() * self.usual.per_example(outputs, targets)
+        return values + self.log_scale.exp() * self.usual.per_row(outputs, targets)
 
     def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
         """Return the loss of each output, shaped like `p`."""
         values = self._network(y, p)
         if not self.architecture.residual:
             return values
-        usual = -torch.xlogy(y, p) if self.kind == "classification" else (p - y).square()
-        return values + self.log_scale.exp() * usual
+        return values + self.log_scale.exp() * self.kind.default_values(y, p)
 
     def _network(self, y: Tensor, p: Tensor) -> Tensor:
         *hidden, last = self.layers
@@ -155,7 +155,7 @@ class NeuralLoss(Loss):
     def definition(self) -> dict[str, object]:
         """Return the network's form; its weights are kept beside it."""
         form = asdict(self.architecture)
-        return {"type": "neural", "kind": self.kind, **form, "hidden": list(form["hidden"])}
+        return {"type": "neural", "kind": self.kind.name, **form, "hidden": list(form["hidden"])}
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights by layer."""

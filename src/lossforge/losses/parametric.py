@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Self, assert_never, final
+from typing import Any, Literal, Self, Unpack, assert_never, final
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from lossforge.errors import unknown_name
 from lossforge.losses.handcrafted import Focal, LabelSmoothing, Poly1, default_loss
 from lossforge.losses.handcrafted.base import Classification, with_two_logits
-from lossforge.losses.loss import Loss, Reduction
-from lossforge.losses.preparation import encode_targets, full_precision, require_fit
-from lossforge.tasks.task import Kind
+from lossforge.losses.loss import LabelOptions, Loss, Reduction
+from lossforge.tasks.kinds import Kind
+from lossforge.tasks.rows import Rows
 from lossforge.validation import require, require_in_range
 
 
@@ -85,6 +85,7 @@ class ParametricLoss(Loss):
         kind: of the task; all forms but "rate" are for classification.
         reduction: as in PyTorch.
         start: the number before training; by default the form's.
+        labels: `weight` and `ignore_index`, as of every loss.
 
     Raises:
         UnknownNameError: there is no such form.
@@ -101,22 +102,24 @@ class ParametricLoss(Loss):
     def __init__(
         self,
         form: str,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         reduction: Reduction = "mean",
         *,
         start: float | None = None,
+        **labels: Unpack[LabelOptions],
     ) -> None:
-        super().__init__(kind, reduction)
+        super().__init__(kind, reduction, **labels)
         if form not in FORMS:
             raise unknown_name("loss with a number to learn", form, FORMS)
         self.name, self.form = form, FORMS[form]
+        made = self.form.loss
         require(
-            self.form.loss is None or kind == "classification",
-            f"adaptive:{form} is a loss for classification, not {kind}",
+            made is None or self.kind.shares_losses_with(made.of_kind),
+            f"adaptive:{form} is a loss for {made and made.of_kind}, not {self.kind}",
         )
         raw = self.form.to_raw(self.form.start if start is None else start)
         self.raw = nn.Parameter(torch.tensor(raw))
-        self._like = default_loss(kind) if self.form.loss is None else self.form.loss()
+        self._like = default_loss(self.kind) if made is None else made().for_kind(self.kind)
 
     def numbers(self) -> dict[str, float]:
         """Return what was learned so far, by name.
@@ -127,14 +130,20 @@ class ParametricLoss(Loss):
         """
         return {self.form.number: float(self.form.from_raw(self.raw.detach()))}
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example (and position), [B, ...]."""
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row, [N]."""
         if self.form.loss is None:
-            return self.form.from_raw(self.raw) * self._like.per_example(outputs, targets)
-        require_fit(targets, outputs, self.kind)
-        logits, targets = with_two_logits(full_precision(outputs), targets)
-        y = encode_targets(targets, logits, self.kind)
-        return self._terms(y, logits.log_softmax(1)).sum(1)
+            return self.form.from_raw(self.raw) * self._like.per_row(outputs, targets)
+        logits, targets = with_two_logits(outputs, targets)
+        return self._terms(self.kind.encode(targets, logits), logits.log_softmax(1)).sum(1)
+
+    def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
+        """Return the loss of each row with classes weighted, [N]."""
+        if self.form.loss is None:
+            return self.form.from_raw(self.raw) * self._like.weighted_rows(rows, term_weights)
+        logits, targets = with_two_logits(rows.outputs, rows.targets)
+        y = self.kind.encode(targets, logits)
+        return (self._terms(y, logits.log_softmax(1)) * term_weights).sum(1)
 
     def _terms(self, y: Tensor, log_p: Tensor) -> Tensor:
         # The loss's own formula, with a tensor where it has a number.
@@ -148,7 +157,7 @@ class ParametricLoss(Loss):
         return {
             "type": "parametric",
             "form": self.name,
-            "kind": self.kind,
+            "kind": self.kind.name,
             "raw": self.raw.item(),
         }
 

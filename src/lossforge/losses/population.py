@@ -7,7 +7,6 @@ derivative d/dphi <dM/df, direction>, from which hypergradients are made.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
 from typing import Self, final
 
 import torch
@@ -16,15 +15,8 @@ from torch.func import functional_call
 
 from lossforge.losses.expression import Program
 from lossforge.losses.loss import Loss
-from lossforge.losses.preparation import (
-    encode_targets,
-    labels_to_count,
-    predictions,
-    pull_back,
-    push_forward,
-)
 from lossforge.losses.symbolic import SymbolicLoss
-from lossforge.tasks.task import Kind
+from lossforge.tasks.rows import Rows
 from lossforge.validation import require
 
 
@@ -43,11 +35,11 @@ class LossPopulation(ABC):
 
     @abstractmethod
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return dM/df of every loss, [P, B, C].
+        """Return dM/df of every loss, [P, B, C, ...].
 
         Args:
-            outputs: [P, B, C], or [B, C] where all losses see the same.
-            targets: of the batch, [B] or [B, C].
+            outputs: [P, B, C, ...], or [B, C, ...] where all losses see the same.
+            targets: of the batch.
         """
 
     @abstractmethod
@@ -55,9 +47,9 @@ class LossPopulation(ABC):
         """Return d/dphi <dM/df, tangent> of every loss, [P, N]; zero in the padding.
 
         Args:
-            outputs: [P, B, C], or [B, C] where all losses see the same.
-            targets: of the batch, [B] or [B, C].
-            tangent: a direction in the outputs of each loss, [P, B, C].
+            outputs: [P, B, C, ...], or [B, C, ...] where all losses see the same.
+            targets: of the batch.
+            tangent: a direction in the outputs of each loss, [P, B, C, ...].
         """
 
     @abstractmethod
@@ -115,16 +107,16 @@ class SymbolicPopulation(LossPopulation):
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return dM/df of every loss, [P, B, C]."""
-        rows = _Rows.of(outputs, targets, self._kind)
+        rows = self._kind.rows(outputs, targets)
         y, p = self._pair(rows)
         _, slope = self._program.slope(y, p, self.coefficients)
-        return rows.restored(rows.averaged(pull_back(slope, p, self._kind)))
+        return rows.restored(rows.averaged(self._kind.pull_back(slope, p)))
 
     def mixed(self, outputs: Tensor, targets: Tensor, tangent: Tensor) -> Tensor:
         """Return d/dphi <dM/df, tangent> of every loss, [P, N]."""
-        rows = _Rows.of(outputs, targets, self._kind)
+        rows = self._kind.rows(outputs, targets)
         y, p = self._pair(rows)
-        direction = push_forward(rows.averaged(rows.flattened(tangent)), p, self._kind)
+        direction = self._kind.push_forward(rows.averaged(rows.flattened(tangent)), p)
         *_, mixed = self._program.mixed(y, p, direction, self.coefficients)
         return mixed
 
@@ -157,71 +149,12 @@ class SymbolicPopulation(LossPopulation):
             softplus=self._softplus,
         )
 
-    def _pair(self, rows: "_Rows") -> tuple[Tensor, Tensor]:
+    def _pair(self, rows: Rows) -> tuple[Tensor, Tensor]:
         shape, count = rows.outputs.shape, rows.outputs.shape[-2]
         flat = rows.outputs.detach().reshape(-1, shape[-1])
-        p = predictions(flat, self._kind).reshape(shape)
-        y = encode_targets(rows.targets, flat[:count], self._kind)
+        p = self._kind.predictions(flat).reshape(shape)
+        y = self._kind.encode(rows.targets, flat[:count])
         return y, p
-
-
-@final
-@dataclass(frozen=True)
-class _Rows:
-    """Outputs and targets with each position as a row of its own.
-
-    Attributes:
-        outputs: [P, N, C], or [N, C] where all losses see the same.
-        targets: [N] labels in range, or [N, C].
-        ignored: [N], rows that do not count; None for none.
-        positions: dimensions of the outputs after the class dimension.
-    """
-
-    outputs: Tensor
-    targets: Tensor
-    ignored: Tensor | None
-    positions: torch.Size
-
-    @classmethod
-    def of(cls, outputs: Tensor, targets: Tensor, kind: Kind) -> "_Rows":
-        """Return outputs [P, B, C, ...] or [B, C, ...] and targets [B, ...] or [B, C, ...]."""
-        one = outputs if is_common(outputs, targets) else outputs[0]
-        targets, ignored = labels_to_count(targets, one, kind, Loss.ignore_index)
-        positions = one.shape[2:]
-        if positions:
-            has_classes = targets.shape == one.shape
-            targets = targets.movedim(1, -1).flatten(0, -2) if has_classes else targets.flatten()
-        ignored = None if ignored is None else ignored.flatten()
-        found = cls(outputs, targets, ignored, positions)
-        return replace(found, outputs=found.flattened(outputs))
-
-    def flattened(self, tensor: Tensor) -> Tensor:
-        """Return a tensor [..., B, C, positions] as [..., N, C]."""
-        if not self.positions:
-            return tensor
-        classes = tensor.dim() - len(self.positions) - 1
-        return tensor.movedim(classes, -1).flatten(classes - 1, -2)
-
-    def restored(self, tensor: Tensor) -> Tensor:
-        """Return a tensor [..., N, C] as [..., B, C, positions]."""
-        if not self.positions:
-            return tensor
-        apart: Tensor = tensor.unflatten(-2, (-1, *self.positions))
-        return apart.movedim(-1, -1 - len(self.positions))
-
-    def averaged(self, tensor: Tensor) -> Tensor:
-        """Return each row's share [..., N, C] of a mean over the rows that count."""
-        if self.ignored is None:
-            return tensor / tensor.shape[-2]
-        return tensor.masked_fill(self.ignored[:, None], 0) / (~self.ignored).sum()
-
-
-def is_common(outputs: Tensor, targets: Tensor) -> bool:
-    """Tell whether outputs are [B, C, ...], seen by all losses, and not [P, B, C, ...]."""
-    apart = outputs.dim() - targets.dim()
-    if targets.is_floating_point() and apart == 1:
-        return targets.shape != outputs.shape[1:]
-    return apart < 2
 
 
 @final
@@ -296,13 +229,13 @@ class ModulePopulation(LossPopulation):
         return loss
 
     def _outputs_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        common = is_common(outputs, targets)
+        common = self._losses[0].kind.is_common(outputs, targets)
         return outputs.expand(len(self), *outputs.shape) if common else outputs
 
 
 def as_population(losses: Sequence[Loss], device: torch.device | str = "cpu") -> LossPopulation:
     """Return the losses as the fastest kind of population that holds them, on `device`."""
-    symbolic = [loss for loss in losses if isinstance(loss, SymbolicLoss)]
+    symbolic = [loss for loss in losses if isinstance(loss, SymbolicLoss) and loss.weight is None]
     if len(symbolic) == len(losses) and len({loss.softplus for loss in symbolic}) == 1:
         return SymbolicPopulation(symbolic, device)
     return ModulePopulation([loss.to(device) for loss in losses])

@@ -1,4 +1,4 @@
-"""A loss by what a person calls it: a handcrafted one with options, or where it was saved."""
+"""Losses by name: a handcrafted one with options, or the path of a saved one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,14 @@ from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, d
 from lossforge.losses.loss import Loss
 from lossforge.losses.storage import load
 from lossforge.specs import parse_spec
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require
 
+CALIBRATED = "calibrated"
+"""of an objective that does not depend on how large a network's outputs are"""
 
-def resolve_loss(text: str, kind: Kind | None = None) -> Loss:
+
+def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
     """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
 
     Args:
@@ -33,18 +36,25 @@ def resolve_loss(text: str, kind: Kind | None = None) -> Loss:
         lossforge.errors.ConfigurationError: mse is a loss for regression, not classification
     """
     loss = _find(text)
-    if kind is not None and loss.kind != kind:
-        raise ConfigurationError(f"{text} is a loss for {loss.kind}, not {kind}")
-    return loss
+    return loss if kind is None else loss.for_kind(as_kind(kind), text)
 
 
-def objective(text: str, kind: Kind) -> Loss:
+def objective(text: str, kind: Kind | str) -> Loss:
     """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
+
+    "calibrated" is cross-entropy at its best temperature in classification, and the default loss
+    where there is no such thing.
 
     Examples:
         >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
         mse focal:gamma=1
+        >>> print(objective("calibrated", "regression"), objective("calibrated", "classification"))
+        mse calibrated_cross_entropy
     """
+    if text == CALIBRATED:
+        own = as_kind(kind)
+        names = [n for n, make in OBJECTIVES.items() if make().kind.shares_losses_with(own)]
+        return resolve_loss(names[0], kind) if names else default_loss(kind)
     return resolve_loss(text, kind) if text else default_loss(kind)
 
 

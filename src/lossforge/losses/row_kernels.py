@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.losses.log_odds import composed_odds
-from lossforge.losses.preparation import full_precision
+from lossforge.tasks.rows import full_precision
 
 # Classes that a program reads at once.
 WIDEST = 4096

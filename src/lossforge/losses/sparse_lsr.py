@@ -30,7 +30,7 @@ from lossforge.losses.log_odds import (
     reduced_loss,
 )
 from lossforge.losses.loss import Reduction, reduce, require_reduction
-from lossforge.losses.preparation import full_precision
+from lossforge.tasks.rows import full_precision
 from lossforge.validation import require, require_in_range
 
 Kernel = Literal["torch", "triton"]
@@ -104,7 +104,7 @@ def sparse_lsr(
         shares = targets if weight is None else targets * _along_classes(weight, targets)
         values = loss_of_odds(log_odds_against_each(logits), share, classes)
         return reduce((shares * values).sum(1), reduction)
-    counted = counted_labels(targets, weight, ignore_index, reduction, logits.dtype)
+    counted = counted_labels(targets.long(), weight, ignore_index, reduction, logits.dtype)
     labels, weights, reduction = counted
     if kernel == "torch" or only_composed():
         return reduced_loss(logits, labels, weights, share, reduction)
@@ -151,7 +151,7 @@ def _row_log_odds(outputs: Tensor, labels: Tensor) -> Tensor:
 def _all_count(targets: Tensor, ignore_index: int) -> bool:
     """Return whether no label is ignored, as far as a cheap look can tell.
 
-    On a GPU a look would wait for all that is queued.
+    On a GPU, reading the value would wait for all queued work.
     """
     if not targets.is_cpu or not targets.numel() or ignore_index >= 0 or only_composed():
         return False

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 from lossforge.errors import FileFormatError, LossforgeError
@@ -20,6 +21,7 @@ from lossforge.losses.loss import Loss, Reduction
 from lossforge.losses.neural import Architecture, NeuralLoss
 from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.symbolic import SymbolicLoss
+from lossforge.tasks.kinds import IGNORED
 
 FORMAT = "lossforge.loss"
 FORMAT_VERSION = 1
@@ -74,7 +76,7 @@ def load(path: str | Path, *, reduction: Reduction = "mean") -> Loss:
 
 def to_document(loss: Loss) -> dict[str, object]:
     """Return the content of a loss's file."""
-    return {"format": FORMAT, "version": FORMAT_VERSION, **loss.definition()}
+    return {"format": FORMAT, "version": FORMAT_VERSION, **loss.definition(), **_labels(loss)}
 
 
 def from_document(document: dict[str, object], source: str, reduction: Reduction = "mean") -> Loss:
@@ -89,11 +91,12 @@ def from_document(document: dict[str, object], source: str, reduction: Reduction
             "install the version that wrote it"
         )
     _require_primitives(fields.pop("primitives", []), source)
+    weight, ignore_index = fields.pop("weight", None), fields.pop("ignore_index", None)
     name = fields.pop("type", None)
     if not isinstance(name, str) or name not in (known := _builders()):
         raise FileFormatError(f"{source} holds a loss of unknown type {name!r}")
     try:
-        return known[name](fields, reduction)
+        return _with_labels(known[name](fields, reduction), weight, ignore_index)
     except (LossforgeError, TypeError, KeyError, ValueError, OverflowError) as error:
         raise FileFormatError(
             f"{source} is damaged: {_brief(error)}; restore it or make it anew"
@@ -113,6 +116,26 @@ def digest(loss: Loss) -> str:
         found.update(name.encode())
         found.update(weights.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
+
+
+def _labels(loss: Loss) -> dict[str, object]:
+    """Return what a user set of the labels, as plain data."""
+    found: dict[str, object] = {}
+    if loss.weight is not None:
+        found["weight"] = loss.weight.tolist()
+    if loss.ignore_index not in (None, IGNORED):
+        found["ignore_index"] = loss.ignore_index
+    return found
+
+
+def _with_labels(loss: Loss, weight: object, ignore_index: object) -> Loss:
+    if weight is not None:
+        loss.weight = torch.tensor(weight, dtype=torch.float)
+    if ignore_index is not None:
+        if not isinstance(ignore_index, int):
+            raise TypeError("ignore_index must be an integer")
+        loss.kind = loss.kind.with_ignore_index(ignore_index)
+    return loss
 
 
 def _require_primitives(names: object, source: str) -> None:

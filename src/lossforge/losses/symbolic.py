@@ -1,7 +1,7 @@
 """A loss that is a formula: an expression over (y, p) with one coefficient an edge."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Unpack, final
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,8 @@ from lossforge.losses.expression import (
     simplify,
     to_text,
 )
-from lossforge.losses.loss import ElementwiseLoss, Reduction
-from lossforge.tasks.task import Kind
+from lossforge.losses.loss import ElementwiseLoss, LabelOptions, Reduction
+from lossforge.tasks.kinds import Kind
 
 
 @final
@@ -31,9 +31,10 @@ class SymbolicLoss(ElementwiseLoss):
         coefficients: one number a node in prefix order, the root's first; by default those that
             the text names, else ones. A parameter of the module that does not ask for gradients
             unless told to (``requires_grad_``), so that training loops leave it alone.
-        kind: "classification" or "regression".
+        kind: of the tasks, one of `lossforge.tasks.kinds` or its name.
         softplus: apply softplus to the value, so that the loss cannot be negative.
         reduction: as in PyTorch.
+        labels: `weight` and `ignore_index`, as of every loss.
 
     Source: thesis, ch. 4 (transition to a trainable loss).
 
@@ -50,11 +51,12 @@ class SymbolicLoss(ElementwiseLoss):
         expression: Expression | str,
         coefficients: Sequence[float] | Tensor | None = None,
         *,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         softplus: bool = False,
         reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
     ):
-        super().__init__(kind, reduction)
+        super().__init__(kind, reduction, **labels)
         if isinstance(expression, str):
             expression, written = parse_weighted(expression)
             coefficients = written if coefficients is None else coefficients
@@ -79,7 +81,7 @@ class SymbolicLoss(ElementwiseLoss):
             self.expression,
             self.coefficients.tolist(),
             softplus=self.softplus,
-            labels=self.kind == "classification",
+            labels=self.kind.predicts_probabilities,
         )
 
     def definition(self) -> dict[str, object]:
@@ -87,7 +89,7 @@ class SymbolicLoss(ElementwiseLoss):
         own = sorted(self.expression.symbols & set(PRIMITIVES) - BUILT_IN)
         return {
             "type": "symbolic",
-            "kind": self.kind,
+            "kind": self.kind.name,
             "expression": to_text(self.expression),
             "coefficients": self.coefficients.tolist(),
             "softplus": self.softplus,

@@ -7,13 +7,13 @@ polynomial is evaluated, explained, saved and exported like any other formula.
 from collections.abc import Sequence
 
 from lossforge.losses.symbolic import SymbolicLoss
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require
 
 PARAMETERS = 8
 
 
-def taylor_loss(parameters: Sequence[float], kind: Kind = "classification") -> SymbolicLoss:
+def taylor_loss(parameters: Sequence[float], kind: Kind | str = "classification") -> SymbolicLoss:
     """Return the loss -f of the polynomial with 8 parameters theta.
 
     f = θ2·d + ½θ3·d² + ⅙θ4·d³ + θ5·e·d + ½θ6·e·d² + ½θ7·e²·d, with d = p - θ1 and e = y - θ0:

@@ -18,7 +18,7 @@ from lossforge.methods.any_batch import AnyBatch, as_pair
 from lossforge.methods.observed_step import ObservedStep
 from lossforge.methods.warm_up import WarmUp
 from lossforge.randomness import torch_generator
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Classification, Kind, as_kind
 from lossforge.training.hypergradient import (
     OnlineEngine,
     OnlineStrategy,
@@ -35,7 +35,7 @@ __all__ = ["AdaLFL", "AdaptiveTraining", "AnyBatch", "LossSnapshot", "ObservedSt
 @final
 @dataclass(frozen=True)
 class AdaLFL:
-    """Adaptive loss function learning; attach it to a model and an optimizer of your own.
+    """Adaptive loss function learning: a loss network that adapts while the network trains.
 
     Examples:
         >>> torch.manual_seed(0).initial_seed()
@@ -53,45 +53,44 @@ class AdaLFL:
     name: ClassVar[str] = "adalfl"
 
     warm_up_steps: int = 1500
-    """meta steps before training; 2500 in the paper"""
+    """meta steps (updates of the loss) in the warm-up before training; 2500 in the paper"""
     warm_up_learning_rate: float = 1e-3
-    """step size of Adam on the loss network's weights before training"""
+    """learning rate of Adam on the loss network's weights in the warm-up"""
     warm_up_scales: tuple[float, ...] = (0.1, 0.3, 1, 3, 10)
-    """scales of cross-entropy, which the loss network's is added to. Each is tried in a short
-    training; the warm-up begins with the smallest that does as well as the best, within a standard
-    error, and what it learns is taken if it does better by one. Empty: the network's alone, as in
-    the paper, and always in regression, where the steps of a squared error know no bounds"""
+    """scales of cross-entropy, to which the output of the loss network is added. Each is tried in
+    a short training; the warm-up begins with the smallest that does as well as the best, within a
+    standard error, and its loss is kept if it is better by one. Empty, as in the paper and always
+    in regression: the loss network alone"""
     warm_up_horizons: tuple[int, ...] = (1, 10, 100)
-    """steps of the network before it is set back to its first weights; 1 in the paper, where the
-    loss never sees a trained network and does not learn how large its steps may be then. Of
-    several, the one that does best in a first trial is gone on with, and the best loss on the way
-    taken"""
+    """training steps of the network in the warm-up before its weights are reset; 1 in the paper,
+    where the loss never sees a trained network. With several values, the warm-up continues with
+    the one that does best in a first trial, and the best loss of all trials is kept"""
     warm_up_fresh: bool = False
-    """whether each start of the warm-up draws a new network, as in the released code; else all
-    begin at the first weights of the network that is to be trained"""
+    """reset to new random weights in the warm-up, as in the released code; else to the initial
+    weights of the network that is to be trained"""
     trial_every: int = 500
-    """meta steps between trials, where there are several scales or horizons"""
+    """meta steps between trials of the warm-up, which compare scales or horizons"""
     trial_steps: int = 250
-    """steps of training under the loss before a trial's metric, on validation batches"""
+    """training steps under the loss in a trial of the warm-up, before its validation metric"""
     meta_learning_rate: float = 1e-5
-    """step size of Adam on the loss network's weights in training"""
+    """learning rate of Adam on the loss network's weights during training"""
     online: bool = True
-    """whether the loss adapts in training; else it stays as the warm-up left it"""
+    """adapt the loss during training; else it stays as the warm-up left it"""
     every: int = 1
     """training steps between updates of the loss"""
     hidden: tuple[int, ...] = ADALFL_NETWORK.hidden
     """widths of the loss network's hidden layers"""
     activation: Activation = ADALFL_NETWORK.activation
-    """of the loss network"""
+    """activation of the loss network's hidden layers"""
     average: bool = False
-    """whether a row's loss is the mean over outputs, as in the paper, and not their sum, whose
+    """take the mean over the outputs as the loss of a row, as in the paper; else the sum, whose
     gradient does not shrink with the number of classes"""
     clip_norm: float | None = None
-    """greatest norm of the network's gradient"""
+    """maximum norm of the network's gradient, which is clipped above it"""
     clip_value: float | None = None
-    """greatest size of any number in the network's gradient; instead of clip_norm"""
+    """maximum absolute value in the network's gradient; instead of clipping by norm"""
     record_every: int = 0
-    """training steps between copies of the loss that are kept for looking at; 0 keeps none"""
+    """training steps between copies of the loss that are kept for plots; 0 keeps none"""
 
     def __post_init__(self) -> None:
         require_in_range("warm_up_steps", self.warm_up_steps, 0)
@@ -113,23 +112,23 @@ class AdaLFL:
             self.clip_norm is None or self.clip_value is None,
             "clip gradients by norm or by value, not by both: unset clip_norm or clip_value",
         )
-        self.architecture("classification")
+        self.architecture(Classification())
 
-    def architecture(self, task: Kind) -> Architecture:
+    def architecture(self, task: Kind | str) -> Architecture:
         """Return the loss network's form."""
         return Architecture(
             self.hidden,
             self.activation,
             self.activation,
             self.average,
-            residual=task == "classification" and len(self.warm_up_scales) > 0,
+            residual=as_kind(task).predicts_probabilities and len(self.warm_up_scales) > 0,
         )
 
     def attach(
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        kind: Kind = "classification",
+        kind: Kind | str = "classification",
         outputs: int | None = None,
         *,
         loss: Loss | None = None,
@@ -151,7 +150,7 @@ class AdaLFL:
             optimizer: of the model's parameters, one of torch.optim's elementwise ones (SGD, Adam,
                 AdamW, RMSprop, Adagrad, NAdam, RAdam, Adamax, Adadelta, ASGD) with any options.
                 Schedulers may change its learning rate at any time.
-            kind: "classification" or "regression".
+            kind: of the task, one of `lossforge.tasks.kinds` or its name.
             outputs: how many the model has; checked where given.
             loss: M, whose parameters are learned, such as a `ParametricLoss`; by default a new loss
                 network. The one that is given is copied.
@@ -171,6 +170,13 @@ class AdaLFL:
             ConfigurationError: the optimizer cannot be followed, or trains nothing of the model; or
                 the loss has nothing to learn, or is of the other kind.
         """
+        kind = as_kind(kind)
+        several = isinstance(model, nn.DataParallel) and len(model.device_ids) > 1
+        require(
+            not several,
+            "nn.DataParallel copies the model at every step, which cannot be followed; use "
+            "nn.parallel.DistributedDataParallel, or one device",
+        )
         response = OptimizerResponse(optimizer)
         _require_fit(model, response)
         require(
@@ -196,7 +202,7 @@ class AdaLFL:
         if loss is None:
             loss = NeuralLoss(self.architecture(kind), torch_generator(seed, "loss"), kind=kind)
         else:
-            _require_learnable(loss, kind)
+            loss = _learnable(loss, kind)
         loss = deepcopy(loss).to(device).requires_grad_()
         target = default_loss(kind) if task_loss is None else task_loss
         strategies = preferred(model) if strategy == "auto" else (strategy,)
@@ -225,6 +231,6 @@ def _require_fit(model: nn.Module, response: OptimizerResponse) -> None:
         raise ConfigurationError("the optimizer holds parameters that are not the model's")
 
 
-def _require_learnable(loss: Loss, kind: Kind) -> None:
+def _learnable(loss: Loss, kind: Kind) -> Loss:
     require(any(True for _ in loss.parameters()), f"{loss} has no parameters that could be learned")
-    require(loss.kind == kind, f"{loss} is a loss for {loss.kind}, not {kind}")
+    return loss.for_kind(kind)

@@ -7,7 +7,7 @@ from typing import Any, Self, final
 from lossforge.losses.parametric import FORMS, ParametricLoss
 from lossforge.methods.adalfl import AdaLFL, LossSnapshot
 from lossforge.specs import from_options, parse_spec
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require_in_range
 
 PREFIX = "adaptive:"
@@ -72,7 +72,7 @@ class AdaptiveNumber:
         require_in_range("every", self.every, 1)
 
     @classmethod
-    def named(cls, text: str, kind: Kind) -> tuple[Self, ParametricLoss]:
+    def named(cls, text: str, kind: Kind | str) -> tuple[Self, ParametricLoss]:
         """Return settings and loss of a name such as ``adaptive:focal:meta_learning_rate=0.1``.
 
         Raises:

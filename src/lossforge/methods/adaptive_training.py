@@ -13,7 +13,8 @@ from lossforge.errors import ConfigurationError, DataError, DivergedError
 from lossforge.losses import Loss, NeuralLoss, default_loss
 from lossforge.methods.any_batch import AnyBatch, as_pair
 from lossforge.methods.observed_step import ObservedStep
-from lossforge.methods.warm_up import WarmUp, endless, first_pass, load_weights_of
+from lossforge.methods.warm_up import WarmUp, first_pass, load_weights_of
+from lossforge.tasks.batches import endless
 from lossforge.training.hypergradient import OnlineEngine, OnlineStep, plain_step
 from lossforge.training.hypergradient.state import Batch, slope_of
 from lossforge.training.module import Moment as Circumstances
@@ -68,7 +69,7 @@ class AdaptiveTraining:
         loss: the adaptive loss as it is now.
         meta_optimizer: of the loss's weights, for schedulers of its step size.
         steps: of training so far.
-        horizon: at which the loss was warmed up; 0 where it is the usual one at its best scale,
+        horizon: at which the loss was warmed up; 0 where it is the default one at its best scale,
             because nothing learned did better; None before.
         moments: copies of the loss over time.
     """
@@ -99,7 +100,7 @@ class AdaptiveTraining:
         Args:
             train: training batches; begun anew when they end.
             valid: validation batches; likewise.
-            progress: hears how many steps are done, and how many there are.
+            progress: receives the number of steps done and their total.
             judge: validation batches that trials are judged on, with each row once; by default the
                 first pass over `valid`, of 16 batches at most.
             fresh: returns a new network like the model. Where it is given, each start of the

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
+from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import ML3_NETWORK, Architecture, Loss, NeuralLoss, as_population
 from lossforge.losses.neural import Activation
 from lossforge.randomness import torch_generator
@@ -22,7 +23,6 @@ from lossforge.searching import (
     SearchContext,
     State,
 )
-from lossforge.searching.journal import finite_or_none, infinite_if_none
 from lossforge.validation import require, require_in_range
 
 

@@ -16,7 +16,7 @@ from lossforge.training.module import Moment as Circumstances
 
 @final
 class ObservedStep:
-    """One step of somebody's own loop under an adaptive loss; made by `AdaptiveTraining.observe`.
+    """One step of a user's training loop under an adaptive loss, from `AdaptiveTraining.observe`.
 
     In order: `loss` and its backward pass, for one batch or several; `before_step`; the optimizer's
     step; `learn`.

@@ -1,7 +1,6 @@
 """Full training of a network under any loss: fixed, learned, or adapting while it trains."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Literal, final
@@ -9,7 +8,6 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
-from lossforge.errors import ConfigurationError
 from lossforge.losses import CalibratedCrossEntropy, Loss, default_loss
 from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.resolve import resolve_loss
@@ -61,7 +59,7 @@ class TrainingConfig:
         # Plain cross-entropy punishes unsure predictions however well they are ordered, and so
         # unlearns what label smoothing gains.
         learns_number = is_adaptive(self.loss) and self.loss != AdaLFL.name
-        if learns_number and task.kind == "classification":
+        if learns_number and task.kind.predicts_probabilities:
             return CalibratedCrossEntropy()
         return default_loss(task.kind)
 
@@ -128,9 +126,7 @@ def _find(loss: str | Loss, task: Task) -> Loss:
     """Return a loss of one's own by its name, or a copy of the one that is given."""
     if isinstance(loss, str):
         return resolve_loss(loss, task.kind)
-    if loss.kind != task.kind:
-        raise ConfigurationError(f"{loss} is a loss for {loss.kind}, not {task.kind}")
-    return deepcopy(loss)
+    return loss.for_kind(task.kind)
 
 
 @final

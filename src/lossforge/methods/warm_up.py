@@ -1,7 +1,7 @@
 """Learning an adaptive loss before training, from the best scale and at the best horizon.
 
-A loss that is added to the usual one begins as the usual one, at the scale under which a network
-does best, and must become better than it.
+A residual loss begins as the default one, at the scale under which a network does best, and must
+become better than it.
 
 A loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, repeat
+from itertools import islice
 from operator import attrgetter, length_hint
 from typing import Any, TypeVar, final
 
@@ -29,7 +29,6 @@ from lossforge.losses import NeuralLoss
 from lossforge.tasks import Kind
 from lossforge.training.hypergradient import OnlineStep, TrainState, plain_step
 from lossforge.training.hypergradient.state import Batch
-from lossforge.training.metrics import metric_per_example
 from lossforge.training.module import Buffers
 
 Item = TypeVar("Item")
@@ -52,9 +51,9 @@ class WarmUp:
     Attributes:
         steps: meta steps.
         learning_rate: of Adam on the loss's weights.
-        scales: of the usual loss. The smallest that in a trial does as well as the best, within a
+        scales: of the default loss. The smallest that in a trial does as well as the best, within a
             standard error, is begun with, and what is learned taken if it does better by one.
-            Empty where the loss has no share of the usual one.
+            Empty where the loss has no share of the default one.
         horizons: steps of the network before it is set back to its first weights. Of several, the
             one that does best in a first trial is gone on with, and the best loss on the way taken.
         trial_every: meta steps between trials, where there are several scales or horizons.
@@ -86,12 +85,12 @@ class WarmUp:
             adapt: trains the network for a step and the loss for one.
             pairs: training and validation batches to learn from.
             judged: validation batches that trials are judged on, with each row once.
-            progress: hears how many steps are done, and how many there are.
+            progress: receives the number of steps done and their total.
             restart: gives the network new first weights; None keeps those that it has.
 
         Returns:
             The horizon at which the loss was learned; 0 where nothing learned did better than the
-            usual loss at its best scale.
+            default loss at its best scale.
 
         Raises:
             DivergedError: training did, in every trial where there are several.
@@ -131,7 +130,7 @@ class WarmUp:
             yield last
 
     def _begun(self, course: "_Course") -> "_Attempt":
-        """Return the usual loss at its best scale; without one the loss as it is, untried."""
+        """Return the default loss at its best scale; without scales the loss as it is, untried."""
         if not self.scales:
             return _Attempt(WarmUpTrial(math.inf, 0), 0, course.state())
         scales = sorted(self.scales)
@@ -309,20 +308,6 @@ class _Rewound:
         self._buffers.restore()
 
 
-def endless(batches: Iterable[Item]) -> Iterator[Item]:
-    """Yield the batches again and again; raise `DataError` where there are none left."""
-    for again in repeat(batches):
-        empty = True
-        for batch in again:
-            empty = False
-            yield batch
-        if empty:
-            raise DataError(
-                "there are no batches to learn from, or an iterator ran out; pass a "
-                "loader or a list, which can be begun anew"
-            )
-
-
 def first_pass(batches: Iterable[Item]) -> list[Item]:
     """Return the batches of one pass, `TRIAL_BATCHES` at most, so that no row is there twice.
 
@@ -360,20 +345,9 @@ def load_weights_of(state: TrainState, fresh: Callable[[], nn.Module]) -> None:
 
 @torch.no_grad()
 def _metric(state: TrainState, batches: Iterable[Batch], kind: Kind) -> Tensor:
-    """Return the metric of each row in evaluation mode."""
+    """Return the metric of each row that counts, in evaluation mode."""
     was_training = state.module.training
     state.module.eval()
-    scores = [mistakes(state.rerun(x).float(), y, kind) for x, y in batches]
+    scores = [kind.scores(state.rerun(x).float(), y) for x, y in batches]
     state.module.train(was_training)
     return torch.cat(scores)
-
-
-def mistakes(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
-    """Return the metric of outputs [B, C, ...], each position counting as a row."""
-    classes = outputs.shape[1]
-    rows = outputs.movedim(1, -1).reshape(-1, classes)
-    if kind == "regression":
-        aligned = targets.reshape(outputs.shape).movedim(1, -1)
-        return metric_per_example(rows, aligned.reshape(-1, classes), kind)
-    labels = targets.argmax(1) if targets.shape == outputs.shape and classes > 1 else targets
-    return metric_per_example(rows, labels.reshape(-1), kind)

@@ -85,7 +85,7 @@ def check_factory(factory: Factory, task: Task) -> None:
         isinstance(outputs, Tensor),
         f"the network gives {_type_of(outputs)}; it must return one tensor of outputs",
     )
-    needed = (rows, task.outputs)
+    needed = task.kind.output_shape(task.outputs, task.train.targets[:rows])
     require(
         outputs.shape == needed,
         f"the network gives outputs of shape {list(outputs.shape)} for a batch of {rows}; "

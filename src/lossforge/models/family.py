@@ -11,7 +11,7 @@ from torch import nn
 class Family(ABC):
     """A family of networks; its subclasses are frozen dataclasses of its options.
 
-    `name` is what a person picks it by: ``name:option=value,...``.
+    `name` selects it: ``name:option=value,...``.
     """
 
     name: ClassVar[str]

@@ -121,3 +121,22 @@ def _lock(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held_by_another(folder: Path) -> bool:
+    """Tell whether a process has the lock of a folder, without keeping it from anyone.
+
+    Where locks cannot be tried, as on a file system that knows none, the file says so.
+    """
+    try:
+        handle = os.open(folder / NAME, os.O_RDWR)
+    except OSError:
+        return (folder / NAME).exists()
+    try:
+        _lock(handle)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)

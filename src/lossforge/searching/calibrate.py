@@ -8,34 +8,21 @@ which is best (successive halving over steps).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
-from lossforge.losses import (
-    Absolute,
-    CrossEntropy,
-    Focal,
-    GeneralizedCrossEntropy,
-    Huber,
-    LabelSmoothing,
-    LogCosh,
-    Loss,
-    Poly1,
-    SparseLSR,
-    Squared,
-    SquaredOutputs,
-    SquaredProbability,
-    StudentT,
-    as_population,
-    default_loss,
-)
+from lossforge.files import finite_or_none, infinite_if_none
+from lossforge.losses import Loss, default_loss
+from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
+from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.journal import Journal, State, finite_or_none, infinite_if_none
+from lossforge.searching.fitness_work import FitnessJob, FitnessWork
+from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
-from lossforge.tasks import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require_whole
 
 FACTOR = 3.0
@@ -50,23 +37,22 @@ FARTHEST = 8
 SHORT = 6
 """a short training has this fraction of the steps of a long one"""
 
-SURVIVORS = 3
+NARROW_SHORT = 2
+"""the same where short trainings are of narrower networks, which cost a fraction"""
+
+SURVIVORS = 4
 """one in so many losses is trained for longer"""
 
 
-def handcrafted_rivals(kind: Kind) -> tuple[Loss, ...]:
+def handcrafted_rivals(kind: Kind | str) -> tuple[Loss, ...]:
     """Return the handcrafted losses that a learned loss is held against, the default loss first.
 
     Examples:
         >>> print(*handcrafted_rivals("regression")[:3])
         mse mae huber:delta=0.1
     """
-    if kind == "regression":
-        huber = [Huber(delta) for delta in (0.1, 0.3, 1.0)]
-        return (Squared(), Absolute(), *huber, LogCosh(), StudentT())
-    smoothed = [LabelSmoothing(smoothing) for smoothing in (0.05, 0.1, 0.2, 0.3)]
-    others = (Focal(), GeneralizedCrossEntropy(), Poly1(), SquaredProbability(), SquaredOutputs())
-    return (CrossEntropy(), *smoothed, SparseLSR(), *others)
+    kind = as_kind(kind)
+    return tuple(resolve_loss(name, kind) for name in kind.rivals)
 
 
 @final
@@ -145,8 +131,8 @@ class Calibration:
     """find the best handcrafted loss and learning rate on validation data, and recommend the
     learned loss only if it is better (not in the papers)"""
     rival_steps: int = 0
-    """training steps under the best handcrafted losses, at each learning rate; a sixth of it under
-    all of them; 0 for as many as in a fitness run"""
+    """training steps under the best handcrafted losses, at each learning rate; a sixth as
+    many under all handcrafted losses; 0 for as many as in a fitness run"""
     rival_seeds: int = 3
     """initializations from which networks are trained under each handcrafted loss at each rate"""
     rival_runs: int = 0
@@ -170,9 +156,11 @@ class Calibrator:
         settings: of the calibration.
         fitness: of the search; racing is turned off.
         problems: to train on; scores are means over them.
+        trial_problems: the same with narrower networks, for short trainings; `problems` where None.
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         journal: where to report to and resume from.
+        executor: trains at several learning rates side by side; no result depends on it.
 
     Examples:
         >>> from lossforge.searching import NullJournal, make_problems
@@ -193,12 +181,18 @@ class Calibrator:
         base: BaseTraining,
         seed: int,
         journal: Journal,
+        trial_problems: Sequence[Problem] | None = None,
+        executor: Executor | None = None,
     ):
         steps = settings.rival_steps or fitness.steps
-        self._short, self._long = max(1, steps // SHORT), steps
-        self._fitness = replace(fitness, racing=False, best_evaluation=False)
+        self._trial_problems = problems if trial_problems is None else trial_problems
+        is_narrow = tuple(self._trial_problems) != tuple(problems)
+        shorter = NARROW_SHORT if is_narrow else SHORT
+        self._short, self._long = max(1, steps // shorter), steps
+        self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
+        self._executor = Here() if executor is None else executor
         self._table = _ScoreTable.from_state(journal.restore())
 
     @property
@@ -256,6 +250,21 @@ class Calibrator:
         self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int
     ) -> None:
         """Train what is not in the table yet: all losses that share a rate side by side."""
+        missing = list(self._missing(losses, wanted, steps))
+        groups = [list(self._jobs(losses, each, steps)) for each in missing]
+        stage = f"calibrating {len(losses)} losses" if len(losses) > 1 else "tuning the rate"
+        jobs = [job for group in groups for job in group]
+        tally = Tally(self._journal.progress, stage, len(jobs), self._executor.workers)
+        work = FitnessWork(tuple(self._problems_at(steps)))
+        found = self._executor.map(work, jobs, tally)
+        for group, (names, power, run) in zip(groups, missing, strict=True):
+            trials = [trial for _ in group for trial in next(found)]
+            self._record(names, trials, steps, power, run)
+
+    def _missing(
+        self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int
+    ) -> Iterator[tuple[list[str], int, int]]:
+        """Yield names of losses to train under, with a power of `FACTOR` and a seed's number."""
         for power in sorted(set().union(*wanted.values())):
             for run in range(len(self._seeds)):
                 names = [
@@ -264,22 +273,19 @@ class Calibrator:
                     if power in wanted[name] and not self._table.has(name, steps, power, run)
                 ]
                 if names:
-                    trials = self._trials([losses[name] for name in names], steps, power, run)
-                    self._record(names, trials, steps, power, run)
+                    yield names, power, run
 
-    def _trials(self, losses: Sequence[Loss], steps: int, power: int, run: int) -> list[Trial]:
-        stage = f"calibrating {len(losses)} losses" if len(losses) > 1 else "tuning the rate"
+    def _problems_at(self, steps: int) -> Sequence[Problem]:
+        return self._trial_problems if steps == self._short else self._problems
 
-        def report(_: str, done: int, total: int) -> None:
-            rate = f"{self._rate(power):.2g}"
-            self._journal.progress(f"{stage} at learning rate {rate}", done, total)
-
-        fitness, base = (
-            replace(self._fitness, steps=steps),
-            replace(self._base, learning_rate=self._rate(power)),
-        )
-        population = as_population(losses, self._problems[0].task.device)
-        return fitness(population, self._problems, base, self._seeds[run], report)
+    def _jobs(
+        self, losses: Mapping[str, Loss], missing: tuple[list[str], int, int], steps: int
+    ) -> Iterator[FitnessJob]:
+        names, power, run = missing
+        fitness = replace(self._fitness, steps=steps)
+        base = replace(self._base, learning_rate=self._rate(power))
+        job = FitnessJob(tuple(losses[n] for n in names), fitness, base, self._seeds[run])
+        return job.split(self._problems_at(steps))
 
     def _record(
         self, names: Sequence[str], trials: Sequence[Trial], steps: int, power: int, run: int

@@ -1,6 +1,5 @@
 """Where a search reports to, where it resumes from, and the plain data that it keeps."""
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol, final
 
@@ -37,13 +36,3 @@ class NullJournal:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Ignore progress."""
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return a metric as JSON: infinity (the worst) becomes None."""
-    return value if math.isfinite(value) else None
-
-
-def infinite_if_none(value: float | None) -> float:
-    """Return the metric that `finite_or_none` was given."""
-    return math.inf if value is None else value

@@ -6,6 +6,7 @@ from typing import final
 
 from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
+from lossforge.models.narrowing import narrowed
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, tasks_of
 from lossforge.training import SGD, EnsembleConfig, Network
@@ -23,6 +24,11 @@ class Problem:
     def network(self, seed: int) -> Network:
         """Return a freshly initialized network on the task's device."""
         return Network(initialize(self.factory, seed).to(self.task.device))
+
+    def narrowed(self, width: int) -> "Problem":
+        """Return the problem with narrower networks; the same where there are none."""
+        factory = narrowed(self.factory, width)
+        return self if factory is None else Problem(self.task, factory)
 
     def batches(self, split: Split, size: int, seed: int) -> Batches:
         """Return a stream of batches that the seed determines."""
@@ -44,9 +50,10 @@ def make_problems(tasks: TaskLike | Sequence[TaskLike], model: Model) -> list[Pr
     tasks = tasks_of(tasks)
     if not tasks:
         raise ConfigurationError("a search needs at least one task")
-    if len({task.kind for task in tasks}) > 1:
+    if len(kinds := {task.kind for task in tasks}) > 1:
         raise ConfigurationError(
-            "a loss is learned for classification or for regression; give tasks of one kind"
+            "a loss is learned for one kind of task, and these are of "
+            f"{' and '.join(sorted(map(str, kinds)))}; give tasks of one kind"
         )
     return [Problem(task, resolve(model, task)) for task in tasks]
 

@@ -13,12 +13,16 @@ from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
 from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
 from lossforge.tasks.from_datasets import from_datasets
-from lossforge.tasks.task import Augment, Kind, Split, Task
+from lossforge.tasks.kinds import Classification, Kind, MultiLabel, Regression
+from lossforge.tasks.task import Augment, Split, Task
 
 __all__ = [
     "Augment",
     "Batches",
+    "Classification",
     "Kind",
+    "MultiLabel",
+    "Regression",
     "Split",
     "Task",
     "TaskLike",

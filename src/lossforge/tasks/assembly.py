@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.splits import Rows
-from lossforge.tasks.task import Kind, Split, Task
+from lossforge.tasks.task import Split, Task
 
 Values = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ def standardize(values: Values, train: Rows, axes: tuple[int, ...] = (0,)) -> Va
 
 def assemble(
     name: str,
-    kind: Kind,
+    kind: Kind | str,
     *,
     inputs: NDArray[Any],
     targets: NDArray[Any],
@@ -57,7 +58,7 @@ def assemble(
     Args:
         name: the task's.
         kind: the task's.
-        inputs: [N, ...], already standardized.
+        inputs: [N, ...], already standardized; whole numbers for tokens.
         targets: [N] labels from 0, or [N] or [N, outputs] values.
         parts: row numbers of the training, validation and test split.
         classes: names of the labels; their number is that of the outputs.
@@ -65,13 +66,17 @@ def assemble(
         notes: what a person should know about how the data were read.
     """
     outputs, scale = len(classes), tuple[float, ...]()
-    if kind == "regression":
+    kind = as_kind(kind)
+    if kind.predicts_probabilities and targets.ndim > 1 and not classes:  # several labels
+        wanted, outputs = kind.prepare(torch.from_numpy(targets).float()), targets.shape[1]
+    elif not kind.predicts_probabilities:
         columns = targets[:, None] if targets.ndim == 1 else targets
         wanted = torch.from_numpy(standardize(columns, parts[0])).float()
         outputs, scale = columns.shape[1], tuple(columns[parts[0]].std(axis=0).tolist())
     else:
         wanted = torch.from_numpy(targets).long()
-    values = torch.from_numpy(inputs).float()
+    values = torch.from_numpy(inputs)
+    values = values.float() if values.is_floating_point() else values  # tokens stay whole
     train, valid, test = (
         Split(values[rows], wanted[rows], torch.from_numpy(_numbers_of(rows, sources)))
         for rows in parts

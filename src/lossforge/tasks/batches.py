@@ -1,15 +1,18 @@
 """Batches by index: no iterator is built in a training loop, and no row leaves its device."""
 
 import base64
-from collections.abc import Mapping
-from typing import final
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor
 
-from lossforge.errors import FileFormatError
+from lossforge.errors import DataError, FileFormatError
 from lossforge.tasks.task import Augment, Split
 from lossforge.validation import require_in_range
+
+Item = TypeVar("Item")
 
 
 @final
@@ -98,6 +101,29 @@ class Batches:
         self._epoch = self._generator.get_state()
         permutation = torch.randperm(len(self._split), generator=self._generator)
         self._permutation = permutation.to(self._split.inputs.device, non_blocking=True)
+
+
+def endless(batches: Iterable[Item]) -> Iterator[Item]:
+    """Yield the batches of a loader again and again.
+
+    Raises:
+        DataError: there are none, or an iterator that cannot be begun anew has run out.
+
+    Examples:
+        >>> from itertools import islice
+        >>> list(islice(endless([1, 2]), 5))
+        [1, 2, 1, 2, 1]
+    """
+    for again in repeat(batches):
+        empty = True
+        for batch in again:
+            empty = False
+            yield batch
+        if empty:
+            raise DataError(
+                "there are no batches to learn from, or an iterator ran out; pass a "
+                "loader or a list, which can be begun anew"
+            )
 
 
 def _to_text(state: Tensor) -> str:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from lossforge.errors import DataError, unknown_name
 from lossforge.tasks.assembly import assemble
-from lossforge.tasks.splits import Rows, split_by_time, split_groups, split_rows
+from lossforge.tasks.from_arrays import deal
+from lossforge.tasks.kinds import Classification, Kind, Regression
+from lossforge.tasks.splits import Rows
 from lossforge.tasks.table_columns import is_numeric, numbers_of, read_columns, texts_of
 from lossforge.tasks.table_features import encode_features
 from lossforge.tasks.table_files import read_table
@@ -22,11 +24,12 @@ from lossforge.tasks.table_options import (
 )
 from lossforge.tasks.table_target import Target, read_target
 from lossforge.tasks.table_text import read_dates, read_numbers
-from lossforge.tasks.task import Kind, Task
+from lossforge.tasks.task import Task
 
 PREFIX = "csv:"
 FORM = "csv:PATH:TARGET"
-KINDS: tuple[Kind, ...] = ("classification", "regression")
+KINDS = (Classification.name, Regression.name)
+"""what a target of one column can be"""
 
 
 class TableSpec(NamedTuple):
@@ -34,7 +37,7 @@ class TableSpec(NamedTuple):
 
     path: str
     target: str
-    kind: Kind | None
+    kind: str | None
     options: TableOptions = TableOptions()
 
 
@@ -78,10 +81,11 @@ def table_task(
     name: str,
     table: pd.DataFrame,
     target: str,
-    kind: Kind | None,
+    kind: Kind | str | None,
     options: TableOptions,
     split_seed: int,
     notes: tuple[str, ...] = (),
+    sizes: tuple[int, ...] = (),
 ) -> Task:
     """Make a task of a data frame.
 
@@ -89,10 +93,12 @@ def table_task(
         name: the task's.
         table: a row a case.
         target: column that is learned.
-        kind: "classification", "regression", or None to infer it.
+        kind: of the task, one of `lossforge.tasks.kinds` or its name; None to infer it.
         options: how columns are meant.
         split_seed: decides which rows train, validate and test.
         notes: on how the file was read.
+        sizes: rows of the given training, validation and test split, which stand one after the
+            other, 0 for one that is not given; by default all rows are dealt out.
 
     Raises:
         DataError: a column is missing, unfit, or can be understood in two ways.
@@ -103,7 +109,10 @@ def table_task(
     kept = table[wanted.kept]
     features = kept.drop(columns=[target, *dict.fromkeys(options.left_out)])
     columns = read_columns(features, options)
-    parts = _parts(kept, wanted, options, split_seed)
+    sizes = sizes or (len(table), 0, 0)
+    of_each = np.repeat(np.arange(len(sizes)), sizes)
+    held = np.bincount(of_each[wanted.kept], minlength=len(sizes))
+    parts = _parts(kept.iloc[: held[0]], wanted, options, split_seed, tuple(held.tolist()))
     inputs = encode_features(columns, parts[0])
     return assemble(
         name,
@@ -162,16 +171,22 @@ def _check_is_no_option(target: str) -> None:
 
 
 def _parts(
-    table: pd.DataFrame, target: Target, options: TableOptions, split_seed: int
+    table: pd.DataFrame,
+    target: Target,
+    options: TableOptions,
+    split_seed: int,
+    sizes: tuple[int, ...],
 ) -> tuple[Rows, ...]:
+    """Return the rows of each split, dealt out from the table where splits are not given."""
+    groups = times = None
     if options.group is not None:
         groups = texts_of(table[options.group])
         if groups.isna().any():
             raise DataError(f"column {options.group!r} lacks a group; fill it in or drop the row")
-        return split_groups(groups.to_numpy(str), target.strata, split_seed)
     if options.time is not None:
-        return split_by_time(_times(table[options.time], options))
-    return split_rows(target.strata, split_seed)
+        times = _times(table[options.time], options)
+    found = None if groups is None else groups.to_numpy(str)
+    return deal(sizes, target.strata, groups=found, times=times, seed=split_seed)
 
 
 def _times(column: "pd.Series[Any]", options: TableOptions) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require_in_range
 
 Part = Literal["train", "valid", "test"]
@@ -192,6 +192,7 @@ class FewShotTask:
     input_shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", as_kind(self.kind))
         named = [set(pool.names) for pool in self.pools.values() if isinstance(pool, ClassPool)]
         shared = set[str]()
         for index, names in enumerate(named):
@@ -209,7 +210,7 @@ class FewShotTask:
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over everything that episodes are drawn from, equal on every device."""
-        digest = hashlib.sha256(repr((self.name, self.kind, self.input_shape)).encode())
+        digest = hashlib.sha256(repr((self.name, self.kind.tag, self.input_shape)).encode())
         for part, pool in self.pools.items():
             digest.update(f"{part} {type(pool).__name__}".encode())
             if isinstance(pool, ClassPool):
@@ -222,11 +223,11 @@ class FewShotTask:
     @property
     def metric(self) -> str:
         """What an adapted network is judged by."""
-        return "accuracy" if self.kind == "classification" else "mse"
+        return "accuracy" if self.kind.predicts_probabilities else self.kind.metric
 
     def check(self, shape: EpisodeSpec) -> None:
         """Raise `DataError` unless episodes of that shape can be drawn for every purpose."""
-        if self.kind == "classification" and shape.ways < 2:
+        if self.kind.predicts_probabilities and shape.ways < 2:
             raise DataError(f"{self.name} is classification; pass --ways 2 or more")
         for part, pool in self.pools.items():
             pool.check(f"{self.name}'s {part} part", shape)

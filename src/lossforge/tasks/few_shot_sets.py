@@ -1,8 +1,8 @@
 """Few-shot data sets: Omniglot's zips, folders of images with published class splits, synthetic."""
 
 import csv
-import io
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +16,8 @@ from lossforge.extras import require_extra
 from lossforge.randomness import torch_generator
 from lossforge.tasks.episodes import PARTS, ClassPool, FewShotTask, Part, Pool, Sinusoids
 from lossforge.tasks.folders import find_file
+from lossforge.tasks.image_file import open_image
+from lossforge.tasks.kinds import Classification, Regression
 
 SIDE = 28
 """pixels of a character's side, as is common"""
@@ -65,7 +67,7 @@ def characters_task(
         begin += count
         pools[part] = _pool({names[i]: drawings[names[i]] for i in own}, 4 if rotations else 1)
     first = drawings[names[0]]
-    return FewShotTask(name, "classification", pools, tuple(first.shape[1:]))
+    return FewShotTask(name, Classification(), pools, tuple(first.shape[1:]))
 
 
 def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
@@ -84,7 +86,7 @@ def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
         part: _pool({c: (x - mean) / deviation for c, x in classes.items()}, 1)
         for part, classes in read.items()
     }
-    return FewShotTask(name, "classification", pools, (3, side, side))
+    return FewShotTask(name, Classification(), pools, (3, side, side))
 
 
 def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 40) -> FewShotTask:
@@ -108,7 +110,7 @@ def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 4
 def sinusoids(seed: int) -> FewShotTask:
     """Regression of random sine waves (Finn et al. 2017)."""
     pools: dict[Part, Pool] = {part: Sinusoids() for part in PARTS}
-    return FewShotTask("sinusoids", "regression", pools, (1,))
+    return FewShotTask("sinusoids", Regression(), pools, (1,))
 
 
 def few_shot_names() -> tuple[str, ...]:
@@ -133,7 +135,7 @@ def load_few_shot(
 
     Examples:
         >>> task = load_few_shot("clusters")
-        >>> task.kind, task.input_shape
+        >>> task.kind.name, task.input_shape
         ('classification', (16,))
     """
     if name.startswith("images:"):
@@ -169,18 +171,24 @@ def _characters(path: Path) -> dict[str, Tensor]:
             for entry in sorted(archive.namelist()):
                 if entry.endswith(".png"):
                     *_, alphabet, character, _ = entry.split("/")
-                    found[f"{alphabet}/{character}"].append(_drawing(archive.read(entry)))
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+                    found[f"{alphabet}/{character}"].append(
+                        _drawing(archive.read(entry), f"{path}: {entry}")
+                    )
+    # The last three: an unknown compression, an encrypted entry, damaged data.
+    except (
+        *(zipfile.BadZipFile, OSError, ValueError),
+        *(NotImplementedError, RuntimeError, zlib.error),
+    ) as error:
         raise DataError(f"{path} is no whole zip of Omniglot ({error}); get it anew") from None
     if not found:
         raise DataError(f"{path} holds no drawings Alphabet/character/*.png; get it anew")
     return {name: torch.stack(pictures) for name, pictures in found.items()}
 
 
-def _drawing(content: bytes) -> Tensor:
+def _drawing(content: bytes, where: str) -> Tensor:
     from PIL import Image
 
-    image = Image.open(io.BytesIO(content)).convert("L")
+    image = open_image(content, where).convert("L")
     small = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     return 1 - torch.from_numpy(np.array(small, dtype=np.float32))[None] / 255
 
@@ -213,10 +221,7 @@ def _read(files: Iterable[Path], side: int) -> Tensor:
 
     pictures = []
     for path in files:
-        try:
-            image = Image.open(path).convert("RGB")
-        except OSError as error:
-            raise DataError(f"{path} is no whole image ({error}); replace or remove it") from None
+        image = open_image(path, str(path)).convert("RGB")
         if image.width != image.height:
             raise DataError(f"{path} is {image.width}x{image.height}; crop the images to squares")
         image = image.resize((side, side), Image.Resampling.BILINEAR)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from lossforge.errors import DataError, LossforgeError
+from lossforge.tasks.kinds import IGNORED, Classification, Kind, Regression, as_kind
 from lossforge.tasks.row_source import (
     DatasetRows,
     JointRows,
@@ -21,13 +22,10 @@ from lossforge.tasks.row_source import (
     bytes_of,
 )
 from lossforge.tasks.splits import FRACTIONS, quantile_bins, split_rows
-from lossforge.tasks.task import Augment, Kind, Split, Task
+from lossforge.tasks.task import Augment, Split, Task
 
 TARGET_KEYS = ("target", "targets", "label", "labels", "y")
 """names of the target in items that are mappings"""
-
-IGNORED = -100
-"""label of padding, which losses and metrics leave out"""
 
 Collate = Callable[[list[Any]], Any]
 
@@ -37,7 +35,7 @@ def from_datasets(
     valid: object = None,
     test: object = None,
     *,
-    kind: Kind | None = None,
+    kind: Kind | str | None = None,
     name: str = "dataset",
     outputs: int | None = None,
     classes: Sequence[str] = (),
@@ -61,8 +59,8 @@ def from_datasets(
         valid: rows that losses are chosen by; by default taken from `train`.
         test: rows for the closing comparison; by default taken from `train`. With both left out
             the shares are 60, 20 and 20 percent, else 75 and 25.
-        kind: "classification", "regression" or another; by default classification where targets
-            are integers.
+        kind: of the task, one of `lossforge.tasks.kinds` or its name; by default classification
+            where targets are integers.
         name: what results call the task.
         outputs: values that a network gives for a row; by default counted in the targets.
         classes: names of the classes in the order of their labels.
@@ -91,9 +89,9 @@ def from_datasets(
     if "train" not in read:
         raise DataError("the training data set is missing; give one with rows")
     _pad_together(list(read.values()))
-    kind = kind or _kind_of(read["train"].targets)
+    kind = _kind_of(read["train"].targets) if kind is None else as_kind(kind)
     outputs = (
-        outputs or len(classes) or _count_outputs([each.targets for each in read.values()], kind)
+        outputs or len(classes) or max(kind.count_outputs(each.targets) for each in read.values())
     )
     numbered, first = dict[str, Split](), 0
     for part, each in read.items():
@@ -116,7 +114,7 @@ class _Read:
     def split(self, kind: Kind, first: int) -> Split:
         """Return the rows as a split, numbered from `first`."""
         numbers = torch.arange(first, first + len(self.targets))
-        return Split(self._joined(), _prepared(self.targets, kind), numbers)
+        return Split(self._joined(), kind.prepare(self.targets), numbers)
 
     def _joined(self) -> Tensor | RowSource:
         if isinstance(self.inputs, RowSource):
@@ -361,21 +359,7 @@ def _pad_together(parts: Sequence[_Read]) -> None:
 
 
 def _kind_of(targets: Tensor) -> Kind:
-    return "regression" if targets.is_floating_point() else "classification"
-
-
-def _prepared(targets: Tensor, kind: Kind) -> Tensor:
-    """Return targets in the type that a task of the kind has."""
-    if kind == "regression":
-        return (targets[:, None] if targets.dim() == 1 else targets).float()
-    return targets if targets.is_floating_point() else targets.long()
-
-
-def _count_outputs(targets: Iterable[Tensor], kind: Kind) -> int:
-    """Return how many outputs the targets of all data sets need."""
-    if kind == "regression":
-        return max(1 if each.dim() == 1 else int(each.shape[1]) for each in targets)
-    return max(int(each.max()) for each in targets) + 1
+    return Regression() if targets.is_floating_point() else Classification()
 
 
 def _splits(given: dict[str, Split], seed: int) -> tuple[Split, Split, Split]:

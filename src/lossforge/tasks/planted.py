@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lossforge.randomness import torch_generator
-from lossforge.tasks.task import Kind, Split, Task
+from lossforge.tasks.kinds import Classification, Kind, Regression
+from lossforge.tasks.task import Split, Task
 
 ROWS = {"train": 600, "valid": 300, "test": 1000}
 FEATURES = 8
@@ -109,7 +110,7 @@ def _regression(name: str, split_seed: int, corrupt: Corruption, corrupted: Part
         hidden = x @ weights / math.sqrt(FEATURES)
         return (hidden[:, :1] + hidden[:, 1:2].tanh() * hidden[:, 2:]).float()
 
-    return _task(name, "regression", 1, split_seed, truth, corrupt, corrupted)
+    return _task(name, Regression(), 1, split_seed, truth, corrupt, corrupted)
 
 
 def _classification(
@@ -120,7 +121,7 @@ def _classification(
     def truth(x: Tensor) -> Tensor:
         return (x @ centers.T).argmax(1)
 
-    return _task(name, "classification", CLASSES, split_seed, truth, corrupt, corrupted, more)
+    return _task(name, Classification(), CLASSES, split_seed, truth, corrupt, corrupted, more)
 
 
 def _task(

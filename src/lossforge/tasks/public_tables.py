@@ -11,6 +11,7 @@ from lossforge.extras import require_extra
 from lossforge.tasks.assembly import Values, assemble, standardize
 from lossforge.tasks.characters import read_lines, text_task
 from lossforge.tasks.folders import find_file
+from lossforge.tasks.kinds import Regression
 from lossforge.tasks.splits import quantile_bins, split_rows
 from lossforge.tasks.task import Task
 
@@ -74,7 +75,7 @@ def _regression(name: str, inputs: Values, targets: Values, split_seed: int) -> 
     filled = np.where(np.isnan(inputs), means, inputs)
     return assemble(
         name,
-        "regression",
+        Regression(),
         inputs=standardize(filled, parts[0]),
         targets=targets,
         parts=parts,

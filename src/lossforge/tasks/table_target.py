@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lossforge.errors import DataError
+from lossforge.tasks.kinds import Classification, Kind, Regression, as_kind
 from lossforge.tasks.splits import quantile_bins
 from lossforge.tasks.table_columns import (
     FEW_NUMBERS,
@@ -24,7 +25,6 @@ from lossforge.tasks.table_columns import (
 )
 from lossforge.tasks.table_options import TableOptions
 from lossforge.tasks.table_text import TextNumbers, read_numbers
-from lossforge.tasks.task import Kind
 
 MOST_CLASSES_BY_DEFAULT = 20
 BY_DEFAULT = TableOptions()
@@ -56,7 +56,7 @@ class Target:
 
 
 def read_target(
-    column: "pd.Series[Any]", kind: Kind | None, options: TableOptions = BY_DEFAULT
+    column: "pd.Series[Any]", kind: Kind | str | None, options: TableOptions = BY_DEFAULT
 ) -> Target:
     """Read the target of a table; `kind` overrides what its values suggest.
 
@@ -66,6 +66,7 @@ def read_target(
         DataError: values are infinite, all equal, or text where numbers are needed.
     """
     notes: list[str] = []
+    kind = None if kind is None else as_kind(kind)
     column = _as_read(column, kind, options, notes)
     kept = column.notna().to_numpy(dtype=bool)
     if not kept.all():
@@ -76,15 +77,15 @@ def read_target(
     if numeric:
         _check_finite(column)
     if kind is None:
-        kind = "regression" if numeric and _looks_continuous(column) else "classification"
+        kind = Regression() if numeric and _looks_continuous(column) else Classification()
         notes += _announce(column, kind) if numeric else []
-    if kind == "classification":
+    if kind.predicts_probabilities:
         labels, classes = _classes(column)
         if not numeric and (pair := alike(list(classes))) is not None:
             notes.append(
                 f"classes {pair[0]!r} and {pair[1]!r} differ only in case; they stay apart"
             )
-        return Target("classification", labels, classes, kept, tuple(notes))
+        return Target(Classification(), labels, classes, kept, tuple(notes))
     if not numeric:
         raise DataError(
             f"the target {column.name!r} is not numeric and cannot be regressed; "
@@ -95,7 +96,7 @@ def read_target(
             f"the target {column.name!r} holds whole numbers beyond 2^53, as identifiers do; "
             "choose another target, or scale it"
         )
-    return Target("regression", numbers_of(column), (), kept, tuple(notes))
+    return Target(Regression(), numbers_of(column), (), kept, tuple(notes))
 
 
 def _as_read(
@@ -130,7 +131,7 @@ def _as_read(
 
 def _is_numeric(name: str, found: TextNumbers, kind: Kind | None) -> bool:
     """Tell whether a target of text is meant as numbers."""
-    if found.share < 0.5 or kind == "classification":
+    if found.share < 0.5 or (kind is not None and kind.predicts_probabilities):
         return False
     if len(found.units) > 1:
         raise DataError(f"the target {name!r} mixes units ({' and '.join(found.units)}); mend it")
@@ -170,7 +171,7 @@ def _announce(column: "pd.Series[Any]", kind: Kind) -> list[str]:
     if (values % 1 != 0).any() or distinct == 2:
         return []
     span = f"{distinct} whole numbers from {values.min():g} to {values.max():g}"
-    if kind == "classification":
+    if kind.predicts_probabilities:
         return [
             f"the target {column.name!r} is classified: it holds {span}; "
             f"{column.name}:regression in the task's name regresses it"

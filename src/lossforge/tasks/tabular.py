@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from lossforge.tasks.assembly import Values, assemble, standardize
+from lossforge.tasks.kinds import Classification, Regression
 from lossforge.tasks.splits import Rows, quantile_bins, split_rows
 from lossforge.tasks.task import Task
 
@@ -19,7 +20,7 @@ def diabetes(split_seed: int) -> Task:
     bunch = _bundled("load_diabetes", scaled=False)
     parts = split_rows(quantile_bins(bunch.target), split_seed)
     inputs = standardize(bunch.data, parts[0])
-    return assemble("diabetes", "regression", inputs=inputs, targets=bunch.target, parts=parts)
+    return assemble("diabetes", Regression(), inputs=inputs, targets=bunch.target, parts=parts)
 
 
 def digits(split_seed: int) -> Task:
@@ -54,5 +55,5 @@ def _classification(name: str, bunch: Any, split_seed: int) -> Task:
 def _assemble(name: str, bunch: Any, inputs: Values, parts: tuple[Rows, ...]) -> Task:
     classes = tuple(map(str, bunch.target_names))
     return assemble(
-        name, "classification", inputs=inputs, targets=bunch.target, parts=parts, classes=classes
+        name, Classification(), inputs=inputs, targets=bunch.target, parts=parts, classes=classes
     )

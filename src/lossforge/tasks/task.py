@@ -4,15 +4,20 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
 
 from lossforge.errors import DataError
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
-Kind = Literal["classification", "regression"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from lossforge.tasks.table_options import TableOptions
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
@@ -26,7 +31,8 @@ class Split:
     Args:
         inputs: [N, ...], floating or, for tokens, integer; or a `RowSource` of such, whose rows
             are read when a batch needs them.
-        targets: int64 [N] labels of classes, or float32 [N, outputs] values.
+        targets: int64 [N] or [N, positions...] labels of classes; or float32 [N, outputs, ...]
+            values.
         rows: int64 [N], where each row stands in its source; proves that splits are disjoint.
     """
 
@@ -59,8 +65,9 @@ class Task:
 
     Args:
         name: what `lossforge.tasks.load` knows it by.
-        kind: "classification" or "regression".
-        outputs: values that a network gives for a row: classes, or regression targets.
+        kind: what its targets are, one of `lossforge.tasks.kinds` or its name.
+        outputs: values that a network gives for a row (and position): classes, labels, or
+            regression targets.
         train: rows that networks learn from.
         valid: rows that losses and stopping are chosen by.
         test: rows for the closing comparison alone.
@@ -77,7 +84,7 @@ class Task:
     Examples:
         >>> from lossforge.tasks import load
         >>> task = load("iris")
-        >>> task.kind, task.metric, task.outputs, task.input_shape
+        >>> task.kind.name, task.metric, task.outputs, task.input_shape
         ('classification', 'error_rate', 3, (4,))
     """
 
@@ -92,18 +99,132 @@ class Task:
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: "ArrayLike | Tensor",
+        targets: "ArrayLike | Tensor",
+        *,
+        kind: Kind | None = None,
+        valid: "tuple[ArrayLike, ArrayLike] | None" = None,
+        test: "tuple[ArrayLike, ArrayLike] | None" = None,
+        fractions: tuple[float, ...] = (0.6, 0.2, 0.2),
+        groups: "ArrayLike | None" = None,
+        times: "ArrayLike | None" = None,
+        classes: tuple[str, ...] = (),
+        scale_inputs: bool = True,
+        tokens: bool = False,
+        name: str = "arrays",
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of arrays or tensors; splits that are not given are dealt from these rows.
+
+        Args:
+            inputs: [N], [N, features], [N, channels, height, width] or of any other shape.
+            targets: [N] labels, numbers or texts; or [N, outputs] numbers, which are standardized.
+            kind: "classification" or "regression"; by default regression where the targets have
+                fractions, several columns or more than 20 distinct whole numbers.
+            valid: inputs and targets that validate.
+            test: inputs and targets that test.
+            fractions: shares of training, validation and test where all are dealt, stratified.
+            groups: [N] group of each row, such as a patient, which stays in one split.
+            times: [N] time of each row; the earliest rows train and the latest test.
+            classes: names of the labels 0, 1, ...; by default the labels themselves.
+            scale_inputs: standardize columns, or channels of images, by the training rows.
+            tokens: inputs are whole numbers that stand for words, and stay as they are.
+            name: what results call the task.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: shapes or values do not fit.
+            ConfigurationError: an option is out of its range.
+
+        Examples:
+            >>> import numpy as np
+            >>> inputs, labels = np.random.default_rng(0).normal(size=(50, 3)), [0, 1] * 25
+            >>> task = Task.from_arrays(inputs, labels)
+            >>> task.kind, task.input_shape, len(task.train), len(task.test)
+            ('classification', (3,), 30, 10)
+        """
+        from lossforge.tasks.from_arrays import from_arrays
+
+        return from_arrays(
+            inputs,
+            targets,
+            kind=kind,
+            valid=valid,
+            test=test,
+            fractions=fractions,
+            groups=groups,
+            times=times,
+            classes=classes,
+            scale_inputs=scale_inputs,
+            tokens=tokens,
+            name=name,
+            split_seed=split_seed,
+        )
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        table: "DataFrame",
+        target: str,
+        *,
+        kind: Kind | None = None,
+        valid: "DataFrame | None" = None,
+        test: "DataFrame | None" = None,
+        options: "TableOptions | None" = None,
+        name: str = "dataframe",
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of a data frame, its columns read as those of a ``csv:`` task are.
+
+        Args:
+            table: a row a case.
+            target: column that is learned; rows without it are left out.
+            kind: "classification" or "regression"; by default inferred.
+            valid: rows that validate; by default some of the table's.
+            test: rows that test; by default some of the table's.
+            options: which columns to drop, how to read them, and by which groups or times to split.
+            name: what results call the task.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: a column is missing, unfit, or can be understood in two ways.
+            MissingPackageError: pandas is not installed.
+
+        Examples:
+            >>> import pandas as pd
+            >>> table = pd.DataFrame({"size": range(40), "color": ["red", "blue"] * 20})
+            >>> Task.from_dataframe(table, "color").classes
+            ('blue', 'red')
+        """
+        from lossforge.tasks.from_arrays import from_dataframe
+
+        return from_dataframe(
+            table,
+            target,
+            kind=kind,
+            valid=valid,
+            test=test,
+            options=options,
+            name=name,
+            split_seed=split_seed,
+        )
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", as_kind(self.kind))
         for part, split in self._splits():
             self._check_shapes(part, split)
             self._require_finite(part, is_finite(split.inputs))
-            self._check_targets(part, split.targets)
+            self.kind.check_targets(part, split.targets, self.outputs, self._require)
         self._check_disjoint()
-        self._check_learnable()
+        self.kind.check_learnable(self.train.targets, self.outputs, self.classes, self._require)
 
     @property
     def metric(self) -> str:
-        """What performance is measured by: lower is better for either."""
-        return "error_rate" if self.kind == "classification" else "mse"
+        """What performance is measured by; lower is better."""
+        return self.kind.metric
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -121,7 +242,7 @@ class Task:
         valid: object = None,
         test: object = None,
         *,
-        kind: Kind | None = None,
+        kind: Kind | str | None = None,
         name: str = "dataset",
         outputs: int | None = None,
         classes: Sequence[str] = (),
@@ -166,7 +287,9 @@ class Task:
         Two tasks with one fingerprint hold the same rows, so that a resumed run continues on the
         data that it began with.
         """
-        digest = hashlib.sha256(repr((self.name, self.kind, self.outputs, self.classes)).encode())
+        digest = hashlib.sha256(
+            repr((self.name, self.kind.tag, self.outputs, self.classes)).encode()
+        )
         for _, split in self._splits():
             if isinstance(split.inputs, RowSource):
                 digest.update(split.inputs.digest().encode())
@@ -203,39 +326,7 @@ class Task:
             finite, f"the {part} split holds NaN, infinite or float32-exceeding values; mend them"
         )
 
-    def _check_targets(self, part: str, targets: Tensor) -> None:
-        if self.kind == "regression":
-            well_formed = targets.shape[1:] == (self.outputs,) and targets.dtype == torch.float32
-            needed = f"float32 [rows, {self.outputs}]"
-        else:
-            well_formed = targets.dim() == 1 and targets.dtype == torch.int64
-            needed = "int64 [rows]"
-        found = f"{str(targets.dtype).removeprefix('torch.')} {list(targets.shape)}"
-        self._require(well_formed, f"{part} targets are {found}, but {self.kind} needs {needed}")
-        if self.kind == "regression":
-            self._require_finite(part, is_finite(targets))
-            return
-        low, high = int(targets.min()), int(targets.max())
-        self._require(
-            low >= 0 and high < self.outputs,
-            f"{part} labels run from {low} to {high}, but {self.outputs} classes are labeled "
-            f"0 to {self.outputs - 1}",
-        )
-
     def _check_disjoint(self) -> None:
         rows = torch.cat([split.rows for _, split in self._splits()]).sort().values
         shared = int((rows[1:] == rows[:-1]).sum())
         self._require(shared == 0, f"{shared} rows stand in two splits; give each row to one")
-
-    def _check_learnable(self) -> None:
-        targets = self.train.targets
-        if self.kind == "regression":
-            varied = bool((targets != targets[0]).any(dim=0).all())
-            self._require(varied, "the target is constant on the training rows; nothing to learn")
-            return
-        self._require(self.outputs >= 2, "one class only; classification needs two or more")
-        named = len(self.classes) in (0, self.outputs)
-        self._require(named, f"{len(self.classes)} names for {self.outputs} classes; name each")
-        absent = (targets.bincount(minlength=self.outputs) == 0).nonzero().flatten().tolist()
-        names = ", ".join(repr(self.classes[i]) if self.classes else str(i) for i in absent)
-        self._require(not absent, f"no training row of class {names}; add rows or drop the class")

@@ -1,7 +1,12 @@
 """How networks are trained under a loss, and how a loss learns from it."""
 
-from lossforge.training.ensemble import Ensemble, EnsembleConfig, Stacking, make_ensemble
-from lossforge.training.metrics import metric_per_example
+from lossforge.training.ensemble import (
+    Ensemble,
+    EnsembleConfig,
+    Stacking,
+    choose_stacking,
+    make_ensemble,
+)
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Adam, Optimizer, State
 
@@ -14,6 +19,6 @@ __all__ = [
     "Optimizer",
     "Stacking",
     "State",
+    "choose_stacking",
     "make_ensemble",
-    "metric_per_example",
 ]

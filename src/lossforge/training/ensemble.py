@@ -18,8 +18,7 @@ from torch.func import vmap
 from lossforge.losses.population import LossPopulation
 from lossforge.randomness import PrivateStream
 from lossforge.tasks import Batches, Split
-from lossforge.tasks.task import Kind
-from lossforge.training.metrics import metric_per_example
+from lossforge.tasks.kinds import Kind
 from lossforge.training.network import Buffers, Network
 from lossforge.training.optimizers import Optimizer, Tensors
 
@@ -67,6 +66,10 @@ class Ensemble(ABC):
     @abstractmethod
     def score(self, split: Split, kind: Kind) -> list[float]:
         """Return each network's metric on a split; infinity for one that diverged."""
+
+    @abstractmethod
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
 
     @abstractmethod
     def failures(self) -> list[str | None]:
@@ -161,7 +164,7 @@ class StackedEnsemble(Ensemble):
 
     def _watch(self, slope: Tensor) -> None:
         """Note the first step at which a network's slope is not finite, without a transfer."""
-        broken = ~slope.isfinite().all(-1).all(-1)
+        broken = ~slope.isfinite().flatten(1).all(-1)
         now = torch.where(broken, self._state.step, 0)
         self._failed_at = torch.where(self._failed_at > 0, self._failed_at, now)
 
@@ -182,10 +185,15 @@ class StackedEnsemble(Ensemble):
     def score(self, split: Split, kind: Kind) -> list[float]:
         """Return each network's metric on a split; infinity for one that diverged."""
         parts = [
-            metric_per_example(self._run(self._parameters, x, train=False), y, kind)
-            for x, y in _chunks(split)
+            kind.scores(self._run(self._parameters, x, train=False), y) for x, y in _chunks(split)
         ]
         return _scores(torch.cat(parts, dim=-1).double().mean(-1), self._failed_at)
+
+    @torch.no_grad()
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
+        parts = [self._run(self._parameters, x, train=False) for x, _ in _chunks(split)]
+        return torch.cat(parts, dim=1)
 
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""
@@ -222,6 +230,10 @@ class SeparateEnsemble(Ensemble):
     def score(self, split: Split, kind: Kind) -> list[float]:
         """Return each network's metric on a split; infinity for one that diverged."""
         return [score for member in self._members for score in member.score(split, kind)]
+
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
+        return torch.cat([member.predict(split) for member in self._members])
 
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""

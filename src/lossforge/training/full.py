@@ -18,7 +18,6 @@ from lossforge.losses.loss import Loss
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Split, Task
 from lossforge.training.hypergradient import OptimizerResponse, TrainState, plain_step
-from lossforge.training.metrics import metric_per_example
 from lossforge.validation import require, require_in_range
 
 EVALUATION_ROWS = 1024
@@ -51,36 +50,37 @@ class Recipe:
     """How a network is trained in full."""
 
     steps: int = 10_000
-    """steps of training"""
+    """training steps of the network"""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     """optimizer of the network"""
     learning_rate: float = 0.01
-    """its step size"""
+    """learning rate of the network's optimizer, before the schedule"""
     momentum: float = 0.9
-    """SGD's momentum"""
+    """momentum of the network's optimizer; with sgd alone"""
     nesterov: bool = True
-    """Nesterov's form of momentum"""
+    """use Nesterov momentum; with sgd alone"""
     weight_decay: float = 5e-4
-    """L2 penalty; decoupled with adamw"""
+    """L2 penalty on the network's weights; decoupled from the gradient with adamw"""
     batch_size: int = 128
-    """rows of a batch; a smaller task gives all its rows"""
+    """rows in a training batch; a task with fewer rows gives all of them"""
     schedule: Literal["constant", "cosine", "multistep", "one_cycle"] = "constant"
-    """of the step size; one_cycle rises from a 25th of it over the first 30 % of the steps and then
-    falls to nearly nothing, as PyTorch's OneCycleLR without its cycle of the momentum"""
+    """schedule of the learning rate: constant, cosine decay to 0, lowered at the milestones, or
+    one_cycle: up from a 25th over the first 30 % of the steps, then down to nearly 0, as PyTorch's
+    OneCycleLR without its cycle of the momentum"""
     milestones: tuple[float, ...] = (0.5, 0.75)
-    """shares of the steps after which a multistep schedule lowers the step size"""
+    """fractions of the training steps after which a multistep schedule lowers the learning rate"""
     decay: float = 0.1
-    """by which it does"""
+    """factor on the learning rate at each milestone of a multistep schedule"""
     check_every: int = 250
-    """steps between looks at the validation data"""
+    """training steps between evaluations on validation data"""
     patience: int = 0
-    """looks without improvement after which training stops; 0 never stops early"""
+    """evaluations without improvement after which training stops; 0 never stops early"""
     keep_best: bool = True
-    """test the weights that did best on validation data; else the last"""
+    """test the weights with the best validation metric; else the last ones"""
     clip_norm: float | None = None
-    """greatest norm of the gradient"""
+    """maximum norm of the gradient, which is clipped above it; by default no clipping"""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 trains in mixed precision, which pays on a GPU"""
+    """float32, or bfloat16 for mixed precision, which is faster on a GPU"""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "check_every"):
@@ -99,7 +99,7 @@ class Recipe:
             require_in_range("clip_norm", self.clip_norm, 0, exclude_low=True)
 
     def rate(self, step: int) -> float:
-        """Return the step size of a step, the first being 0."""
+        """Return the learning rate of a step, the first being 0."""
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
         if self.schedule == "multistep":
@@ -136,7 +136,7 @@ class Recipe:
 
 
 class Objective(Protocol):
-    """What gives a network its steps: a loss, fixed or adapting."""
+    """What the training steps of a network lower: a fixed or an adapting loss."""
 
     def step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Train for one step."""
@@ -150,7 +150,7 @@ class Objective(Protocol):
 
 @final
 class FixedLoss:
-    """The teacher that holds on to one loss."""
+    """An objective with one fixed loss."""
 
     def __init__(self, trainee: TrainState, loss: Loss):
         self._trainee, self._loss = trainee, loss
@@ -192,13 +192,13 @@ class FullTraining:
     """One network in training.
 
     Attributes:
-        teacher: gives it its steps.
+        teacher: what its steps lower: a fixed or an adapting loss.
 
     Args:
         recipe: how it is trained.
         task: what it learns.
         trainee: the network with its optimizer.
-        teacher: gives it its steps.
+        teacher: what its steps lower: a fixed or an adapting loss.
         seed: of batches and of what the network draws itself.
     """
 
@@ -219,16 +219,16 @@ class FullTraining:
         return self._trainee.model
 
     def run(self, checkpoint: Callable[[], None], progress: Progress) -> Outcome:
-        """Train to the end, look at the test data and return how it went.
+        """Train to the end, evaluate once on test data and return the outcome.
 
         Args:
-            checkpoint: called after every look at the validation data.
-            progress: hears how many steps are done, and how many there are.
+            checkpoint: called after every evaluation on validation data.
+            progress: receives the stage, the number of steps done and their total.
         """
         try:
             while self._step < self._recipe.steps and not self._is_exhausted():
-                self._train_until_next_look(progress)
-                self._look()
+                self._train_until_next_evaluation(progress)
+                self._evaluate()
                 checkpoint()
         except DivergedError as error:
             return Outcome(math.inf, math.inf, self._step, tuple(self._curve), str(error))
@@ -260,10 +260,10 @@ class FullTraining:
 
     @property
     def curve(self) -> tuple[tuple[int, float], ...]:
-        """(step, metric on validation data) of every look so far."""
+        """(step, metric on validation data) of every evaluation so far."""
         return tuple(self._curve)
 
-    def _train_until_next_look(self, progress: Progress) -> None:
+    def _train_until_next_evaluation(self, progress: Progress) -> None:
         recipe = self._recipe
         end = min(recipe.steps, (self._step // recipe.check_every + 1) * recipe.check_every)
         self._trainee.model.train()
@@ -275,7 +275,7 @@ class FullTraining:
             self._step += 1
             progress("training", self._step, recipe.steps)
 
-    def _look(self) -> None:
+    def _evaluate(self) -> None:
         score = evaluate(self._trainee, self._task.valid, self._task)
         if not math.isfinite(score):
             raise DivergedError(f"the metric is not finite at step {self._step}")
@@ -310,5 +310,5 @@ def evaluate(trainee: TrainState, split: Split, task: Task) -> float:
     for start in range(0, len(split), EVALUATION_ROWS):
         rows = slice(start, start + EVALUATION_ROWS)
         outputs = trainee.rerun(split.inputs[rows])
-        parts.append(metric_per_example(outputs.float(), split.targets[rows], task.kind).double())
+        parts.append(task.kind.scores(outputs.float(), split.targets[rows]).double())
     return float(torch.cat(parts).mean())

@@ -91,7 +91,7 @@ def test_positions_that_do_not_count_have_no_part_in_the_temperature():
 
 
 def test_where_no_position_counts_nothing_is_sought():
-    assert inverse_temperature(torch.randn(2, 3), torch.zeros(2).long(), torch.ones(2) > 0) == 1
+    assert inverse_temperature(torch.randn(2, 3), torch.zeros(2).long(), torch.zeros(2)) == 1
 
 
 def test_values_of_examples_add_up_to_it():

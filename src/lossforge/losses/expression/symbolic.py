@@ -1,7 +1,7 @@
 """Expressions in SymPy, by identities that hold under the safe semantics of the primitives.
 
 Sums, products and squares are SymPy's own. Every other primitive is a function named as in the
-language, of which SymPy knows nothing: its log and sqrt mean something else than ours, and its
+language, of which SymPy knows nothing: its log and sqrt are not the protected ones, and its
 questions about signs and reals are slow. The primitives' rules apply as such a function is built.
 Each keeps the value up to rounding while values stay within the limit of the primitives.
 

@@ -1,12 +1,12 @@
 """Barron's family of robust losses."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Regression, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -30,8 +30,14 @@ class Barron(Regression):
     name = "barron"
     settings = (Setting("alpha", -4.0, 1.95), Setting("scale", 0.03, 10.0, logarithmic=True))
 
-    def __init__(self, alpha: float = 1.0, scale: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        scale: float = 1.0,
+        reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("alpha", alpha, high=2)
         require_in_range("scale", scale, 0, exclude_low=True)
         self.alpha, self.scale = alpha, scale

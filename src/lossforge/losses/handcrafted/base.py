@@ -4,14 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Self, final
+from typing import ClassVar, Self, Unpack, final
 
 import torch
 from torch import Tensor
 
-from lossforge.losses.loss import ElementwiseLoss, Loss, Reduction
-from lossforge.losses.preparation import encode_targets, full_precision, require_fit
-from lossforge.tasks.task import Kind
+from lossforge.losses.loss import ElementwiseLoss, LabelOptions, Loss, Reduction
+from lossforge.tasks import kinds
+from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tasks.rows import Rows
 
 TINY = 1e-30
 """Least probability whose logarithm is taken where only probabilities are given."""
@@ -51,8 +52,8 @@ class Handcrafted(Loss, ABC):
     of_kind: ClassVar[Kind]
     settings: ClassVar[tuple[Setting, ...]] = ()
 
-    def __init__(self, reduction: Reduction = "mean"):
-        super().__init__(self.of_kind, reduction)
+    def __init__(self, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]):
+        super().__init__(self.of_kind, reduction, **labels)
 
     @abstractmethod
     def formula(self) -> str:
@@ -78,7 +79,8 @@ class Handcrafted(Loss, ABC):
 
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data."""
-        return {"type": self.name, **self.options()}
+        served = {} if self.kind.name == self.of_kind.name else {"kind": self.kind.name}
+        return {"type": self.name, **served, **self.options()}
 
     @classmethod
     def from_definition(cls, fields: dict[str, object], reduction: Reduction) -> Self:
@@ -88,8 +90,10 @@ class Handcrafted(Loss, ABC):
             TypeError: a field is unknown or no number.
         """
         make: Callable[..., Self] = cls
+        fields = dict(fields)
+        kind = as_kind(str(fields.pop("kind", cls.of_kind.name)))
         options = {key: float(value) for key, value in fields.items()}  # type: ignore[arg-type]
-        return make(**options, reduction=reduction)
+        return make(**options, reduction=reduction).for_kind(kind)
 
     @final
     def __str__(self) -> str:
@@ -101,25 +105,29 @@ class Handcrafted(Loss, ABC):
 class Classification(Handcrafted, ABC):
     """A classification loss; a single output counts as the logit of the second of two classes."""
 
-    of_kind: ClassVar[Kind] = "classification"
+    of_kind: ClassVar[Kind] = kinds.Classification()
 
     @final
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        require_fit(targets, outputs, self.of_kind)
-        return self.from_logits(*with_two_logits(full_precision(outputs), targets))
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.from_logits(*with_two_logits(outputs, targets))
 
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example for at least two logits [B, C, ...]."""
-        y = encode_targets(targets, logits, self.of_kind)
-        return self.terms(y, logits.log_softmax(1)).sum(1)
+        """Return the loss of each row for at least two logits [N, K]."""
+        y = self.kind.encode(targets, logits)
+        return self.terms(y, finite_log_softmax(logits)).sum(1)
+
+    def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
+        logits, targets = with_two_logits(rows.outputs, rows.targets)
+        y = self.kind.encode(targets, logits)
+        return (self.terms(y, finite_log_softmax(logits)) * term_weights).sum(1)
 
     @abstractmethod
     def terms(self, y: Tensor, log_p: Tensor) -> Tensor:
         """Return the loss of each output.
 
         Args:
-            y: shares of the classes in the target, [B, C, ...].
-            log_p: logarithms of the predicted probabilities, [B, C, ...].
+            y: shares of the classes in the target, [N, K].
+            log_p: logarithms of the predicted probabilities, [N, K].
         """
 
     @final
@@ -131,14 +139,23 @@ class Classification(Handcrafted, ABC):
 class Regression(Handcrafted, ElementwiseLoss, ABC):
     """A regression loss: a function of the error, summed over the outputs."""
 
-    of_kind: ClassVar[Kind] = "regression"
+    of_kind: ClassVar[Kind] = kinds.Regression()
+
+
+def finite_log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities, [N, K], that are finite.
+
+    A class that is ruled out, whose logit is -inf, must not make 0 * -inf of its share 0.
+    """
+    log_p = logits.log_softmax(1)
+    return log_p.clamp_min(torch.finfo(log_p.dtype).min)
 
 
 def with_two_logits(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return outputs and targets of at least two classes; a single output z becomes (0, z)."""
-    if outputs.dim() == 1 or outputs.shape[1] != 1:
+    """Return rows of at least two classes; a single output z becomes (0, z)."""
+    if outputs.shape[1] != 1:
         return outputs, targets
-    y = encode_targets(targets, outputs, "classification")
+    y = kinds.Classification().encode(targets, outputs)
     zero = torch.zeros_like(outputs)
     return torch.cat([zero, outputs], dim=1), torch.cat([1 - y, y], dim=1)
 
@@ -150,5 +167,5 @@ def registered(namespace: Mapping[str, object]) -> Mapping[str, type[Handcrafted
         for thing in namespace.values()
         if isinstance(thing, type) and issubclass(thing, Handcrafted) and hasattr(thing, "name")
     ]
-    found.sort(key=lambda loss: (loss.of_kind, len(loss.settings), loss.name))
+    found.sort(key=lambda loss: (loss.of_kind.name, len(loss.settings), loss.name))
     return MappingProxyType({loss.name: loss for loss in found})

@@ -9,7 +9,8 @@ from torch import Tensor
 from lossforge.losses.handcrafted.base import with_two_logits
 from lossforge.losses.handcrafted.cross_entropy import CrossEntropy
 from lossforge.losses.loss import Loss, Reduction
-from lossforge.losses.preparation import encode_targets, full_precision, labels_to_count
+from lossforge.tasks import kinds
+from lossforge.tasks.rows import full_precision
 
 LARGEST = 100.0
 """Temperatures are sought from 1 / LARGEST to LARGEST."""
@@ -46,21 +47,26 @@ class CalibratedCrossEntropy(Loss):
     is_separable: ClassVar[bool] = False
 
     def __init__(self, reduction: Reduction = "mean"):
-        super().__init__("classification", reduction)
+        super().__init__(kinds.Classification(), reduction)
 
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of `outputs` [B, C, ...], reduced; T is that of positions that count."""
-        labels, ignored = labels_to_count(targets, outputs, self.kind, self.ignore_index)
-        scale = inverse_temperature(outputs, labels, ignored)
-        plain = CrossEntropy(self.reduction)
-        plain.ignore_index = self.ignore_index
-        value: Tensor = plain(full_precision(outputs) * scale, targets)
+    def forward(
+        self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss of `outputs` [B, C, ...], reduced; T is that of rows that count."""
+        rows = self.kind.rows(outputs, targets)
+        counts = None if rows.ignored is None else (~rows.ignored).double()
+        if sample_weight is not None:
+            weights = rows.sample_weights(sample_weight).double()
+            counts = weights if counts is None else counts * weights
+        scale = inverse_temperature(rows.outputs, rows.targets, counts)
+        plain = CrossEntropy(self.reduction).for_kind(self.kind)
+        value: Tensor = plain(full_precision(outputs) * scale, targets, sample_weight)
         return value
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example (and position), [B, ...], at the T of them all."""
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row, [N], at the T of them all."""
         scale = inverse_temperature(outputs, targets, None)
-        return CrossEntropy().per_example(full_precision(outputs) * scale, targets)
+        return CrossEntropy().per_row(outputs * scale, targets)
 
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data."""
@@ -83,13 +89,13 @@ class CalibratedCrossEntropy(Loss):
 
 
 @torch.no_grad()
-def inverse_temperature(outputs: Tensor, targets: Tensor, ignored: Tensor | None) -> float:
+def inverse_temperature(outputs: Tensor, targets: Tensor, counts: Tensor | None) -> float:
     """Return the factor s = 1 / T, from 1 / `LARGEST` to `LARGEST`, that makes CE(s z) least.
 
     Args:
-        outputs: z, [B, C, ...].
+        outputs: z, [N, C].
         targets: labels, all in range, or probabilities.
-        ignored: positions that do not count, [B, ...]; None for none.
+        counts: how much each row counts, [N]; None where each counts one.
 
     Examples:
         >>> round(inverse_temperature(torch.tensor([[2.0, 0]] * 4), torch.tensor([0, 0, 0, 1]),
@@ -97,19 +103,21 @@ def inverse_temperature(outputs: Tensor, targets: Tensor, ignored: Tensor | None
         0.5493
     """
     logits, shares = with_two_logits(full_precision(outputs), targets)
-    y = encode_targets(shares, logits, "classification")
-    rows = (logits - (y * logits).sum(1, keepdim=True)).movedim(1, -1)
-    rows = (rows.flatten(0, -2) if ignored is None else rows[~ignored]).double()
+    y = kinds.Classification().encode(shares, logits)
+    rows = (logits - (y * logits).sum(1, keepdim=True)).double()
+    if counts is not None:
+        rows, counts = rows[counts > 0], counts[counts > 0].double()
     if not rows.numel():
         return 1.0
+    shares = torch.full_like(rows[:, 0], 1 / len(rows)) if counts is None else counts / counts.sum()
     low, high = -math.log(LARGEST), math.log(LARGEST)
-    if _slopes(rows, high)[0] <= 0:  # as where all predictions are right
+    if _slopes(rows, shares, high)[0] <= 0:  # as where all predictions are right
         return LARGEST
-    if _slopes(rows, low)[0] >= 0:
+    if _slopes(rows, shares, low)[0] >= 0:
         return 1 / LARGEST
     at = 0.0
     for _ in range(MOST_STEPS):
-        slope, curvature = _slopes(rows, at)
+        slope, curvature = _slopes(rows, shares, at)
         low, high = (low, at) if slope > 0 else (at, high)
         following = at - slope / curvature if curvature > 0 else math.inf
         if not low <= following <= high:
@@ -120,11 +128,11 @@ def inverse_temperature(outputs: Tensor, targets: Tensor, ignored: Tensor | None
     return math.exp(at)
 
 
-def _slopes(rows: Tensor, at: float) -> tuple[float, float]:
+def _slopes(rows: Tensor, shares: Tensor, at: float) -> tuple[float, float]:
     """Return both derivatives, by log s, of the mean of log sum exp(s d) over rows d, [N, C]."""
     scaled = rows * math.exp(at)
     p = scaled.softmax(1)
     mean = (p * scaled).sum(1, keepdim=True)
     spread = (p * (scaled - mean).square()).sum(1)
-    slope, variance = torch.stack([mean.mean(), spread.mean()]).tolist()
+    slope, variance = torch.stack([shares @ mean[:, 0], shares @ spread]).tolist()
     return slope, slope + variance

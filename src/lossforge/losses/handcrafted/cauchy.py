@@ -1,11 +1,11 @@
 """The Cauchy loss."""
 
-from typing import final
+from typing import Unpack, final
 
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Regression, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -24,8 +24,10 @@ class Cauchy(Regression):
     name = "cauchy"
     settings = (Setting("scale", 0.03, 10.0, logarithmic=True),)
 
-    def __init__(self, scale: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, scale: float = 1.0, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("scale", scale, 0, exclude_low=True)
         self.scale = scale
 

@@ -1,12 +1,12 @@
 """The focal loss."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Classification, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -26,8 +26,10 @@ class Focal(Classification):
     name = "focal"
     settings = (Setting("gamma", 0.05, 6.0),)
 
-    def __init__(self, gamma: float = 2.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, gamma: float = 2.0, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("gamma", gamma, 0)
         self.gamma = gamma
 

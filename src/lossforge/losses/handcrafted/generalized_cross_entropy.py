@@ -1,12 +1,12 @@
 """Generalized cross-entropy."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Classification, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -25,8 +25,10 @@ class GeneralizedCrossEntropy(Classification):
     name = "generalized_cross_entropy"
     settings = (Setting("power", 0.05, 0.95),)
 
-    def __init__(self, power: float = 0.7, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, power: float = 0.7, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("power", power, 0, 1, exclude_low=True)
         self.power = power
 

@@ -1,12 +1,12 @@
 """The Huber loss."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Regression, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -25,8 +25,10 @@ class Huber(Regression):
     name = "huber"
     settings = (Setting("delta", 0.03, 3.0, logarithmic=True),)
 
-    def __init__(self, delta: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, delta: float = 1.0, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("delta", delta, 0, exclude_low=True)
         self.delta = delta
 

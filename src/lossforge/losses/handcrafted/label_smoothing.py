@@ -1,12 +1,12 @@
 """Label smoothing."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Classification, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -24,8 +24,10 @@ class LabelSmoothing(Classification):
     name = "label_smoothing"
     settings = (Setting("smoothing", 0.005, 0.9),)
 
-    def __init__(self, smoothing: float = 0.1, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, smoothing: float = 0.1, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("smoothing", smoothing, 0, 1)
         self.smoothing = smoothing
 

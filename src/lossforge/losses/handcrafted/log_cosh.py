@@ -1,13 +1,13 @@
 """The log-cosh loss."""
 
 import math
-from typing import final
+from typing import Unpack, final
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Regression, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -26,8 +26,10 @@ class LogCosh(Regression):
     name = "log_cosh"
     settings = (Setting("scale", 0.03, 3.0, logarithmic=True),)
 
-    def __init__(self, scale: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, scale: float = 1.0, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("scale", scale, 0, exclude_low=True)
         self.scale = scale
 

@@ -1,12 +1,12 @@
 """The Poly-1 loss."""
 
-from typing import final
+from typing import Unpack, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Classification, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -26,8 +26,10 @@ class Poly1(Classification):
     name = "poly1"
     settings = (Setting("epsilon", -0.95, 20.0),)
 
-    def __init__(self, epsilon: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self, epsilon: float = 1.0, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("epsilon", epsilon, -1)
         self.epsilon = epsilon
 

@@ -1,6 +1,6 @@
 """SparseLSR as a loss with a name."""
 
-from typing import Self, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from lossforge.losses.handcrafted.base import Classification, Setting, with_two_logits
 from lossforge.losses.loss import Reduction
 from lossforge.losses.sparse_lsr import IGNORED, Kernel, require_kernel, sparse_lsr
+from lossforge.tasks.rows import Rows
 from lossforge.validation import require_in_range
 
 
@@ -20,7 +21,7 @@ class SparseLSR(Classification):
     Args:
         smoothing: the share given to all classes alike, from 0 (cross-entropy) to 1.
         weight: of each class, [C]; the mean is then weighted.
-        ignore_index: a label that does not count; of no effect on a single output.
+        ignore_index: a label that does not count.
         reduction: as in PyTorch.
         kernel: "torch", or "triton" on a GPU.
 
@@ -42,12 +43,10 @@ class SparseLSR(Classification):
         reduction: Reduction = "mean",
         kernel: Kernel = "torch",
     ):
-        super().__init__(reduction)
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
         require_in_range("smoothing", smoothing, 0, 1)
         require_kernel(kernel)
-        self.smoothing, self.ignore_index, self.kernel = smoothing, ignore_index, kernel
-        self.weight: Tensor | None
-        self.register_buffer("weight", weight)
+        self.smoothing, self.kernel = smoothing, kernel
 
     def formula(self) -> str:
         share = f"({self.smoothing!r}*(C - 1)/C)"
@@ -63,29 +62,22 @@ rest = log_p.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
 log_q = torch.log1p(-log_p.clamp_max(-0.5).exp()).scatter(1, top, rest)
 values = -y * ((1 - share) * log_p + share * (log_q - math.log(classes - 1)))"""
 
-    def definition(self) -> dict[str, object]:
-        weight = {} if self.weight is None else {"weight": self.weight.tolist()}
-        ignored = {} if self.ignore_index == IGNORED else {"ignore_index": self.ignore_index}
-        return {**super().definition(), **weight, **ignored}
-
-    @classmethod
-    def from_definition(cls, fields: dict[str, object], reduction: Reduction) -> Self:
-        numbers = dict(fields)
-        weight = numbers.pop("weight", None)
-        ignore_index = numbers.pop("ignore_index", IGNORED)
-        loss = super().from_definition(numbers, reduction)
-        if weight is not None:
-            loss.weight = torch.tensor(weight, dtype=torch.float)
-        if not isinstance(ignore_index, int):
-            raise TypeError("ignore_index must be an integer")
-        loss.ignore_index = ignore_index
-        return loss
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self._reduced(*with_two_logits(outputs, targets), self.reduction)
+    def forward(
+        self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        # In one pass over the outputs as they are, where each position is a row with its classes.
+        is_plain = self.kind.has_class_dimension and (outputs.dim() == 1 or outputs.shape[1] > 1)
+        if sample_weight is not None or not is_plain:
+            return super().forward(outputs, targets, sample_weight)
+        return self._reduced(outputs, targets, self.weight, self.reduction)
 
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return self._reduced(logits, targets, "none")
+        return self._reduced(logits, targets, None, "none")
+
+    def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
+        if term_weights.dim() > 1:
+            return self.per_row(rows.outputs, rows.targets) * term_weights.squeeze(1)
+        return self._reduced(*with_two_logits(rows.outputs, rows.targets), term_weights, "none")
 
     def terms(self, y: Tensor, log_p: Tensor) -> Tensor:
         classes = y.shape[1]
@@ -93,13 +85,15 @@ values = -y * ((1 - share) * log_p + share * (log_q - math.log(classes - 1)))"""
         q = -torch.expm1(log_p).clamp_max(-torch.finfo(log_p.dtype).tiny)
         return -y * ((1 - share) * log_p + share * (q / (classes - 1)).log())
 
-    def _reduced(self, logits: Tensor, targets: Tensor, reduction: Reduction) -> Tensor:
+    def _reduced(
+        self, logits: Tensor, targets: Tensor, weight: Tensor | None, reduction: Reduction
+    ) -> Tensor:
         return sparse_lsr(
             logits,
             targets,
             self.smoothing,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
+            weight=weight,
+            ignore_index=IGNORED if self.ignore_index is None else self.ignore_index,
             reduction=reduction,
             kernel=self.kernel,
         )

@@ -1,14 +1,14 @@
 """Squared error of the raw outputs."""
 
-from typing import ClassVar, final
+from typing import ClassVar, Unpack, final
 
 import torch
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Handcrafted, Setting
-from lossforge.losses.loss import Reduction
-from lossforge.losses.preparation import encode_targets, full_precision
-from lossforge.tasks.task import Kind
+from lossforge.losses.loss import LabelOptions, Reduction
+from lossforge.tasks import kinds
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require_in_range
 
 
@@ -35,16 +35,20 @@ class SquaredOutputs(Handcrafted):
     """
 
     name = "squared_outputs"
-    of_kind: ClassVar[Kind] = "classification"
+    of_kind: ClassVar[Kind] = kinds.Classification()
     settings = (
         Setting("scale", 0.5, 60.0, logarithmic=True),
         Setting("target_weight", 0.5, 30.0, logarithmic=True),
     )
 
     def __init__(
-        self, scale: float = 4.0, target_weight: float = 1.0, reduction: Reduction = "mean"
+        self,
+        scale: float = 4.0,
+        target_weight: float = 1.0,
+        reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
     ):
-        super().__init__(reduction)
+        super().__init__(reduction, **labels)
         require_in_range("scale", scale, 0, exclude_low=True)
         require_in_range("target_weight", target_weight, 0, exclude_low=True)
         self.scale, self.target_weight = scale, target_weight
@@ -59,9 +63,8 @@ if outputs.shape[1] == 1:
     y, weight = 2 * y - 1, {self.target_weight!r}
 values = weight * (outputs - {self.scale!r} * y).square()"""
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        y = encode_targets(targets, outputs, self.of_kind)
-        z = full_precision(outputs)
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        y, z = self.kind.encode(targets, outputs), outputs
         if z.shape[1] == 1:
             sides = self.scale * (2 * y - 1)
             return self.target_weight * (z - sides).square().sum(1)

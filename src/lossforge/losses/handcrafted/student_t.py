@@ -1,11 +1,11 @@
 """The likelihood of errors with heavy tails."""
 
-from typing import final
+from typing import Unpack, final
 
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Regression, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 
@@ -30,8 +30,14 @@ class StudentT(Regression):
     name = "student_t"
     settings = (Setting("df"), Setting("scale", 0.03, 10.0, logarithmic=True))
 
-    def __init__(self, df: float = 4.0, scale: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self,
+        df: float = 4.0,
+        scale: float = 1.0,
+        reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("df", df, 0, exclude_low=True)
         require_in_range("scale", scale, 0, exclude_low=True)
         self.df, self.scale = df, scale

@@ -1,12 +1,12 @@
 """Symmetric cross-entropy."""
 
 import math
-from typing import final
+from typing import Unpack, final
 
 from torch import Tensor
 
 from lossforge.losses.handcrafted.base import Classification, Setting
-from lossforge.losses.loss import Reduction
+from lossforge.losses.loss import LabelOptions, Reduction
 from lossforge.validation import require_in_range
 
 LOG_ZERO = -4.0
@@ -31,8 +31,14 @@ class SymmetricCrossEntropy(Classification):
     name = "symmetric_cross_entropy"
     settings = (Setting("alpha"), Setting("beta", 0.01, 30.0, logarithmic=True))
 
-    def __init__(self, alpha: float = 0.1, beta: float = 1.0, reduction: Reduction = "mean"):
-        super().__init__(reduction)
+    def __init__(
+        self,
+        alpha: float = 0.1,
+        beta: float = 1.0,
+        reduction: Reduction = "mean",
+        **labels: Unpack[LabelOptions],
+    ):
+        super().__init__(reduction, **labels)
         require_in_range("alpha", alpha, 0)
         require_in_range("beta", beta, 0)
         self.alpha, self.beta = alpha, beta

@@ -2,14 +2,15 @@
 
 Gradient equivalence: losses with equal slopes on a fixed sample train networks alike and share a
 fitness. Rejection protocol: a loss that does not improve predictions which are optimized directly
-under it cannot train a network. Both judge a loss with all coefficients 1, before local search,
-which moves them little.
+under it cannot train a network. Both judge a loss before local search, which moves its coefficients
+little.
 
 Source: thesis, ch. 4 (loss function filters); Gonzalez & Miikkulainen 2020; Liu et al. 2021.
 """
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, final
 
@@ -17,11 +18,10 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
-from lossforge.losses.expression import Expression
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.searching import OptionName, Problem
 from lossforge.tasks import Kind
-from lossforge.training import Adam, metric_per_example
+from lossforge.training import Adam
 from lossforge.validation import require_in_range
 
 SIGNIFICANT_FIGURES = 2
@@ -49,7 +49,7 @@ class Filters:
     gradient_equivalence: Annotated[bool, OptionName("gradient_filter")] = True
     """let losses with equal gradients share one fitness run"""
     resample: Annotated[int, OptionName("redraws", alias="resample")] = 0
-    """attempts to resample offspring that a filter settled (not in the paper)"""
+    """attempts to resample offspring that a filter rejected (not in the paper)"""
 
     def __post_init__(self) -> None:
         require_in_range("filter_rows", self.rows, 1)
@@ -63,8 +63,8 @@ class Sample:
     """Predictions and targets on which losses are judged.
 
     Attributes:
-        outputs: [B, C].
-        targets: labels [B] or values [B, C].
+        outputs: [B, C, ...].
+        targets: of the kind of the task.
     """
 
     outputs: Tensor
@@ -89,21 +89,18 @@ def spread_predictions(problem: Problem, rows: int, seed: int) -> Sample:
     return Sample(outputs, targets.double() if targets.is_floating_point() else targets)
 
 
-def gradient_keys(
-    expressions: Sequence[Expression], sample: Sample, kind: Kind
-) -> list[str | None]:
-    """Return a key for each expression, equal where slopes are, to two significant figures.
+def gradient_keys(losses: Sequence[SymbolicLoss], sample: Sample) -> list[str | None]:
+    """Return a key for each loss, equal where slopes are, to two significant figures.
 
     Args:
-        expressions: to compare, with coefficients of one.
+        losses: to compare.
         sample: in float64.
-        kind: of the task.
 
     Returns:
         A key; None where a slope is not finite or zero throughout: no network learns from it.
     """
-    losses = [SymbolicLoss(expression, kind=kind).double() for expression in expressions]
-    slopes = SymbolicPopulation(losses).slope(sample.outputs, sample.targets)
+    double = SymbolicPopulation([deepcopy(loss).double() for loss in losses])
+    slopes = double.slope(sample.outputs, sample.targets)
     return [_key(slope) for slope in slopes]
 
 
@@ -124,8 +121,8 @@ def improves_predictions(
     for _ in range(steps):
         slope = losses.slope(outputs, sample.targets)
         (outputs,), state = adam.step([outputs], [slope], state)
-    before = metric_per_example(sample.outputs, sample.targets, kind).mean(-1)
-    after = metric_per_example(outputs, sample.targets, kind).mean(-1)
+    before = kind.scores(sample.outputs, sample.targets).mean(-1)
+    after = kind.scores(outputs, sample.targets).mean(-1)
     improved: list[bool] = (after < before).tolist()  # NaN improves nothing
     return improved
 

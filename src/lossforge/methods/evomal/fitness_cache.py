@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import final
 
-from lossforge.searching.journal import State, finite_or_none, infinite_if_none
+from lossforge.files import finite_or_none, infinite_if_none
+from lossforge.searching.journal import State
 
 
 @final

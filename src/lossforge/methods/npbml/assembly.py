@@ -22,7 +22,7 @@ from lossforge.methods.npbml.task_encoder import WIDTH, RelationNetwork
 from lossforge.methods.npbml.variants import MAML, VARIANTS, Components
 from lossforge.randomness import isolated_seed
 from lossforge.tasks.episodes import ClassPool, EpisodeSpec, FewShotTask
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.training.optimizers import SGD
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def make_learner(
         ConfigurationError: settings do not fit the task.
     """
     name, components = settings.variant, VARIANTS[settings.variant][1]
-    if task.kind != "classification":
+    if not task.kind.predicts_probabilities:
         if components is None:
             raise ConfigurationError(f"{name} classifies; {task.name} is regression")
         if settings.task_encoder == "relation":
@@ -69,7 +69,7 @@ def _encoder(settings: "FewShot", task: FewShotTask, components: Components) -> 
         film=film,
         task=_task_width(settings, components),
     )
-    if task.kind == "classification" and len(task.input_shape) == 3:
+    if task.kind.predicts_probabilities and len(task.input_shape) == 3:
         return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     return encoder
 
@@ -103,7 +103,7 @@ def _gradient_based(
             ways,
             tuple(name for name, weight in named.items() if weight.dim() > 1 or name == HEAD[0]),
             inductive=components.inductive,
-            transductive=components.transductive and kind == "classification",
+            transductive=components.transductive and kind.predicts_probabilities,
             penalty=components.penalty,
             film=components.film,
             similarity=settings.similarity,

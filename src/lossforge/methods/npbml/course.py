@@ -97,7 +97,7 @@ class MetaCourse:
             if progress is not None:
                 progress("meta-training", self.done, self.settings.meta_steps)
         score = fmean(self._scores("valid", self.settings.valid_tasks, None))
-        better = max if self.task.kind == "classification" else min
+        better = max if self.task.kind.predicts_probabilities else min
         if not self.curve or better(score, *(s for _, s in self.curve)) == score:
             state = self.learner.state_dict()
             self._best = {key: value.detach().clone() for key, value in state.items()}
@@ -165,7 +165,7 @@ class MetaCourse:
         """
         self.learner.load_state_dict(self._best)
         scores = self._scores("test", self.settings.test_tasks, progress)
-        better = max if self.task.kind == "classification" else min
+        better = max if self.task.kind.predicts_probabilities else min
         return FewShotResult(
             self.learner,
             self.task.metric,

@@ -33,7 +33,7 @@ from lossforge.methods.npbml.networks import Warp
 from lossforge.methods.npbml.norm import is_plain
 from lossforge.methods.npbml.task_encoder import RelationNetwork
 from lossforge.tasks.episodes import Episode
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 from lossforge.training.hypergradient.unroll import Point, Step, pull_back_through
 from lossforge.training.network import channels_last
 from lossforge.training.optimizers import SGD

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lossforge.methods.npbml.film import FiLM
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 
 Similarity = Literal["cosine", "distance"]
 """of a query row to a prototype: the cosine of their angle, or minus their squared distance"""
@@ -186,14 +186,14 @@ class InnerLoss(nn.Module):
     def seen(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return what the inductive term sees: outputs, targets and the usual loss, [B, 2N+1]."""
         usual = task_loss(outputs, targets, self.kind)
-        if self.kind == "classification":
+        if self.kind.predicts_probabilities:
             targets = one_hot(targets, self.ways, outputs.dtype)
         return torch.cat([outputs, targets, usual[:, None]], 1)
 
 
 def task_loss(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
     """Return cross-entropy or squared error of each row, [B]."""
-    if kind == "classification":
+    if kind.predicts_probabilities:
         return F.cross_entropy(outputs, targets, reduction="none")
     return (outputs - targets).square().mean(1)
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lossforge.methods.npbml.loss import one_hot, task_loss
-from lossforge.tasks.task import Kind
+from lossforge.tasks.kinds import Kind
 
 TINY = 1e-12
 TENSORS = 4
@@ -76,7 +76,7 @@ class TaskAdaptiveLoss(nn.Module):
     def __init__(self, kind: Kind, ways: int, tensors: int, steps: int):
         super().__init__()
         self.kind, self.ways = kind, ways
-        self.needs_query = kind == "classification"
+        self.needs_query = kind.predicts_probabilities
         state = tensors + 1
         self.support = nn.ModuleList(AdaptiveTerm(state + 2 * ways, state) for _ in range(steps))
         width = tensors + ways + 1
@@ -107,7 +107,7 @@ class TaskAdaptiveLoss(nn.Module):
         means = torch.stack([weight.mean() for weight in weights.values()])
         tau = torch.cat([usual[None], means])  # Eq. (3)
         known = targets
-        if self.kind == "classification":
+        if self.kind.predicts_probabilities:
             known = one_hot(targets, self.ways, support.dtype)
         seen = torch.cat([tau.expand(len(support), -1), support, known], 1)
         total: Tensor = usual + self.support[index](standardized(seen), standardized(tau))

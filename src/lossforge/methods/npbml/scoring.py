@@ -17,6 +17,6 @@ def score_of(learner: FewShotLearner, episode: Episode, task: FewShotTask) -> fl
     outputs = learner.predict(episode)
     if not bool(outputs.isfinite().all()):
         return math.nan
-    if task.kind == "classification":
+    if task.kind.predicts_probabilities:
         return float((outputs.argmax(1) == episode.query_targets).double().mean()) * 100
     return float((outputs - episode.query_targets).square().mean())

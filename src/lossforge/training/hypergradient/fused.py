@@ -29,7 +29,7 @@ class FusedStep:
     Args:
         state: to train.
         rerun: runs the model on the training batch.
-        low_rank: carry gradients through thin factors of linear layers.
+        low_rank: compute gradients by low-rank factors of linear layers.
         spare: positions of parameters of which J w needs no copy, as a pass like this one told.
 
     Attributes:
@@ -53,11 +53,11 @@ class FusedStep:
             for at, theta in enumerate(state.parameters)
         ]
         versions = [leaf._version for leaf in self._leaves]
-        self._thin: LowRankPass | None = None
+        self._low_rank: LowRankPass | None = None
         with differentiable(), self._on_copies(), torch.enable_grad():
             if low_rank:
-                self._thin = LowRankPass(lambda _: rerun(), self._leaves)
-                self.outputs = self._thin.outputs
+                self._low_rank = LowRankPass(lambda _: rerun(), self._leaves)
+                self.outputs = self._low_rank.outputs
             else:
                 graph = rerun()
                 self._products = ReverseProducts(graph, self._leaves)
@@ -68,23 +68,22 @@ class FusedStep:
     @property
     def signature(self) -> object:
         """What the pass went through, as far as the gradient tells; after `transposed`."""
-        thin = self._thin
-        calls = () if thin is None else tuple((c.positions, c.is_first) for c in thin.calls)
-        return calls, self._pattern
+        calls = self._low_rank.calls if self._low_rank is not None else ()
+        return tuple((c.positions, c.is_first) for c in calls), self._pattern
 
     @property
     def spare(self) -> frozenset[int]:
         """Positions of parameters of which J w needs no copy: first layers' weights, and biases."""
-        if self._thin is None:
+        if self._low_rank is None:
             return frozenset()
-        calls = self._thin.calls
-        needed = {call.weight for call in calls if not call.is_first} | set(self._thin.others)
+        calls = self._low_rank.calls
+        needed = {call.weight for call in calls if not call.is_first} | set(self._low_rank.others)
         return frozenset(range(len(self._leaves))) - needed
 
     def transposed(self, cotangent: Tensor) -> Gradients:
         """Return J^T c."""
         with differentiable(), self._on_copies():
-            found = (self._thin or self._products).transposed(cotangent)
+            found = (self._low_rank or self._products).transposed(cotangent)
         self._pattern = tuple(g is None for g in found)
         return found
 
@@ -104,12 +103,12 @@ class FusedStep:
             slopes: of the optimizer.
         """
         state = self._state
-        if self._thin is not None:
+        if self._low_rank is not None:
             passed = LowRankPass(lambda _: rerun(), state.parameters)
             value = outcome(passed.graph)
             found, gains = passed.gradient(value), [float(s) for s in slopes]
             with differentiable(), self._on_copies():
-                return value.item(), self._thin.product(passed, found, gains)
+                return value.item(), self._low_rank.product(passed, found, gains)
         with torch.enable_grad():
             value = outcome(rerun())
         arrived = gradients(value, state.parameters)
@@ -124,9 +123,9 @@ class FusedStep:
         """Raise `NotRepeatableError` unless <c, J w> is <g, w> for g = J^T c and w along g."""
         weights, total = direction_weights(gradient)
         with differentiable(), self._on_copies():
-            if self._thin is not None:
-                found = self._thin.gradient_along(cotangent)
-                tangent = self._thin.product(self._thin, found, weights, retain_graph=True)
+            if self._low_rank is not None:
+                found = self._low_rank.gradient_along(cotangent)
+                tangent = self._low_rank.product(self._low_rank, found, weights, retain_graph=True)
             else:
                 pairs = zip(gradient, weights, strict=True)
                 along = [None if g is None else g * w for g, w in pairs]

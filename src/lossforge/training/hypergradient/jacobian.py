@@ -2,7 +2,7 @@
 
 Forward mode runs the network again on dual numbers. Reverse mode uses that J^T c is linear in c:
 J w is the derivative of <J^T c, w> with respect to c, which takes a reverse pass that can itself be
-differentiated. The third way, through thin factors of linear layers, needs no w: see `low_rank`.
+differentiated. A third way, by low-rank factors of linear layers, needs no w: see `low_rank`.
 """
 
 from collections.abc import Callable, Sequence

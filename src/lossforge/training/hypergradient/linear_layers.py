@@ -1,7 +1,7 @@
 """The linear layers of a pass: recorded as it runs, or computed by another rule.
 
-The gradient of a linear layer's weight is a product of two thin matrices, delta^T a, with one row
-an example (or position): a is the layer's input, delta the gradient at its output.
+The gradient of a linear layer's weight is a product of two factors, delta^T a, with one row an
+example (or position): a is the layer's input, delta the gradient at its output.
 """
 
 from collections.abc import Callable, Mapping, Sequence

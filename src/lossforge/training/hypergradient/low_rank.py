@@ -1,4 +1,4 @@
-"""J w through thin factors, for SGD on linear layers.
+"""J w by low-rank factors, for SGD on linear layers.
 
 v of a linear layer's weight is delta^T a, with one row an example. SGD's response is a number, so
 that w moves the layer's training output by (x a^T) delta: v and w are never built. Exact, without
@@ -41,7 +41,7 @@ Factors = tuple[Tensor, Tensor, int | None]
 @final
 @dataclass(frozen=True)
 class LowRankGradient:
-    """A gradient whose part in linear layers is given by thin factors.
+    """A gradient whose part in linear layers is given by low-rank factors.
 
     Attributes:
         factors: by the weight's position.
@@ -108,13 +108,13 @@ class LowRankPass:
 
     def gradient(self, value: Tensor) -> "LowRankGradient":
         """Return a scalar's gradient."""
-        return self._thin(gradients(value, self._places()))
+        return self._factored(gradients(value, self._places()))
 
     def gradient_along(self, cotangent: Tensor) -> "LowRankGradient":
         """Return the gradient of <outputs, cotangent>; the graph stays."""
-        return self._thin(gradients(self.graph, self._places(), cotangent, retain_graph=True))
+        return self._factored(gradients(self.graph, self._places(), cotangent, retain_graph=True))
 
-    def _thin(self, found: Gradients) -> "LowRankGradient":
+    def _factored(self, found: Gradients) -> "LowRankGradient":
         of_call: dict[int, Factors] = {}
         factors: dict[int, list[Factors]] = defaultdict(list)
         for call, delta in zip(self.calls, found, strict=False):
@@ -217,13 +217,13 @@ def is_low_rank(function: Function, parameters: Sequence[Tensor]) -> bool:
     """
     leaves = [theta.detach().requires_grad_() for theta in parameters]
     try:
-        thin = LowRankPass(function, leaves, row_wise=True)
-        thin.at_layers(torch.ones_like(thin.outputs))
+        single = LowRankPass(function, leaves, row_wise=True)
+        single.at_layers(torch.ones_like(single.outputs))
     except (UnknownOperatorError, NotImplementedError, RuntimeError):
         return False
-    if any(g is None for g in thin.products):
+    if any(g is None for g in single.products):
         return False
-    used = [position for call in thin.calls for position in call.positions]
+    used = [position for call in single.calls for position in call.positions]
     return sorted(used) == list(range(len(leaves)))
 
 
@@ -358,9 +358,9 @@ class _SteppedLinear(torch.autograd.Function):
             return (None,) * 7
         weight, inputs, delta = ctx.saved_tensors
         apart = gradient.unflatten(0, (len(delta), -1))
-        thin = (apart @ delta.mT).flatten(0, 1)
+        overlap = (apart @ delta.mT).flatten(0, 1)
         wide = gradient @ weight
-        of_x = torch.addmm(wide, thin, inputs, beta=ctx.shrink, alpha=-ctx.gain)
+        of_x = torch.addmm(wide, overlap, inputs, beta=ctx.shrink, alpha=-ctx.gain)
         return of_x.view(*apart.shape[:2], -1), *(None,) * 6
 
 

@@ -1,6 +1,6 @@
-"""One optimizer step in anybody's loop, observed, and its hypergradient.
+"""One optimizer step of a user's training loop, observed, and its hypergradient.
 
-The step is left to PyTorch; its passes are repeated once it is done. That serves every loop.
+PyTorch takes the step as usual; its passes are repeated afterwards. This works in every loop.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ TASK_LOSS = ("task loss on the validation batch", "the loss was not updated")
 
 @final
 class Observation:
-    """One optimizer step in anybody's loop, observed.
+    """One optimizer step of a user's training loop, observed.
 
     In order: `record` for each batch, and backward passes; `gradients_ready` before clipping;
     `before_step`; the optimizer's step; `differentiate`.
@@ -63,7 +63,7 @@ class Observation:
         self.is_skipped = False
 
     def moment(self) -> Moment:
-        """Return what the pass about to be run depends on."""
+        """Return the state that the next pass depends on."""
         return Moment(self._state.module, everywhere=self._engine.everywhere)
 
     def record(
@@ -96,7 +96,7 @@ class Observation:
         return attached
 
     def gradients_ready(self) -> None:
-        """Take note of the gradients, unscaled and not yet clipped."""
+        """Record the gradients, unscaled and not yet clipped."""
         found = self._state.gradients()
         self._raw: Gradients = found
         if self._state.clips:
@@ -104,7 +104,7 @@ class Observation:
         self.clipping = self._state.clipping(self._raw)
 
     def before_step(self) -> None:
-        """Take note of the parameters and of how the optimizer will answer the gradients."""
+        """Record the parameters and how the optimizer will respond to the gradients."""
         state = self._state
         scaler = state.scaler
         self.is_skipped = scaler is not None and not all(
@@ -123,7 +123,7 @@ class Observation:
             self.clipping.forget()
 
     def leave_out(self, others: Gradients) -> None:
-        """Take no note of gradients of terms beside M, which its passes do not have."""
+        """Subtract the gradients of terms beside M, which the recorded passes do not have."""
         if self._raw:
             self._raw = [
                 g if g is None or other is None else g - other
@@ -147,7 +147,7 @@ class Observation:
         engine, state = self._engine, self._state
         for one in self._passes:
             one.share = one.share / self._scale
-        # Before all else: it also finds out in which layout the model can be run.
+        # First, because it also finds the memory layout in which the model can be run.
         way = self._way or engine.find_way(self._passes, self._before, self._raw)
         reached, arrived = validation_gradient(engine, rerun, outcome)
         response: Gradients = [

@@ -23,7 +23,6 @@ from torch import Tensor
 from lossforge.errors import unknown_name
 from lossforge.losses.loss import Loss
 from lossforge.losses.population import LossPopulation
-from lossforge.losses.preparation import labels_to_count
 from lossforge.models.calling import Inputs
 from lossforge.randomness import RandomState
 from lossforge.training.hypergradient.jacobian import (
@@ -226,7 +225,7 @@ class ReverseStep(OneStep):
 
 @final
 class LowRankStep:
-    """J w through thin factors, for SGD and networks that `is_low_rank` accepts."""
+    """J w by low-rank factors, for SGD and networks that `is_low_rank` accepts."""
 
     def __init__(self, start: Start, inputs: Inputs):
         self._start, self._network = start, start.network
@@ -278,18 +277,16 @@ def _task_gradient(start: Start, leaves: Tensors, inputs: Inputs, outer: Outer) 
 def _task_slope(task_loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return T [P] and dT/df [P, B, C, ...] for outputs [P, B, C, ...]."""
     leaf, count = outputs.detach().requires_grad_(), len(outputs)
-    if not task_loss.is_separable:
+    if not task_loss.is_separable or task_loss.weight is not None:
         with torch.enable_grad():
             means = torch.stack([task_loss(one, targets) for one in leaf])
             (slope,) = torch.autograd.grad(means.sum(), leaf)
         return means.detach(), slope
-    labels, ignored = labels_to_count(targets, outputs[0], task_loss.kind, task_loss.ignore_index)
-    repeated = labels.repeat(count, *[1] * (labels.dim() - 1))
     with torch.enable_grad():
-        values = task_loss.per_example(leaf.flatten(0, 1), repeated).unflatten(0, (count, -1))
-        if ignored is not None:
-            values = values.masked_fill(ignored, 0) * (ignored.numel() / (~ignored).sum())
-        means = values.flatten(1).mean(1)
+        rows = task_loss.kind.rows(leaf, targets)
+        repeated = rows.targets.repeat(count, *[1] * (rows.targets.dim() - 1))
+        values = task_loss.per_row(rows.outputs.flatten(0, 1), repeated)
+        means = rows.mean(values.unflatten(0, (count, -1)))
         (slope,) = torch.autograd.grad(means.sum(), leaf)
     return means.detach(), slope
 

@@ -1,12 +1,12 @@
-"""One step of training that also tells how the loss should change, for a user's own loop.
+"""One training step that also gives the hypergradient of the loss, for a user's own loop.
 
 The user's model and optimizer are used as they are. With theta' = theta - U(g), g = J^T dM/df, and
 v the task loss's gradient at theta', the hypergradient is -d/dphi <dM/df, J w> for w = dU/dg v: the
 derivative of the very step that was taken, with the momentum that the optimizer really has.
 
-Two ways lead there. An `Observation` leaves the step to PyTorch and repeats its passes afterwards:
-it serves every loop. `FusedStep` shares the training pass with J w, which saves time on networks
-without convolutions. The first step of a model is always observed: it tells which ways hold.
+There are two ways. An `Observation` leaves the step to PyTorch and repeats its passes afterwards:
+it works in every loop. `FusedStep` shares the training pass with J w, which saves time on networks
+without convolutions. The first step of a model is always observed, to find which ways are exact.
 
 Source: thesis, ch. 6.
 """
@@ -357,9 +357,9 @@ def _fusible(state: TrainState, strategies: Sequence[OnlineStrategy]) -> tuple[O
     )
     if not plain:
         return ()
-    thin = state.response.is_linear and state.precision is None and not state.clips
+    low_rank = state.response.is_linear and state.precision is None and not state.clips
     before_forward = takewhile(lambda s: s != "forward", strategies)  # which shares nothing
-    return tuple(s for s in before_forward if s == "reverse" or thin)
+    return tuple(s for s in before_forward if s == "reverse" or low_rank)
 
 
 @final

@@ -1,7 +1,7 @@
 """Passes of training that can be run again, and J w by running them again.
 
-The user's step is left as it is: model, backward pass, hooks, clipping, optimizer. Once it is done
-its passes are repeated where they were, to see how their outputs move with the weights.
+The user's step is unchanged: model, backward pass, hooks, clipping, optimizer. Afterwards its
+passes are repeated at the same weights, to compute how their outputs depend on the weights.
 """
 
 import math
