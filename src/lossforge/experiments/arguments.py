@@ -18,8 +18,8 @@ from lossforge.losses import Handcrafted, Loss
 from lossforge.losses import load as load_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
-from lossforge.methods import AdaLFL, State
-from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
+from lossforge.methods import State
+from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
 from lossforge.runs.folder import LOSSES
 from lossforge.searching.executors import Execution
@@ -233,9 +233,9 @@ def as_loss(loss: LossLike, kind: Kind | str, name: str | None = None) -> GivenL
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
-        if loss.startswith(PREFIX):
-            AdaptiveNumber.named(loss, kind)
-        elif loss != AdaLFL.name:
+        if is_adaptive(loss):
+            check_adaptive(loss, kind)
+        else:
             found = resolve_loss(loss, kind)
             if name is not None and name != loss:
                 return GivenLoss(name, found)

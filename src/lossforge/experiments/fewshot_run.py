@@ -35,8 +35,7 @@ from lossforge.experiments.tables import Table
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import write_atomically
 from lossforge.methods import State
-from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
-from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse, make_learner
 from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import MemoryRun, Run, RunFolder
 from lossforge.searching.executors import Executor, Here, Tally
@@ -336,6 +335,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "baseline": None,
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
+                "meta_step": {"seconds": round(found.step_seconds, 4)},
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
@@ -439,10 +439,18 @@ def few_shot_table(result: State) -> Table:
             f"{row['test']:.2f}",
             f"± {row['interval']:.2f}",
             f"{row['seconds']:.0f}",
+            f"{row['meta_step']['seconds']:.3f}",
         )
         for row in _rows(result)
     )
-    columns = ("method", "what is learned", result["metric"], "95 % interval", "seconds")
+    columns = (
+        "method",
+        "what is learned",
+        result["metric"],
+        "95 % interval",
+        "seconds",
+        "s a meta-step",
+    )
     return Table(title, columns, rows, text_columns=2)
 
 

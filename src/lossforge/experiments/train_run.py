@@ -48,6 +48,7 @@ from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
+from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import numbers_over_time
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
@@ -117,7 +118,7 @@ def train(
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows; by default the default
-            loss.
+            loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -261,6 +262,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
             raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
         if isinstance(training.teacher, Adapting):
             self._write_adaptation(run, training.teacher.adapt)
+        elif isinstance(training.teacher, AdaptingRates) and run.path is not None:
+            moments = [{"step": s, "numbers": found} for s, found in training.teacher.moments]
+            write_json(run.path / "adaptation.json", {"moments": moments})
         run.write_model(training.model.state_dict(), about_model(self.model_name, task))
         run.write_result(self._result(outcome, run.seconds) | _learned(training))
         return TrainingReport(run, training.model)
@@ -432,6 +436,8 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
 def _learned(training: FullTraining) -> State:
     """Return the numbers that an adaptive loss ended with, where it has few."""
     teacher = training.teacher
+    if isinstance(teacher, AdaptingRates):
+        return {"learned": teacher.numbers()}
     if isinstance(teacher, Adapting) and isinstance(teacher.adapt.loss, ParametricLoss):
         return {"learned": teacher.adapt.loss.numbers()}
     return {}
