@@ -406,7 +406,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "model": self.model_name,
                 "seed": self.seed,
                 "outputs": self.task.task.outputs,
-            "metric": self.task.task.metric,
+                "metric": self.task.task.metric,
                 "valid": valid,
                 "test": test,
                 **original_units(self.task.task, valid, test),
