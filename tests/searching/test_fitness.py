@@ -118,3 +118,52 @@ def test_the_best_evaluation_counts_where_asked(racing):
     assert best.fitness == min(best.curve) < last.fitness
     assert best.reason is None
     assert best.steps == 300
+
+
+def halved(share: float, measure: str = "metric") -> list[Trial]:
+    losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES + LOSSES[:3]])
+    fitness = Fitness(80, halving=share, measure=measure)
+    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet)
+
+
+def test_halving_stops_the_worse_at_each_rung():
+    found = halved(0.5, "margin")
+    ended = [trial for trial in found if trial.reason is None]
+    stopped = [trial for trial in found if trial.reason is not None]
+    assert len(ended) == 4
+    assert {trial.steps for trial in stopped} == {20}
+    assert all(trial.outcome == "stopped" for trial in stopped)
+    assert max(trial.curve[0] for trial in ended) <= min(trial.fitness for trial in stopped)
+
+
+def test_halving_does_not_stop_all():
+    assert all(trial.reason is None for trial in trials_of(Fitness(80, halving=0.01)))
+
+
+def trials_of(fitness: Fitness) -> list[Trial]:
+    losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES[:3]])
+    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet)
+
+
+def test_margins_rank_and_the_metric_stands_beside_them():
+    plain = trials_of(Fitness(40, racing=False))
+    smooth = trials_of(Fitness(40, racing=False, measure="margin"))
+    assert [trial.metric for trial in smooth] == [trial.fitness for trial in plain]
+    assert [trial.fitness for trial in smooth] != [trial.fitness for trial in plain]
+    for trial in (*plain, *smooth):
+        assert Trial.from_state(trial.state()) == trial
+
+
+def test_in_regression_margins_are_the_metric():
+    losses = SymbolicPopulation([SymbolicLoss("abs(y - p)", kind="regression")])
+    problems = make_problems(load("diabetes"), "linear")
+    found = [
+        Fitness(20, measure=measure)(losses, problems, BASE, 0, quiet)
+        for measure in ("metric", "margin")
+    ]
+    assert found[0] == found[1]
+
+
+def test_trainings_in_full_are_not_stopped():
+    full = Fitness(10, halving=0.5).in_full(30)
+    assert (full.steps, full.halving, full.racing) == (30, 0.0, False)

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import pytest
@@ -47,6 +47,9 @@ class Scripted:
     steps: int = 1
     racing: bool = True
 
+    def in_full(self, steps):
+        return replace(self, steps=steps, racing=False)
+
     def __call__(self, losses, problems, base, seed, progress):
         assert not self.racing
         names = [str(losses.loss(i)) for i in range(len(losses))]
@@ -74,5 +77,70 @@ def test_a_longer_final_trains_for_as_many_steps():
 
 @pytest.mark.parametrize("wrong", [{"finalists": 0}, {"runs": 0}, {"steps": -1}])
 def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigurationError):
+        Reevaluation(**wrong)
+
+
+def scripted(scores: dict[str, tuple[float, ...]]):
+    """Return fitness runs that give each loss a score for each initialization."""
+
+    @dataclass(frozen=True)
+    class ByRun:
+        calls: list[int] = field(default_factory=list)
+        steps: int = 1
+
+        def in_full(self, steps):
+            return self
+
+        def __call__(self, losses, problems, base, seed, progress):
+            run = len(self.calls)
+            self.calls.append(len(losses))
+            names = [str(losses.loss(i)) for i in range(len(losses))]
+            return [Trial(scores[name][run], 1, None, ()) for name in names]
+
+    return ByRun()
+
+
+SHORT, LONG, POOR = (SymbolicLoss(text) for text in ("p - y", "abs(p - y)*(1 + p*p)", "p*y"))
+
+
+def choose(settings: Reevaluation, *scores: tuple[float, ...]) -> str:
+    losses = (SHORT, LONG, POOR)
+    fitness = scripted(dict(zip(map(str, losses), scores, strict=True)))
+    ranked = [(loss, 0.1) for loss in losses]
+    loss, _ = settings(ranked, fitness, IRIS, BASE, 0, lambda *_: None)
+    assert fitness.calls
+    return str(loss)
+
+
+NOISY, BETTER, WORST = (0.30, 0.10, 0.20), (0.18, 0.22, 0.19), (0.9, 0.9, 0.9)
+
+
+def test_the_simplest_within_a_standard_error_of_the_best_is_chosen():
+    assert choose(Reevaluation(3, runs=3), NOISY, BETTER, WORST) == str(LONG)
+    assert choose(Reevaluation(3, runs=3, simplest=True), NOISY, BETTER, WORST) == str(SHORT)
+    far = tuple(score + 0.2 for score in NOISY)
+    assert choose(Reevaluation(3, runs=3, simplest=True), far, BETTER, WORST) == str(LONG)
+
+
+def test_only_those_that_are_kept_are_trained_under_again():
+    losses = (SHORT, LONG, POOR)
+    fitness = scripted(dict(zip(map(str, losses), (NOISY, BETTER, WORST), strict=True)))
+    settings = Reevaluation(3, runs=3, kept=2)
+    settings([(loss, 0.1) for loss in losses], fitness, IRIS, BASE, 0, lambda *_: None)
+    assert fitness.calls == [3, 2, 2]
+
+
+def test_the_best_factor_is_folded_into_the_loss():
+    settings = Reevaluation(2, runs=1, confirmed=1, confirmed_runs=1, factors=(1.0, 30.0))
+    weak = SymbolicLoss("0.01*square(y - p)")
+    ranked = [(weak, 0.1), (SymbolicLoss("0.01*abs(y - p)"), 0.1)]
+    base = BaseTraining(learning_rate=0.01)
+    loss, _ = settings(ranked, Fitness(40, measure="margin"), IRIS, base, 0, lambda *_: None)
+    assert loss.coefficients[0].item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("wrong", [{"kept": -1}, {"confirmed": 0}, {"factors": ()}])
+def test_further_settings_are_checked(wrong):
     with pytest.raises(ConfigurationError):
         Reevaluation(**wrong)

@@ -8,7 +8,7 @@ from importlib import import_module
 from lossforge import __version__
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.cli.output import forgiving_output
-from lossforge.cli.signals import StoppedBySignal, signals_interrupt
+from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name
 from lossforge.files import describe_os_error
 
@@ -26,6 +26,7 @@ commands:
   explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
+  report RUN      write a page about a complete run, to be opened in a browser
   resume RUN      go on with an interrupted run
   watch RUN       show how far a run is, from another terminal
   list WHAT       show the tasks, models, losses or methods there are
@@ -45,6 +46,7 @@ COMMANDS = {
     "explain": ("explain", "explain"),
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
+    "report": ("report", "report"),
     "resume": ("resume", "resume"),
     "watch": ("watch", "watch"),
     "list": ("listing", "list_names"),
@@ -107,5 +109,7 @@ def _dispatch(words: list[str]) -> int:
         raise unknown_name("command", command, COMMANDS)
     keep_freed_memory()
     module, function = COMMANDS[command]
-    run: Callable[[list[str]], int] = getattr(import_module(f"lossforge.cli.{module}"), function)
+    with signals_wait():
+        loaded = import_module(f"lossforge.cli.{module}")
+    run: Callable[[list[str]], int] = getattr(loaded, function)
     return run(rest)

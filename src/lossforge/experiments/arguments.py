@@ -15,11 +15,13 @@ from lossforge.errors import (
     unknown_name,
 )
 from lossforge.losses import Handcrafted, Loss
+from lossforge.losses import load as load_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
+from lossforge.runs.folder import LOSSES
 from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 from lossforge.tasks.kinds import as_kind
@@ -325,6 +327,12 @@ def objects_config(given: tuple[str, ...], losses: Mapping[str, Loss]) -> State:
     """Return what a configuration holds of the objects that were given; nothing without any."""
     config: State = {"given": list(given)} if given else {}
     return config | ({"loss_objects": list(losses)} if losses else {})
+
+
+def saved_losses(config: State, path: Path) -> dict[str, Loss]:
+    """Return the losses that a run was given as objects, by name."""
+    names = config.get("loss_objects", ())
+    return {name: load_loss(path / LOSSES / f"{i}.json") for i, name in enumerate(names)}
 
 
 def check_preset(preset: str) -> None:

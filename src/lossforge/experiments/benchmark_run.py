@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lossforge import __version__
-from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.arguments import (
     Preset,
@@ -25,6 +25,7 @@ from lossforge.experiments.arguments import (
     objects_config,
     pick_device,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.benchmark_cell import (
     HANDCRAFTED_CELL,
@@ -65,7 +66,6 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.search_run import as_method
 from lossforge.experiments.summary import ROPE, overall_table
@@ -481,7 +481,7 @@ class BenchmarkReport(Report):
         """Return the test metric of each repetition, a panel for each task and network."""
         settings = self.result["settings"]
         figure = new_figure(5.5 * len(settings) + 1, 1.5 + 0.4 * len(settings[0]["entries"]))
-        panels = figure.subplots(1, len(settings), squeeze=False)[0]
+        panels = axes_of(figure, len(settings))
         for axes, setting in zip(panels, settings, strict=True):
             _draw_setting(axes, setting)
         return figure
@@ -538,7 +538,7 @@ def write_files(result: State, cells: Sequence[State], path: Path) -> None:
         return
     for setting in result["settings"]:
         figure = new_figure(7, 1.5 + 0.4 * len(setting["entries"]))
-        _draw_setting(figure.add_subplot(), setting)
+        _draw_setting(axes_of(figure)[0], setting)
         name = re.sub(r"[^\w.-]+", "_", f"tests-{setting['task']}-{setting['model']}")
         save_figure(figure, path / name)
     if "overall" in result:
@@ -714,5 +714,5 @@ def _ranks_figure(result: State) -> "Figure":
 
     names = result["overall"]["names"]
     figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(figure.add_subplot(), result["overall"])
+    draw_ranks(axes_of(figure)[0], result["overall"])
     return figure

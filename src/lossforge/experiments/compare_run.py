@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
-from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
@@ -29,6 +29,7 @@ from lossforge.experiments.arguments import (
     model_name,
     objects_config,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.curves import plot_curves
 from lossforge.experiments.experiment import (
@@ -38,9 +39,9 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
+from lossforge.experiments.repeating import repeat_command
 from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import (
@@ -48,6 +49,7 @@ from lossforge.experiments.train_run import (
     as_recipe,
     check_adapt_on,
     describe_warm_up,
+    training_defaults,
 )
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
@@ -461,6 +463,19 @@ class ComparisonReport(Report):
         """Return a table for each task and network, and one over all of them."""
         return comparison_tables(self.result)
 
+    def _command(self, config: State) -> str:
+        grid = config["grid"]
+        options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
+        options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
+        own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
+        options |= {key: grid[key] for key in own}
+        defaults = training_defaults(config["preset"], grid["tasks"][0]) | {
+            "model": ["mlp"],
+            "seeds": 5,
+        }
+        defaults |= {"tune": "none", "factors": [0.1, 0.3, 1.0, 3.0, 10.0], "tuning_seeds": 2}
+        return repeat_command(["compare"], options, defaults)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each loss on each task and network."""
         rows = []
@@ -521,7 +536,7 @@ def _ranks_figure(result: State) -> "Figure":
 
     names = result["overall"]["names"]
     figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(figure.add_subplot(), result["overall"])
+    draw_ranks(axes_of(figure)[0], result["overall"])
     return figure
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 from lossforge.errors import ConfigurationError, LossforgeError, RunError
+from lossforge.experiments.pages import keep_page
 from lossforge.experiments.tables import Table
 from lossforge.experiments.watching import Progress, as_watching
 from lossforge.files import describe_os_error
-from lossforge.losses import Loss, load
+from lossforge.losses import Loss
 from lossforge.methods import State
 from lossforge.progress import Shown
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
-from lossforge.runs.folder import LOSSES
 from lossforge.runs.watcher import Watcher
 from lossforge.searching.executors import (
     Execution,
@@ -68,6 +68,22 @@ class Report(ABC):
     @abstractmethod
     def plot(self) -> "Figure":
         """Return a figure of the results; a notebook shows it, `savefig` writes it."""
+
+    def sentence(self) -> str:
+        """Return what the tests of the experiment say, as a sentence; empty for nothing."""
+        return ""
+
+    def command(self) -> str | None:
+        """Return what begins the run again, as it is typed into a shell.
+
+        None for a run that was begun from Python with objects, which no command can name.
+        """
+        config = self.run.config
+        return None if config.get("given") or config.get("loss_objects") else self._command(config)
+
+    def _command(self, config: State) -> str | None:
+        """Return the command of a configuration that names everything."""
+        return None
 
     def to_dataframe(self) -> "DataFrame":
         """Return `rows` as a pandas data frame.
@@ -257,7 +273,9 @@ def conclude(
             limited_threads(threads),
             execution.open(threads) as executor,
         ):
-            return make().carry_out(run, progress=watching.shown, executor=executor)
+            done = make().carry_out(run, progress=watching.shown, executor=executor)
+        keep_page(done.run, done.tables(), done.sentence(), done.command())
+        return done
     except KeyboardInterrupt as stop:
         if run.path is not None:
             why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"
@@ -288,12 +306,6 @@ def open_to_continue(path: Path) -> RunFolder:
     if folder.result is None:
         folder.lock()
     return folder
-
-
-def saved_losses(config: State, path: Path) -> dict[str, Loss]:
-    """Return the losses that a run was given as objects, by name."""
-    names = config.get("loss_objects", ())
-    return {name: load(path / LOSSES / f"{i}.json") for i, name in enumerate(names)}
 
 
 def announce(title: str, run: Run) -> str:

@@ -30,6 +30,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import write_atomically
@@ -391,6 +392,17 @@ class FewShotReport(Report):
     def tables(self) -> list[Table]:
         """Return the accuracy of each method."""
         return [few_shot_table(self.result)]
+
+    def _command(self, config: State) -> str:
+        method, preset = config["method"], config["preset"]
+        ways, shots, queries = config["shape"]
+        defaults = FewShot.preset(preset, "npbml" if method == ABLATION else method).settings()
+        settings = {k: v for k, v in config["settings"].items() if k != "variant"}
+        options = {"task": config["task"], "ways": ways, "shots": shots, "queries": queries}
+        options |= {"seed": config["seed"], "preset": preset, "rotations": config["rotations"]}
+        options |= {"variants": config["variants"]} if method == ABLATION else {}
+        shared = {"ways": 5, "shots": 1, "queries": 15, "rotations": False, "variants": [*VARIANTS]}
+        return repeat_command(["fewshot", method], options | settings, defaults | DEFAULTS | shared)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each method."""

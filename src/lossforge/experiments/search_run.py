@@ -41,6 +41,7 @@ from lossforge.experiments.experiment import (
     perform,
 )
 from lossforge.experiments.paper import comparison_for, search_options
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import original_units, scale_note
@@ -384,6 +385,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.method.base,
             self.seed,
             journal,
+            self.method.trial_problems([problem]),
             executor,
         )
 
@@ -490,6 +492,20 @@ class SearchReport(Report):
         """Return what the paired tests say, in a sentence."""
         return _verdict(self.result)
 
+    def sentence(self) -> str:
+        """Return `verdict`, as a sentence."""
+        told = self.verdict()
+        return f"{told[:1].upper()}{told[1:]}"
+
+    def _command(self, config: State) -> str:
+        preset, task = config["preset"], config["task"]
+        defaults = as_method(config["method"], preset, task).settings()
+        defaults |= asdict(comparison_for(preset, task, COMPARISONS[preset]))
+        defaults |= asdict(CALIBRATIONS[preset])
+        shared = {key: config[key] for key in ("task", "model", "seed", "preset")}
+        options = shared | config["settings"] | config["comparison"] | config["calibration"]
+        return repeat_command(["search", config["method"]], options, defaults | DEFAULTS)
+
     def tables(self) -> list[Table]:
         """Return the Pareto front, where there is one, and the closing comparisons."""
         front = [self.front_table()] if self.result["front"] else []
@@ -580,7 +596,10 @@ class SearchReport(Report):
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
+        from lossforge.report import formula_html
+
+        shown = formula_html(self.run.loss) if self.run.loss else escape(self.result["loss"])
+        return f"{shown}{super()._repr_html_()}<p>{escape(self.verdict())}</p>"
 
 
 def as_method(method: object, preset: str, task: str = "") -> Method[Any, Any]:

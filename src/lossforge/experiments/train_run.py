@@ -26,6 +26,7 @@ from lossforge.experiments.arguments import (
     model_name,
     objects_config,
     require_fields,
+    saved_losses,
     with_settings,
 )
 from lossforge.experiments.experiment import (
@@ -35,9 +36,9 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.paper import recipe_for
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
 from lossforge.experiments.units import original_units
@@ -353,6 +354,14 @@ class TrainingReport(Report):
         title = f"{result['metric']} on {result['task']} with {result['model']}"
         return [Table(title, ("loss", "valid", "test", "step"), (row,))]
 
+    def _command(self, config: State) -> str:
+        shared = {key: config[key] for key in ("task", "loss", "model", "seed", "preset")}
+        options = shared | config["recipe"]
+        options |= {key: config[key] for key in ("adalfl", "adapt_on", "task_loss")}
+        return repeat_command(
+            ["train"], options, training_defaults(config["preset"], config["task"])
+        )
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the metric on validation data at each evaluation."""
         return [{"step": step, "valid": score} for step, score in self.result["curve"]]
@@ -372,6 +381,14 @@ class TrainingReport(Report):
             f"TrainingReport({result['task']} with {result['model']} under {result['loss']}: "
             f"test {result['metric']} {number(result['test'])})"
         )
+
+
+def training_defaults(preset: Preset, task: str) -> State:
+    """Return the options of a training that need no flag: a preset's on a task."""
+    recipe, adalfl = PRESETS[preset]
+    recipe = recipe_for(preset, task, recipe)
+    own = {"adalfl": asdict(adalfl), "adapt_on": "valid", "task_loss": ""}
+    return DEFAULTS | asdict(recipe) | own
 
 
 def as_recipe(

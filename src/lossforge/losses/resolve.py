@@ -11,6 +11,9 @@ from lossforge.specs import parse_spec
 from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.validation import require
 
+CALIBRATED = "calibrated"
+"""of an objective that does not depend on how large a network's outputs are"""
+
 
 def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
     """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
@@ -39,10 +42,19 @@ def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
 def objective(text: str, kind: Kind | str) -> Loss:
     """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
 
+    "calibrated" is cross-entropy at its best temperature in classification, and the default loss
+    where there is no such thing.
+
     Examples:
         >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
         mse focal:gamma=1
+        >>> print(objective("calibrated", "regression"), objective("calibrated", "classification"))
+        mse calibrated_cross_entropy
     """
+    if text == CALIBRATED:
+        own = as_kind(kind)
+        names = [n for n, make in OBJECTIVES.items() if make().kind.shares_losses_with(own)]
+        return resolve_loss(names[0], kind) if names else default_loss(kind)
     return resolve_loss(text, kind) if text else default_loss(kind)
 
 

@@ -57,8 +57,9 @@ CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 """files of a complete run whose checksums are kept, besides that of the result"""
 
 OWN = re.compile(
-    rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}|{re.escape(PROGRESS)}(\.new)?"
-    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
+    rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
+    rf"|{re.escape(PROGRESS)}(\.new)?|{'|'.join(CHECKED)}|report\.(md|html)|environment\.json"
+    r"|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
     r"|((curves|tests)-.*|ranks)\.(png|svg)"
 )
 """names of the files that runs write"""

@@ -28,8 +28,13 @@ class Evaluation:
 
     @property
     def fitness(self) -> float:
-        """The metric on validation data, lower is better; infinity where training failed."""
+        """What losses are ranked by, lower is better; infinity where training failed."""
         return self.trial.fitness
+
+    @property
+    def metric(self) -> float:
+        """The metric on validation data, lower is better."""
+        return self.trial.metric
 
     @property
     def is_complete(self) -> bool:
@@ -75,11 +80,11 @@ class Archive:
         return sorted(full, key=lambda each: (each.fitness, each.size))
 
     def front(self) -> tuple[FrontMember, ...]:
-        """Return the Pareto front of fitness against size, the smallest first."""
+        """Return the Pareto front of the metric against size, the smallest first."""
         front: list[FrontMember] = []
-        for each in sorted(self.complete(), key=lambda each: (each.size, each.fitness)):
-            if not front or each.fitness < front[-1].valid:
-                front.append(FrontMember(each.loss, each.size, each.fitness))
+        for each in sorted(self.complete(), key=lambda it: (it.size, it.metric, it.fitness)):
+            if not front or each.metric < front[-1].valid:
+                front.append(FrontMember(each.loss, each.size, each.metric))
         return tuple(front)
 
     def curves(self) -> Iterator[tuple[float, ...]]:

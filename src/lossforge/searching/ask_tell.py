@@ -15,7 +15,7 @@ from lossforge.losses import Loss, LossPopulation
 from lossforge.searching.archive import Archive, Evaluation
 from lossforge.searching.context import SearchContext
 from lossforge.searching.fitness import Fitness
-from lossforge.searching.problem import BaseTraining
+from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.searching.reevaluation import Reevaluation
 from lossforge.searching.result import FrontMember
 
@@ -46,6 +46,10 @@ class AskTell(ABC, Generic[StateT, CandidateT]):
     def reevaluation(self) -> Reevaluation:
         """How the result is chosen among the fittest; by default the fittest is taken."""
         return Reevaluation()
+
+    def trial_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """Return the networks that candidates are tried on; by default those of the search."""
+        return tuple(problems)
 
     @property
     @abstractmethod
@@ -86,6 +90,10 @@ class AskTell(ABC, Generic[StateT, CandidateT]):
             context: of the search.
         """
         return [losses]
+
+    def polish(self, losses: Sequence[Loss], context: SearchContext) -> list[Loss]:
+        """Return further finalists made of the fittest losses; by default none."""
+        return []
 
     def is_done(self, state: StateT) -> bool:
         """Return whether to stop before all rounds are made."""

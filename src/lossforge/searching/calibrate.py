@@ -40,7 +40,10 @@ CALIBRATING, TUNING = "calibrating", "tuning the rate"
 SHORT = 6
 """a short training has this fraction of the steps of a long one"""
 
-SURVIVORS = 3
+NARROW_SHORT = 2
+"""the same where short trainings are of narrower networks, which cost a fraction"""
+
+SURVIVORS = 4
 """one in so many losses is trained for longer"""
 
 
@@ -156,6 +159,7 @@ class Calibrator:
         settings: of the calibration.
         fitness: of the search; racing is turned off.
         problems: to train on; scores are means over them.
+        trial_problems: the same with narrower networks, for short trainings; `problems` where None.
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         journal: where to report to and resume from.
@@ -180,15 +184,18 @@ class Calibrator:
         base: BaseTraining,
         seed: int,
         journal: Journal,
+        trial_problems: Sequence[Problem] | None = None,
         executor: Executor | None = None,
     ):
         steps = settings.rival_steps or fitness.steps
-        self._short, self._long = max(1, steps // SHORT), steps
-        self._fitness = replace(fitness, racing=False, best_evaluation=False)
+        self._trial_problems = problems if trial_problems is None else trial_problems
+        is_narrow = tuple(self._trial_problems) != tuple(problems)
+        shorter = NARROW_SHORT if is_narrow else SHORT
+        self._short, self._long = max(1, steps // shorter), steps
+        self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
         self._executor = Here() if executor is None else executor
-        self._work = FitnessWork(tuple(problems))
         self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
     @property
@@ -269,7 +276,8 @@ class Calibrator:
             self._journal.progress(stage, begun + round(wave * done / total), expected)
 
         tally = Tally(report, stage, len(jobs), self._executor.workers)
-        found = self._executor.map(self._work, jobs, tally)
+        work = FitnessWork(tuple(self._problems_at(steps)))
+        found = self._executor.map(work, jobs, tally)
         for group, (names, power, run) in zip(groups, missing, strict=True):
             trials = [trial for _ in group for trial in next(found)]
             self._record(names, trials, steps, power, run)
@@ -288,6 +296,9 @@ class Calibrator:
                 if names:
                     yield names, power, run
 
+    def _problems_at(self, steps: int) -> Sequence[Problem]:
+        return self._trial_problems if steps == self._short else self._problems
+
     def _jobs(
         self, losses: Mapping[str, Loss], missing: tuple[list[str], int, int], steps: int
     ) -> Iterator[FitnessJob]:
@@ -295,7 +306,7 @@ class Calibrator:
         fitness = replace(self._fitness, steps=steps)
         base = replace(self._base, learning_rate=self._rate(power))
         job = FitnessJob(tuple(losses[n] for n in names), fitness, base, self._seeds[run])
-        return job.split(self._problems)
+        return job.split(self._problems_at(steps))
 
     def _record(
         self, names: Sequence[str], trials: Sequence[Trial], steps: int, power: int, run: int

@@ -7,9 +7,9 @@ reason.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Annotated, Any, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
 from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import LossPopulation
@@ -26,6 +26,14 @@ RUNGS = (0.1, 0.2, 0.4)
 MARGIN = 0.25
 """share of the metric by which a candidate may be worse at a rung than those that ended well"""
 
+HALVING_RUNGS = (0.25, 0.5)
+"""shares of the fitness steps after which halving stops the worse candidates"""
+
+LEAST_KEPT = 4
+"""candidates that halving leaves at least"""
+
+Measure = Literal["metric", "margin"]
+
 REPORT_EVERY = 25
 """steps between reports of progress"""
 
@@ -36,16 +44,24 @@ class Trial:
     """The outcome of a fitness run.
 
     Attributes:
-        fitness: the metric on validation data, mean over the tasks; infinity where it failed.
+        fitness: what candidates are ranked by on validation data, mean over the tasks: the metric
+            or another measure; infinity where it failed.
         steps: training steps made, summed over the tasks.
         reason: why it was stopped or failed; None for a complete run.
-        curve: the metric at each rung that was reached, and at the end of a complete run.
+        curve: what candidates are ranked by, at each rung that was reached and at the end.
+        score: the metric itself, mean over the tasks; None where candidates are ranked by it.
     """
 
     fitness: float
     steps: int
     reason: str | None
     curve: tuple[float, ...]
+    score: float | None = None
+
+    @property
+    def metric(self) -> float:
+        """The metric on validation data, mean over the tasks."""
+        return self.fitness if self.score is None else self.score
 
     @property
     def outcome(self) -> str:
@@ -54,13 +70,14 @@ class Trial:
 
     def state(self) -> list[Any]:
         """Return the trial as plain data."""
-        return [finite_or_none(self.fitness), self.steps, self.reason, list(self.curve)]
+        state = [finite_or_none(self.fitness), self.steps, self.reason, list(self.curve)]
+        return state if self.score is None else [*state, self.score]
 
     @classmethod
     def from_state(cls, state: Sequence[Any]) -> Self:
         """Return the trial that `state` was taken of."""
-        fitness, steps, reason, curve = state
-        return cls(infinite_if_none(fitness), steps, reason, tuple(curve))
+        fitness, steps, reason, curve, *score = state
+        return cls(infinite_if_none(fitness), steps, reason, tuple(curve), *score)
 
 
 @final
@@ -110,6 +127,12 @@ class Fitness:
     best_evaluation: Annotated[bool, OptionName("best_look", alias="best_evaluation")] = False
     """take a candidate's best evaluation on validation data as its fitness, instead of the last;
     for losses that will be used with early stopping (not in the papers)"""
+    measure: Annotated[Measure, OptionName("fitness_measure")] = "metric"
+    """what candidates are ranked by: the metric, as in the papers, or margin for a smooth error
+    rate, which tells losses apart that make the same mistakes; squared error is smooth as it is"""
+    halving: float = 0.0
+    """share of a generation's candidates that go on at each rung, by rank, instead of racing; 0 for
+    racing (not in the papers)"""
     stacking: Stacking = "auto"
     """train all candidates as one stacked network, one network after the other, or choose the
     strategy that was measured to be faster"""
@@ -117,6 +140,7 @@ class Fitness:
     def __post_init__(self) -> None:
         require_in_range("fitness_steps", self.steps, 1)
         require_in_range("racing_tolerance", self.racing_tolerance, 0)
+        require_in_range("halving", self.halving, 0, 1)
 
     def __call__(
         self,
@@ -138,12 +162,17 @@ class Fitness:
             curves: of complete runs, by which racing judges.
         """
         run = _FitnessRun(self, losses, problems, base, seed, tuple(curves))
-        rungs = sorted({max(1, round(share * self.steps)) for share in RUNGS})
-        has_rungs = self.racing or self.best_evaluation
+        shares = HALVING_RUNGS if self.halving else RUNGS
+        rungs = sorted({max(1, round(share * self.steps)) for share in shares} - {self.steps})
+        has_rungs = self.racing or self.best_evaluation or self.halving
         for rung in [*(rungs if has_rungs else []), self.steps]:
             run.advance_to(rung, progress)
             run.judge()
         return run.trials()
+
+    def in_full(self, steps: int) -> "Fitness":
+        """Return the same measure of trainings of so many steps, all of which are completed."""
+        return replace(self, steps=steps, racing=False, halving=0.0)
 
 
 @final
@@ -160,7 +189,8 @@ class _FitnessRun:
         curves: tuple[tuple[float, ...], ...],
     ):
         self._settings, self._splits = settings, [problem.task.valid for problem in problems]
-        self._race = Race(settings.racing_tolerance, curves) if settings.racing else None
+        races = settings.racing and not settings.halving
+        self._race = Race(settings.racing_tolerance, curves) if races else None
         self._kinds = [problem.task.kind for problem in problems]
         self._ensembles: list[Ensemble] = [
             make_ensemble(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
@@ -184,10 +214,13 @@ class _FitnessRun:
         """Record the metrics, and stop the candidates that failed, ended or have no chance."""
         if not self._running:
             return
+        metrics = self._metrics()
+        scores = self._scores(metrics)
+        worst = self._worst(scores)
         trials = [
-            self._verdict(candidate, score, failure)
-            for candidate, score, failure in zip(
-                self._running, self._scores(), self._failures(), strict=True
+            self._verdict(candidate, score, metric, failure, is_worst=slot in worst)
+            for slot, (candidate, score, metric, failure) in enumerate(
+                zip(self._running, scores, metrics, self._failures(), strict=True)
             )
         ]
         staying = [slot for slot, trial in enumerate(trials) if trial is None]
@@ -205,7 +238,9 @@ class _FitnessRun:
         """Return the trials of all candidates, in their first order."""
         return [self._trials[candidate] for candidate in sorted(self._trials)]
 
-    def _verdict(self, candidate: int, score: float, failure: str | None) -> Trial | None:
+    def _verdict(
+        self, candidate: int, score: float, metric: float, failure: str | None, *, is_worst: bool
+    ) -> Trial | None:
         """Return a trial that is over, None for one that goes on."""
         steps = self._step * len(self._ensembles)
         if not math.isfinite(score):
@@ -214,17 +249,44 @@ class _FitnessRun:
         rung = len(self._curves[candidate])
         self._curves[candidate] += (score,)
         curve = self._curves[candidate]
+        other = None if score == metric else metric
         if self._step == self._settings.steps:
             fitness = min(curve) if self._settings.best_evaluation else score
-            return Trial(fitness, steps, None, curve)
+            return Trial(fitness, steps, None, curve, other)
         if self._race and self._race.is_hopeless(rung, score):
-            return Trial(score, steps, f"stopped: hopeless at step {self._step}", curve)
+            return Trial(score, steps, f"stopped: hopeless at step {self._step}", curve, other)
+        if is_worst:
+            return Trial(score, steps, f"stopped: not the best at step {self._step}", curve, other)
         return None
 
-    def _scores(self) -> list[float]:
+    def _worst(self, scores: Sequence[float]) -> set[int]:
+        """Return the places of the candidates that halving stops."""
+        if not self._settings.halving or self._step == self._settings.steps:
+            return set()
+        kept = max(LEAST_KEPT, math.ceil(self._settings.halving * len(scores)))
+        return set(sorted(range(len(scores)), key=scores.__getitem__)[kept:])
+
+    def _metrics(self) -> list[float]:
+        """Return the metric of each candidate, mean over the tasks."""
         parts = zip(self._ensembles, self._splits, self._kinds, strict=True)
         by_task = [ensemble.score(split, kind) for ensemble, split, kind in parts]
         return [fmean(scores) for scores in zip(*by_task, strict=True)]
+
+    def _scores(self, metrics: list[float]) -> list[float]:
+        """Return what the candidates are ranked by."""
+        if self._settings.measure == "metric":
+            return metrics
+        by_task = [
+            kind.smooth_scores(ensemble.predict(split), split.targets).tolist()
+            for ensemble, split, kind in zip(
+                self._ensembles, self._splits, self._kinds, strict=True
+            )
+        ]
+        smooth = [fmean(scores) for scores in zip(*by_task, strict=True)]
+        return [
+            score if math.isfinite(metric) and math.isfinite(score) else math.inf
+            for score, metric in zip(smooth, metrics, strict=True)
+        ]
 
     def _failures(self) -> list[str | None]:
         by_task = [ensemble.failures() for ensemble in self._ensembles]

@@ -1,9 +1,10 @@
 """The loop that all searches share: from the first round or from a checkpoint to the result."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, final
 
-from lossforge.errors import LossforgeError, RunError
+from lossforge.errors import NoCandidateError, RunError
 from lossforge.losses import LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.searching.archive import Archive, Evaluation
@@ -41,8 +42,9 @@ class Loop(Generic[StateT, CandidateT]):
         seed: int,
         journal: Journal,
     ):
-        self._method, self._journal = method, journal
-        self._context = SearchContext(tuple(problems), seed, journal.progress)
+        self._method, self._journal, self._problems = method, journal, problems
+        trials = method.trial_problems(problems)
+        self._context = SearchContext(trials, seed, journal.progress)
         saved = journal.restore()
         if saved is None:
             self._round, self._archive = 0, Archive()
@@ -73,10 +75,13 @@ class Loop(Generic[StateT, CandidateT]):
         decoded = [method.decode(candidate, context) for candidate in candidates]
         losses = as_population(decoded, context.device)
         versions = method.refine(losses, candidates, context)
-        # All versions are judged by the rounds before this one.
-        curves = tuple(self._archive.curves())
-        evaluated = [self._trained(population, curves) for population in versions]
-        return self._archive.add(list(zip(*evaluated, strict=True)))
+        # All versions are judged by the rounds before this one, and by each other.
+        together = [version.loss(i) for version in versions for i in range(len(version))]
+        joined = versions[0] if len(versions) == 1 else as_population(together, context.device)
+        evaluations = self._trained(joined, tuple(self._archive.curves()))
+        count = len(candidates)
+        by_version = [evaluations[i : i + count] for i in range(0, len(evaluations), count)]
+        return self._archive.add(list(zip(*by_version, strict=True)))
 
     def _trained(
         self, losses: LossPopulation, curves: tuple[tuple[float, ...], ...]
@@ -94,16 +99,25 @@ class Loop(Generic[StateT, CandidateT]):
         counts = method.counts(self._state, archive)
         if not ranked:
             how_many = counts.get("candidates", len(archive.evaluations))
-            raise LossforgeError(
+            raise NoCandidateError(
                 f"none of {how_many} candidates could train a network; {method.remedy}"
             )
+        pairs = [(each.loss, each.metric) for each in ranked]
+        first = pairs[: math.ceil(method.reevaluation.finalists / 2)]
+        polished = method.polish([loss for loss, _ in first], context)
         loss, valid = method.reevaluation(
-            [(each.loss, each.fitness) for each in ranked],
+            [
+                *zip(polished, (metric for _, metric in first), strict=True),
+                *pairs,
+            ]
+            if polished
+            else pairs,
             method.fitness,
             context.problems,
             method.base,
             context.root_seed,
             context.progress,
+            None if context.problems == tuple(self._problems) else self._problems,
         )
         return SearchResult(loss, valid, archive.runs, method.front(archive), counts)
 
@@ -113,7 +127,7 @@ class Loop(Generic[StateT, CandidateT]):
         symbolic = best.loss if best and isinstance(best.loss, SymbolicLoss) else None
         return {
             "generation": self._round,
-            "best": best.fitness if best else None,
+            "best": best.metric if best else None,
             "expression": to_text(symbolic.expression) if symbolic else None,
             "counts": self._method.counts(self._state, self._archive),
         }

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation
-from lossforge.losses.resolve import objective, resolve_loss
+from lossforge.losses.resolve import CALIBRATED, objective, resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress, State
 from lossforge.searching.options import OptionName
@@ -56,15 +56,15 @@ class MetaTraining:
     """meta steps for which one network is trained on under a candidate before a new one is
     initialized; 1 in the papers, where all candidates share new networks, which is faster"""
     task_loss: str = ""
-    """loss that meta-training lowers on validation data, such as calibrated_cross_entropy; by
-    default cross_entropy or mse, as in the papers"""
+    """loss that meta-training lowers on validation data; by default cross_entropy or mse, as in the
+    papers. calibrated is cross_entropy at its best temperature in classification"""
 
     def __post_init__(self) -> None:
         require_in_range("meta_steps", self.steps, 0)
         require_in_range("meta_learning_rate", self.learning_rate, 0, exclude_low=True)
         require_in_range("inner_steps", self.inner_steps, 1)
         require_in_range("horizon", self.horizon, 1)
-        if self.task_loss:
+        if self.task_loss not in ("", CALIBRATED):
             resolve_loss(self.task_loss)
 
     def __call__(

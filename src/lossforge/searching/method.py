@@ -22,7 +22,15 @@ from lossforge.tasks import TaskLike
 StateT = TypeVar("StateT")
 CandidateT = TypeVar("CandidateT")
 
-LATER = frozenset({"task_loss"})
+LATER = frozenset(
+    {
+        "task_loss",
+        *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
+        *("inherit", "scales", "search_width", "fitness_measure", "halving"),
+        *("final_kept", "final_simplest", "confirmed", "confirmed_runs", "confirmed_steps"),
+        *("confirmed_factors", "tune", "search_steps"),
+    }
+)
 """Hyper-parameters that configurations of older versions lack; they have their defaults there."""
 
 

@@ -6,6 +6,7 @@ from typing import final
 
 from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
+from lossforge.models.narrowing import narrowed
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, tasks_of
 from lossforge.training import SGD, EnsembleConfig, Network
@@ -23,6 +24,11 @@ class Problem:
     def network(self, seed: int) -> Network:
         """Return a freshly initialized network on the task's device."""
         return Network(initialize(self.factory, seed).to(self.task.device))
+
+    def narrowed(self, width: int) -> "Problem":
+        """Return the problem with narrower networks; the same where there are none."""
+        factory = narrowed(self.factory, width)
+        return self if factory is None else Problem(self.task, factory)
 
     def batches(self, split: Split, size: int, seed: int) -> Batches:
         """Return a stream of batches that the seed determines."""

@@ -5,17 +5,19 @@ Not in the papers, which take the fittest as it is.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean
+from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Annotated, final
 
-from lossforge.losses import Loss, as_population
+import torch
+
+from lossforge.losses import Loss, SymbolicLoss, as_population
 from lossforge.randomness import derive_seed
-from lossforge.searching.fitness import Fitness
+from lossforge.searching.fitness import Fitness, Trial
 from lossforge.searching.journal import Progress
 from lossforge.searching.options import OptionName
 from lossforge.searching.problem import BaseTraining, Problem
-from lossforge.validation import require_in_range
+from lossforge.validation import require, require_in_range
 
 
 @final
@@ -35,11 +37,33 @@ class Reevaluation:
     steps: Annotated[int, OptionName("final_steps")] = 0
     """training steps under each finalist; 0 for as many as in a fitness run. A longer training
     finds losses that diverge late"""
+    kept: Annotated[int, OptionName("final_kept")] = 0
+    """finalists that are left after the first initialization, so that only they are trained under
+    from all; 0 leaves all of them"""
+    simplest: Annotated[bool, OptionName("final_simplest")] = False
+    """choose the smallest of the finalists that are within a standard error of the best"""
+    confirmed: int = 2
+    """finalists that are trained under at last on the network itself, where candidates were tried
+    on a narrower one, or with several factors"""
+    confirmed_runs: int = 2
+    """initializations of that training; as many losses are left after the first as are confirmed"""
+    confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
+    """steps of that training; 0 for as many as under a finalist"""
+    factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
+    """factors on a loss that are tried in that training; the best is folded into the loss"""
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
         require_in_range("final_runs", self.runs, 1)
         require_in_range("final_steps", self.steps, 0)
+        require_in_range("final_kept", self.kept, 0)
+        require_in_range("confirmed", self.confirmed, 1)
+        require_in_range("confirmed_runs", self.confirmed_runs, 1)
+        require_in_range("confirmed_steps", self.confirming_steps, 0)
+        require(
+            len(self.factors) > 0 and all(factor > 0 for factor in self.factors),
+            "confirmed_factors must be positive numbers, at least one",
+        )
 
     def __call__(
         self,
@@ -49,35 +73,168 @@ class Reevaluation:
         base: BaseTraining,
         seed: int,
         progress: Progress,
+        confirm_on: Sequence[Problem] | None = None,
     ) -> tuple[Loss, float]:
         """Return the best finalist and its mean metric on validation data.
 
         If networks diverge under all finalists, the losses ranked next become finalists.
 
         Args:
-            ranked: losses and their fitness, the fittest first.
-            fitness: the fitness runs of the search; racing is turned off.
+            ranked: losses and their metric, the fittest first.
+            fitness: the fitness runs of the search; here all are completed.
             problems: to train on.
             base: how networks are trained.
             seed: of the search.
             progress: receives the training steps made.
+            confirm_on: the problems with the network itself, where `problems` have narrower ones.
         """
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
-
-        def report(stage: str, done: int, total: int) -> None:
-            progress(f"final {stage}", done, total)
-
-        complete = replace(fitness, racing=False, steps=self.steps or fitness.steps)
+        steps = self.steps or fitness.steps
+        measured = _Measured(fitness.in_full(steps), base, progress)
+        seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
-            population = as_population(some, problems[0].task.device)
-            runs = [
-                complete(population, problems, base, derive_seed(seed, "final", run), report)
-                for run in range(self.runs)
-            ]
-            means = [fmean(trial.fitness for trial in trials) for trials in zip(*runs, strict=True)]
-            best = min(range(len(some)), key=means.__getitem__)
-            if math.isfinite(means[best]):
-                return some[best], means[best]
+            finals = _raced(some, measured, problems, seeds, self.kept)
+            if not finals[0].is_sound:
+                continue
+            if confirm_on is not None or self.factors != (1.0,):
+                complete = fitness.in_full(self.confirming_steps or steps)
+                measured = _Measured(complete, base, progress)
+                finals = self._confirmed(
+                    finals[: self.confirmed], measured, confirm_on or problems, seed
+                )
+            chosen = _simplest(finals) if self.simplest else finals[0]
+            return chosen.loss, chosen.metric
         return ranked[0]
+
+    def _confirmed(
+        self,
+        finals: "Sequence[_Final]",
+        measured: "_Measured",
+        problems: Sequence[Problem],
+        seed: int,
+    ) -> "list[_Final]":
+        """Return finalists as they do on other networks, each with its best factor."""
+        scaled = [
+            version
+            for final in finals
+            if final.is_sound
+            for version in _versions(final.loss, self.factors)
+        ]
+        seeds = [derive_seed(seed, "confirmed", run) for run in range(self.confirmed_runs)]
+        found = _raced(scaled, measured, problems, seeds, self.confirmed)
+        sound = [final for final in found if final.is_sound]
+        return sorted(sound, key=lambda final: final.mean) or list(finals)
+
+
+@final
+@dataclass(frozen=True)
+class _Final:
+    """A finalist and its trials, one for each initialization."""
+
+    loss: Loss
+    trials: tuple[Trial, ...]
+
+    def joined(self, other: "_Final") -> "_Final":
+        """Return the loss with the trials of both."""
+        return _Final(self.loss, self.trials + other.trials)
+
+    @property
+    def scores(self) -> list[float]:
+        return [trial.fitness for trial in self.trials]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.scores)
+
+    @property
+    def metric(self) -> float:
+        return fmean(trial.metric for trial in self.trials)
+
+    @property
+    def is_sound(self) -> bool:
+        return math.isfinite(self.mean)
+
+    @property
+    def size(self) -> int:
+        return self.loss.expression.size if isinstance(self.loss, SymbolicLoss) else 0
+
+
+@final
+@dataclass(frozen=True)
+class _Measured:
+    """Trains networks under losses from several initializations."""
+
+    fitness: Fitness
+    base: BaseTraining
+    progress: Progress
+
+    def __call__(
+        self, losses: Sequence[Loss], problems: Sequence[Problem], seeds: Sequence[int]
+    ) -> list[_Final]:
+        """Return each loss with its trials."""
+
+        def report(stage: str, done: int, total: int) -> None:
+            self.progress(f"final {stage}", done, total)
+
+        population = as_population(losses, problems[0].task.device)
+        runs = [self.fitness(population, problems, self.base, seed, report) for seed in seeds]
+        return [
+            _Final(loss, trials)
+            for loss, trials in zip(losses, zip(*runs, strict=True), strict=True)
+        ]
+
+
+def _raced(
+    losses: Sequence[Loss],
+    measured: _Measured,
+    problems: Sequence[Problem],
+    seeds: Sequence[int],
+    kept: int,
+) -> list[_Final]:
+    """Return the losses that were trained under from all initializations, the best first.
+
+    Args:
+        losses: to train under.
+        measured: trains networks under losses.
+        problems: to train on.
+        seeds: of the initializations.
+        kept: how many losses are left after the first initialization; 0 for all.
+    """
+    if not 0 < kept < len(losses):
+        return sorted(measured(losses, problems, seeds), key=lambda final: final.mean)
+    first = sorted(measured(losses, problems, seeds[:1]), key=lambda final: final.mean)
+    best = first[:kept]
+    if len(seeds) == 1:
+        return best
+    others = measured([final.loss for final in best], problems, seeds[1:])
+    both = [one.joined(other) for one, other in zip(best, others, strict=True)]
+    return sorted(both, key=lambda final: final.mean)
+
+
+def _simplest(finals: Sequence[_Final]) -> _Final:
+    """Return the smallest finalist within a standard error of the best, which is the first."""
+    best = finals[0]
+
+    def is_level(final: _Final) -> bool:
+        differences = [a - b for a, b in zip(final.scores, best.scores, strict=True)]
+        if len(differences) < 2 or not final.is_sound:
+            return final is best
+        return fmean(differences) <= stdev(differences) / math.sqrt(len(differences))
+
+    return min((final for final in finals if is_level(final)), key=lambda it: (it.size, it.mean))
+
+
+def _versions(loss: Loss, factors: Sequence[float]) -> list[Loss]:
+    """Return a loss times each factor, folded into the root's coefficient of a formula."""
+    if not isinstance(loss, SymbolicLoss) or loss.softplus:
+        return [loss]
+    root = torch.ones_like(loss.coefficients)
+    versions: list[Loss] = []
+    for factor in factors:
+        root[0] = factor
+        versions.append(
+            SymbolicLoss(loss.expression, loss.coefficients.detach() * root, kind=loss.kind)
+        )
+    return versions

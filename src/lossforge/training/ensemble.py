@@ -68,6 +68,10 @@ class Ensemble(ABC):
         """Return each network's metric on a split; infinity for one that diverged."""
 
     @abstractmethod
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
+
+    @abstractmethod
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""
 
@@ -185,6 +189,12 @@ class StackedEnsemble(Ensemble):
         ]
         return _scores(torch.cat(parts, dim=-1).double().mean(-1), self._failed_at)
 
+    @torch.no_grad()
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
+        parts = [self._run(self._parameters, x, train=False) for x, _ in _chunks(split)]
+        return torch.cat(parts, dim=1)
+
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""
         return [_reason(step) for step in self._failed_at.tolist()]
@@ -220,6 +230,10 @@ class SeparateEnsemble(Ensemble):
     def score(self, split: Split, kind: Kind) -> list[float]:
         """Return each network's metric on a split; infinity for one that diverged."""
         return [score for member in self._members for score in member.score(split, kind)]
+
+    def predict(self, split: Split) -> Tensor:
+        """Return each network's outputs on a split, [P, N, C]."""
+        return torch.cat([member.predict(split) for member in self._members])
 
     def failures(self) -> list[str | None]:
         """Return why and when each network diverged, None where it did not."""

@@ -6,6 +6,7 @@ from lossforge.losses.expression import canonical, parse
 from lossforge.methods.evomal import Filters
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.fitness_cache import FitnessCache
+from lossforge.methods.evomal.genome import Genome
 from lossforge.searching import SearchContext, make_problems
 from lossforge.tasks import load
 
@@ -15,7 +16,7 @@ IRIS = tuple(make_problems(load("iris"), "linear"))
 def filtered(texts: list[str], cache: FitnessCache, **settings: object) -> list[str]:
     context = SearchContext(IRIS, 0, lambda *_: None)
     accept = CandidateFilter(Filters(**settings), softplus=False, context=context, cache=cache)
-    accepted = [str(canonical(e)) for e in accept([parse(text) for text in texts])]
+    accepted = [genome.key for genome in accept([Genome.read(text) for text in texts])]
     assert accepted == list(accept.accepted)
     return accepted
 

@@ -18,7 +18,8 @@ REGRESSION = make_problems(load("diabetes"), "linear")[0]
 
 def keys(*texts: str, problem=CLASSIFICATION) -> list[str | None]:
     sample = spread_predictions(problem, 60, 0)
-    return gradient_keys([parse(text) for text in texts], sample, problem.task.kind)
+    losses = [SymbolicLoss(parse(text), kind=problem.task.kind) for text in texts]
+    return gradient_keys(losses, sample)
 
 
 @pytest.mark.parametrize(

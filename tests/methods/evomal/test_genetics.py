@@ -26,6 +26,7 @@ from lossforge.methods.evomal.genetics import (
     mutate,
     with_both_inputs,
 )
+from lossforge.methods.evomal.genome import Genome
 
 seeds = st.integers(0, 10**6)
 trees = seeds.map(lambda seed: grow_tree(4, Random(seed), 1))
@@ -42,7 +43,7 @@ def test_a_child_of_crossover_is_made_of_its_parents(first, second, seed):
 
 @given(tree=trees, seed=seeds)
 def test_a_mutant_has_a_new_part_of_depth_two_at_most(tree, seed):
-    mutant = mutate(tree, Random(seed))
+    mutant = mutate(Genome.plain(tree), Random(seed))
     changed = [
         i
         for i in range(tree.size)
@@ -67,7 +68,7 @@ def test_both_inputs_are_in_every_candidate(tree, seed):
 def test_offspring_keep_the_depth_limit(seed, limit):
     generator = Random(seed)
     genetics = Genetics(depth_limit=limit, crossover=0.7, mutation=0.3)
-    parents = [Individual(e, 1.0) for e in genetics.first_generation(10, generator)]
+    parents = [Individual(genome, 1.0) for genome in genetics.first_generation(10, generator)]
     for _ in range(4):
         children = genetics.offspring(parents, 10, generator)
         assert len(children) == 10
@@ -77,13 +78,13 @@ def test_offspring_keep_the_depth_limit(seed, limit):
 
 def ranked(count: int = 20) -> list[Individual]:
     born = Genetics().first_generation(count, Random(1))
-    return [Individual(expression, float(i)) for i, expression in enumerate(born)]
+    return [Individual(genome, float(i)) for i, genome in enumerate(born)]
 
 
 def test_the_elite_is_the_fittest():
     parents = ranked()
-    assert Genetics(elitism=0.1).elite(parents[::-1]) == [p.expression for p in parents[:2]]
-    assert Genetics(elitism=0.05).elite(parents[:3]) == [parents[0].expression]
+    assert Genetics(elitism=0.1).elite(parents[::-1]) == [p.genome for p in parents[:2]]
+    assert Genetics(elitism=0.05).elite(parents[:3]) == [parents[0].genome]
     assert not Genetics(elitism=0.0).elite(parents)
 
 
@@ -94,7 +95,7 @@ def test_a_tournament_prefers_the_fit_and_parsimony_the_small():
     def mean(genetics: Genetics, what) -> float:
         return sum(what(genetics.select(parents, generator)) for _ in range(3000)) / 3000
 
-    fitness, size = (lambda p: p.fitness), (lambda p: p.expression.size)
+    fitness, size = (lambda p: p.fitness), (lambda p: p.genome.size)
     assert mean(Genetics(tournament=6), fitness) < mean(Genetics(tournament=2), fitness)
     assert mean(Genetics(tournament=1, parsimony=2), size) < mean(
         Genetics(tournament=1, parsimony=1), size
@@ -143,7 +144,7 @@ def test_mutation_is_distributed_as_deap_s():
     random.seed(2)
     for _ in range(DRAWS):
         tree = generator.choice(PARENTS)
-        ours.append(mutate(tree, generator))
+        ours.append(mutate(Genome.plain(tree), generator))
         (mutant,) = gp.mutUniform(to_deap(tree), fresh, PRIMITIVES)
         theirs.append(mutant)
     assert ks_2samp([t.size for t in ours], [len(t) for t in theirs]).pvalue > ALPHA
@@ -174,7 +175,7 @@ def test_selection_is_distributed_as_deap_s_double_tournament():
         parents.index(Genetics(tournament=4, parsimony=1.4).select(parents, generator))
         for _ in range(DRAWS)
     )
-    population = [Contestant(i, p.expression.size) for i, p in enumerate(parents)]
+    population = [Contestant(i, p.genome.size) for i, p in enumerate(parents)]
     chosen = tools.selDoubleTournament(population, DRAWS, 4, 1.4, fitness_first=False)
     theirs = Counter(contestant.index for contestant in chosen)
     table = [[counts[i] for i in range(12)] for counts in (mine, theirs)]

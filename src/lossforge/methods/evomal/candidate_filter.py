@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import final
 
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
-from lossforge.losses.expression import Expression, canonical
 from lossforge.methods.evomal.filters import (
     Filters,
     fresh_predictions,
@@ -14,24 +13,27 @@ from lossforge.methods.evomal.filters import (
     spread_predictions,
 )
 from lossforge.methods.evomal.fitness_cache import FitnessCache
+from lossforge.methods.evomal.genome import Genome
 from lossforge.searching import SearchContext
 
-Candidates = dict[str, Expression]
-"""expressions by canonical form"""
+Candidates = dict[str, Genome]
+"""genomes by key: expressions by canonical form, where all coefficients are 1"""
 
 
 @final
 class CandidateFilter:
-    """Lets only those expressions of a generation through that must be trained under.
+    """Lets only those genomes of a generation through that must be trained under.
+
+    They are judged on every task of the search.
 
     Args:
         settings: of the filters.
         softplus: whether losses have softplus on their output.
         context: of the search.
-        cache: what is known of earlier expressions; it learns what the filters find out.
+        cache: what is known of earlier genomes; it learns what the filters find out.
 
     Attributes:
-        accepted: what was let through so far, by canonical form.
+        accepted: what was let through so far, by key.
     """
 
     def __init__(
@@ -39,15 +41,15 @@ class CandidateFilter:
     ):
         self._settings, self._softplus, self._cache = settings, softplus, cache
         self._kind, self._device = context.kind, context.device
-        problem, rows, seed = context.problems[0], settings.rows, context.root_seed
-        self._fresh = fresh_predictions(problem, rows, seed)
-        self._spread = spread_predictions(problem, rows, seed)
+        rows, seed = settings.rows, context.root_seed
+        self._fresh = [fresh_predictions(problem, rows, seed) for problem in context.problems]
+        self._spread = [spread_predictions(problem, rows, seed) for problem in context.problems]
         self.accepted: Candidates = {}
 
-    def __call__(self, expressions: Sequence[Expression]) -> list[Expression]:
-        """Return the expressions that no filter settles."""
-        keys = [canonical(expression) for expression in expressions]
-        first = dict(zip(reversed(keys), reversed(expressions), strict=True))
+    def __call__(self, genomes: Sequence[Genome]) -> list[Genome]:
+        """Return the genomes that no filter settles."""
+        keys = [genome.key for genome in genomes]
+        first = dict(zip(reversed(keys), reversed(genomes), strict=True))
         new = {key: first[key] for key in keys if not self._is_known(key)}
         self._count("candidates", len(keys))
         self._count("equal in form", len(keys) - len(new))
@@ -63,14 +65,16 @@ class CandidateFilter:
         if not (self._settings.gradient_equivalence and candidates):
             return candidates
         new = {}
-        gradients = gradient_keys(list(candidates.values()), self._spread, self._kind)
-        for (key, expression), gradient in zip(candidates.items(), gradients, strict=True):
+        losses = [self._loss(genome) for genome in candidates.values()]
+        by_task = [gradient_keys(losses, spread) for spread in self._spread]
+        for (key, genome), *keys in zip(candidates.items(), *by_task, strict=True):
+            gradient = _joined(keys)
             if gradient is None:
                 self._reject(key)
             elif self._cache.follows(key, gradient):
                 self._count("equal in gradient")
             else:
-                new[key] = expression
+                new[key] = genome
         return new
 
     def _not_rejected(self, candidates: Candidates) -> Candidates:
@@ -78,21 +82,22 @@ class CandidateFilter:
         if not (self._settings.rejection_steps and candidates):
             return candidates
         losses = SymbolicPopulation(
-            [
-                SymbolicLoss(expression, kind=self._kind, softplus=self._softplus)
-                for expression in candidates.values()
-            ],
-            self._device,
+            [self._loss(genome) for genome in candidates.values()], self._device
         )
         steps = self._settings.rejection_steps
-        improved = improves_predictions(losses, self._fresh, self._kind, steps)
+        by_task = [improves_predictions(losses, fresh, self._kind, steps) for fresh in self._fresh]
         accepted = {}
-        for (key, expression), good in zip(candidates.items(), improved, strict=True):
-            if good:
-                accepted[key] = expression
+        for (key, genome), *improved in zip(candidates.items(), *by_task, strict=True):
+            if all(improved):
+                accepted[key] = genome
             else:
                 self._reject(key)
         return accepted
+
+    def _loss(self, genome: Genome) -> SymbolicLoss:
+        return SymbolicLoss(
+            genome.expression, genome.coefficients, kind=self._kind, softplus=self._softplus
+        )
 
     def _reject(self, key: str) -> None:
         self._cache.add(key, math.inf)
@@ -100,3 +105,9 @@ class CandidateFilter:
 
     def _count(self, what: str, how_many: int = 1) -> None:
         self._cache.counts[what] += how_many
+
+
+def _joined(keys: Sequence[str | None]) -> str | None:
+    """Return one gradient key for all tasks; None where there is none for one of them."""
+    known = [key for key in keys if key is not None]
+    return "/".join(known) if len(known) == len(keys) else None

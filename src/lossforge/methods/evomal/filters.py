@@ -2,14 +2,15 @@
 
 Gradient equivalence: losses with equal slopes on a fixed sample train networks alike and share a
 fitness. Rejection protocol: a loss that does not improve predictions which are optimized directly
-under it cannot train a network. Both judge a loss with all coefficients 1, before local search,
-which moves them little.
+under it cannot train a network. Both judge a loss before local search, which moves its coefficients
+little.
 
 Source: thesis, ch. 4 (loss function filters); Gonzalez & Miikkulainen 2020; Liu et al. 2021.
 """
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, final
 
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation, SymbolicLoss, SymbolicPopulation
-from lossforge.losses.expression import Expression
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.searching import OptionName, Problem
 from lossforge.tasks import Kind
@@ -89,21 +89,18 @@ def spread_predictions(problem: Problem, rows: int, seed: int) -> Sample:
     return Sample(outputs, targets.double() if targets.is_floating_point() else targets)
 
 
-def gradient_keys(
-    expressions: Sequence[Expression], sample: Sample, kind: Kind
-) -> list[str | None]:
-    """Return a key for each expression, equal where slopes are, to two significant figures.
+def gradient_keys(losses: Sequence[SymbolicLoss], sample: Sample) -> list[str | None]:
+    """Return a key for each loss, equal where slopes are, to two significant figures.
 
     Args:
-        expressions: to compare, with coefficients of one.
+        losses: to compare.
         sample: in float64.
-        kind: of the task.
 
     Returns:
         A key; None where a slope is not finite or zero throughout: no network learns from it.
     """
-    losses = [SymbolicLoss(expression, kind=kind).double() for expression in expressions]
-    slopes = SymbolicPopulation(losses).slope(sample.outputs, sample.targets)
+    double = SymbolicPopulation([deepcopy(loss).double() for loss in losses])
+    slopes = double.slope(sample.outputs, sample.targets)
     return [_key(slope) for slope in slopes]
 
 

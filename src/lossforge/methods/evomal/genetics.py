@@ -4,13 +4,23 @@ Source: thesis, ch. 4; Koza 1992; Luke & Panait 2002 (double tournament). Depth 
 that is too deep is discarded and its parent survives.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import final
+from typing import TypeVar, final
 
-from lossforge.losses.expression import TERMINALS, Expression, ramped_half_and_half
+from lossforge.losses.expression import (
+    PAPER_LANGUAGE,
+    TERMINALS,
+    Expression,
+    Language,
+    ramped_half_and_half,
+)
+from lossforge.methods.evomal.genome import Genome
 from lossforge.validation import require, require_in_range
+
+Tree = TypeVar("Tree", Expression, Genome)
 
 LINKS = ("add", "sub", "mul", "aq")
 """operators that the constraint joins y and p by"""
@@ -19,9 +29,9 @@ LINKS = ("add", "sub", "mul", "aq")
 @final
 @dataclass(frozen=True)
 class Individual:
-    """An expression and its fitness, lower is better."""
+    """A genome and its fitness, lower is better."""
 
-    expression: Expression
+    genome: Genome
     fitness: float
 
 
@@ -51,6 +61,17 @@ class Genetics:
     """probability of mutation"""
     elitism: float = 0.05
     """share of the fittest that survive unchanged"""
+    perturbation: float = 0.0
+    """probability that an offspring is its parent with other coefficients (not in the paper)"""
+    perturbation_size: float = 0.4
+    """standard deviation of the logarithm of a perturbed coefficient's factor"""
+    coefficient_spread: float = 0.0
+    """standard deviation of the logarithm of the first expressions' coefficients, and of those that
+    mutation brings in; 0, as in the paper, for coefficients of 1"""
+    functions: tuple[str, ...] = PAPER_LANGUAGE.functions
+    """functions that expressions are made of; by default the paper's"""
+    terminals: tuple[str, ...] = PAPER_LANGUAGE.terminals
+    """terminals that expressions are made of: y and p, and 1 and -1"""
 
     def __post_init__(self) -> None:
         require_in_range("min_depth", self.min_depth, 0)
@@ -61,26 +82,43 @@ class Genetics:
         require_in_range("crossover", self.crossover, 0, 1)
         require_in_range("mutation", self.mutation, 0, 1)
         require_in_range("elitism", self.elitism, 0, 1)
+        require_in_range("perturbation", self.perturbation, 0, 1)
+        require_in_range("perturbation_size", self.perturbation_size, 0)
+        require_in_range("coefficient_spread", self.coefficient_spread, 0)
+        together = self.crossover + self.mutation + self.perturbation
         require(
-            self.crossover + self.mutation <= 1,
-            f"crossover and mutation together must be at most 1, not "
-            f"{self.crossover + self.mutation:g}",
+            together <= 1 + 1e-9,
+            f"crossover and mutation together must be at most 1, and with perturbation too, not "
+            f"{together:g}",
         )
+        self.language  # noqa: B018  # checks the names
 
-    def first_generation(self, count: int, generator: Random) -> list[Expression]:
+    @property
+    def language(self) -> Language:
+        """Functions and terminals."""
+        return Language(tuple(self.functions), tuple(self.terminals))
+
+    def first_generation(self, count: int, generator: Random) -> list[Genome]:
         """Return random expressions, ramped half-and-half, each with y and p."""
-        born = ramped_half_and_half(count, self.min_depth, self.max_depth, generator)
-        return [with_both_inputs(expression, generator) for expression in born]
+        born = ramped_half_and_half(count, self.min_depth, self.max_depth, generator, self.language)
+        return [
+            perturb(
+                Genome.plain(with_both_inputs(expression, generator)),
+                self.coefficient_spread,
+                generator,
+            )
+            for expression in born
+        ]
 
-    def elite(self, parents: Sequence[Individual]) -> list[Expression]:
+    def elite(self, parents: Sequence[Individual]) -> list[Genome]:
         """Return the fittest, which survive unchanged."""
         count = max(1, round(self.elitism * len(parents))) if self.elitism else 0
         ranked = sorted(parents, key=lambda parent: parent.fitness)
-        return [parent.expression for parent in ranked[:count]]
+        return [parent.genome for parent in ranked[:count]]
 
     def offspring(
         self, parents: Sequence[Individual], count: int, generator: Random
-    ) -> list[Expression]:
+    ) -> list[Genome]:
         """Return `count` children of selected parents, each with y and p and within the depth.
 
         Args:
@@ -99,25 +137,27 @@ class Genetics:
     def _smaller(self, parents: Sequence[Individual], generator: Random) -> Individual:
         """Return the smaller of two with probability parsimony / 2."""
         first, second = generator.choice(parents), generator.choice(parents)
-        small, large = sorted((first, second), key=lambda parent: parent.expression.size)
-        tie = small.expression.size == large.expression.size
+        small, large = sorted((first, second), key=lambda parent: parent.genome.size)
+        tie = small.genome.size == large.genome.size
         chance = 0.5 if tie else self.parsimony / 2
         return small if generator.random() < chance else large
 
     def _child(
         self, mother: Individual, selected: Sequence[Individual], generator: Random
-    ) -> Expression:
+    ) -> Genome:
         draw = generator.random()
-        child = mother.expression
+        child = mother.genome
         if draw < self.crossover:
-            child = cross(child, generator.choice(selected).expression, generator)
+            child = cross(child, generator.choice(selected).genome, generator)
         elif draw < self.crossover + self.mutation:
-            child = mutate(child, generator)
+            child = mutate(child, generator, self.language, self.coefficient_spread)
+        elif draw < self.crossover + self.mutation + self.perturbation:
+            child = perturb(child, self.perturbation_size, generator)
         child = with_both_inputs(child, generator)
-        return child if child.depth <= self.depth_limit else mother.expression
+        return child if child.depth <= self.depth_limit else mother.genome
 
 
-def cross(first: Expression, second: Expression, generator: Random) -> Expression:
+def cross(first: Tree, second: Tree, generator: Random) -> Tree:
     """Return `first` with a random subtree exchanged for a random subtree of `second`.
 
     Roots are not exchanged; a lone terminal stays as it is.
@@ -128,13 +168,44 @@ def cross(first: Expression, second: Expression, generator: Random) -> Expressio
     return first.replace(generator.randrange(1, first.size), donor)
 
 
-def mutate(expression: Expression, generator: Random) -> Expression:
-    """Return the expression with a random subtree exchanged for a new one of depth 0 to 2."""
-    (fresh,) = ramped_half_and_half(1, 0, 2, generator)
-    return expression.replace(generator.randrange(expression.size), fresh)
+def mutate(
+    genome: Genome,
+    generator: Random,
+    language: Language = PAPER_LANGUAGE,
+    spread: float = 0.0,
+) -> Genome:
+    """Return the genome with a random subtree exchanged for a new one of depth 0 to 2.
+
+    Args:
+        genome: to change.
+        generator: source of randomness.
+        language: of the new subtree.
+        spread: of its coefficients, as `perturb` takes it.
+    """
+    (fresh,) = ramped_half_and_half(1, 0, 2, generator, language)
+    part = perturb(Genome.plain(fresh), spread, generator)
+    return genome.replace(generator.randrange(genome.size), part)
 
 
-def with_both_inputs(expression: Expression, generator: Random) -> Expression:
+def perturb(genome: Genome, size: float, generator: Random) -> Genome:
+    """Return a genome with coefficients, and a scale, that are multiplied by log-normal numbers.
+
+    Args:
+        genome: to perturb.
+        size: standard deviation of the factors' logarithms.
+        generator: source of randomness; not drawn from where the size is 0.
+    """
+    if not size:
+        return genome
+    changed = genome.with_coefficients(
+        [c * math.exp(generator.gauss(0, size)) for c in genome.coefficients]
+    )
+    if genome.scale is None:
+        return changed
+    return replace(changed, scale=genome.scale * math.exp(generator.gauss(0, size)))
+
+
+def with_both_inputs(expression: Tree, generator: Random) -> Tree:
     """Return the expression itself if it has y and p; else join them in place of a terminal.
 
     Examples:
@@ -144,7 +215,7 @@ def with_both_inputs(expression: Expression, generator: Random) -> Expression:
     if expression.has_both_inputs:
         return expression
     leaves = [i for i, symbol in enumerate(expression.nodes) if symbol in TERMINALS]
-    arguments = ["y", "p"]
+    arguments: list[str] = ["y", "p"]
     generator.shuffle(arguments)
     link = Expression((generator.choice(LINKS), *arguments))
     return expression.replace(generator.choice(leaves), link)

@@ -7,30 +7,36 @@ local search, gradient equivalence, racing, and re-evaluation of the fittest.
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 
 from lossforge.files import finite_or_none, infinite_if_none
-from lossforge.losses import LossPopulation, SymbolicLoss
-from lossforge.losses.expression import Expression, canonical, parse, to_text
+from lossforge.losses import Loss, LossPopulation, SymbolicLoss, as_population
+from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.filters import Filters
 from lossforge.methods.evomal.fitness_cache import FitnessCache
 from lossforge.methods.evomal.genetics import Genetics, Individual
+from lossforge.methods.evomal.genome import Genome
+from lossforge.methods.evomal.unit_steps import UnitSteps, best_scale
 from lossforge.randomness import torch_generator
 from lossforge.searching import (
     Archive,
     Evaluation,
     FrontMember,
     MetaTraining,
+    OptionName,
     PopulationSearch,
+    Problem,
     SearchContext,
     State,
 )
-from lossforge.validation import require
+from lossforge.validation import require, require_in_range
+
+Tuned = Literal["candidates", "finalists"]
 
 INITIAL_DEVIATION = 1e-3
 """standard deviation of the coefficients around one, where local search begins"""
@@ -39,12 +45,39 @@ PAPER: Mapping[str, Any] = {"racing": False, "parsimony": 1.0}
 """the fittest wins, whatever its size, and every fitness run is made in full"""
 
 QUICK: Mapping[str, Any] = {
-    "population": 12,
+    "population": 48,
     "generations": 6,
-    "fitness_steps": 150,
-    "filter_steps": 200,
+    "search_width": 128,
+    # Candidates without a scale, whose coefficients evolve.
+    "scales": (0.1, 0.3, 1.0),
+    "inherit": True,
+    "coefficient_spread": 0.7,
+    "crossover": 0.4,
+    "mutation": 0.25,
+    "perturbation": 0.35,
+    "filter_steps": 50,
     "redraws": 4,
-    "finalists": 4,
+    # Many are trained for a few steps, and few for many.
+    "fitness_steps": 100,
+    "fitness_measure": "margin",
+    "halving": 0.34,
+    "finalists": 16,
+    "final_kept": 5,
+    "final_runs": 5,
+    "final_steps": 300,
+    "final_simplest": True,
+    "confirmed_runs": 3,
+    "confirmed_steps": 150,
+    "confirmed_factors": (1 / 3, 1.0, 3.0),
+}
+"""What departs from the paper, each an option; see benchmarks/ablation.py for what it pays."""
+
+QUICK_TUNING: Mapping[str, Any] = {
+    "tune": "finalists",
+    "meta_steps": 40,
+    "meta_learning_rate": 0.02,
+    "horizon": 20,
+    "task_loss": "calibrated",
 }
 
 
@@ -58,16 +91,20 @@ class Evolution:
         cache: fitness of all expressions so far.
         parents: the last generation.
         offspring: the generation that is being evaluated.
+        scale: factor on the default loss that is best for it; None where candidates have no scale.
+        steps: training steps under candidates so far.
     """
 
     generator: Random
     cache: FitnessCache = field(default_factory=FitnessCache)
     parents: list[Individual] = field(default_factory=list)
-    offspring: list[Expression] = field(default_factory=list)
+    offspring: list[Genome] = field(default_factory=list)
+    scale: float | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)
-class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
+class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     """A search over expressions; subclasses say whether they evolve and are tuned."""
 
     evolves: ClassVar[bool] = True
@@ -84,6 +121,17 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
     (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
     """expressions in the first generation; the others are random"""
+    inherit: bool = False
+    """offspring start from their parents' coefficients instead of 1 (not in the paper)"""
+    scales: tuple[float, ...] = ()
+    """sizes of a first candidate's first steps that are tried, relative to those of the default
+    loss at its best factor; later ones inherit theirs. Without any, as in the paper, a candidate's
+    size and sign are what its formula gives"""
+    search_width: int = 0
+    """hidden units of the narrower networks that candidates are tried on, where the network is a
+    sequence of wider dense layers; 0 for the network itself, as in the paper"""
+    budget: Annotated[int, OptionName("search_steps")] = 0
+    """training steps under candidates after which no further generation is born; 0 for no limit"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,44 +140,74 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
             f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
             f"{self.population}",
         )
+        require(
+            all(scale > 0 for scale in self.scales) and not (self.scales and self.softplus),
+            "scales must be positive, and none can be given together with softplus, which hides a "
+            "loss's size",
+        )
+        require_in_range("search_width", self.search_width, 0)
+        require_in_range("search_steps", self.budget, 0)
         self._seeds()
+
+    def trial_problems(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """Return the networks that candidates are tried on."""
+        if not self.search_width:
+            return tuple(problems)
+        return tuple(problem.narrowed(self.search_width) for problem in problems)
 
     def init(self, context: SearchContext) -> Evolution:
         """Return the state before the first generation."""
-        return Evolution(context.generator("genetics"))
+        state = Evolution(context.generator("genetics"))
+        if self.scales:
+            state.scale = best_scale(self.fitness, self.base, context)
+        return state
 
-    def ask(self, state: Evolution, context: SearchContext) -> list[Expression]:
-        """Return the expressions of the next generation that no filter settles."""
+    def is_done(self, state: Evolution) -> bool:
+        """Return whether the training steps are used up."""
+        return 0 < self.budget <= state.steps
+
+    def ask(self, state: Evolution, context: SearchContext) -> list[Genome]:
+        """Return the genomes of the next generation that no filter settles."""
         unsettled = CandidateFilter(
             self.filters, softplus=self.softplus, context=context, cache=state.cache
         )
         # Algorithm 1: the first generation is random; later ones are the elite and offspring.
-        generation = self._elite(state) or self._seeds()
+        generation = self._elite(state) or self._scaled(self._seeds(), state, context)
         unsettled(generation)
         for attempt in range(1 + self.filters.resample):
-            born = self._born(state, self.population - len(generation))
+            born = self._scaled(
+                self._born(state, self.population - len(generation)), state, context
+            )
             accepted = unsettled(born)
             generation += born if attempt == self.filters.resample else accepted
+        accepted = list(unsettled.accepted.values())
+        if state.scale is not None and not (state.parents and self.evolves):
+            state.offspring = self._in_sizes(accepted, state.scale)
+            return state.offspring
         state.offspring = generation
-        return list(unsettled.accepted.values())
+        return accepted
 
-    def decode(self, candidate: Expression, context: SearchContext) -> SymbolicLoss:
-        """Return the expression as a trainable loss (transition), with all coefficients 1."""
-        return SymbolicLoss(candidate, kind=context.kind, softplus=self.softplus)
+    def decode(self, candidate: Genome, context: SearchContext) -> SymbolicLoss:
+        """Return the genome as a trainable loss (transition); the paper's coefficients are 1."""
+        return self._loss(candidate, context)
 
     def tell(
         self,
         state: Evolution,
-        candidates: Sequence[Expression],
+        candidates: Sequence[Genome],
         evaluations: Sequence[Evaluation],
     ) -> None:
         """Give every expression of the generation its fitness: it becomes the parents."""
         # Algorithm 1: the fitness of a loss is the metric after training under it.
-        for expression, evaluation in zip(candidates, evaluations, strict=True):
-            state.cache.add(canonical(expression), evaluation.fitness)
+        trained = {}
+        for genome, evaluation in zip(candidates, evaluations, strict=True):
+            state.cache.add(genome.key, evaluation.fitness)
+            state.steps += evaluation.trial.steps
+            trained[genome.key] = self._bequeathed(genome, evaluation)
+            state.cache.add(trained[genome.key].key, evaluation.fitness)
         state.parents = [
-            Individual(expression, state.cache.fitness(canonical(expression)))
-            for expression in state.offspring
+            Individual(trained.get(genome.key, genome), state.cache.fitness(genome.key))
+            for genome in state.offspring
         ]
         state.offspring = []
 
@@ -146,33 +224,80 @@ class ExpressionSearch(PopulationSearch[Evolution, Expression], ABC):
         version, numbers, gauss = state.generator.getstate()
         return {
             "generator": [version, list(numbers), gauss],
-            "parents": [to_text(parent.expression) for parent in state.parents],
+            "parents": [parent.genome.text for parent in state.parents],
+            "scales": [parent.genome.scale for parent in state.parents],
             "fitnesses": [finite_or_none(parent.fitness) for parent in state.parents],
             "cache": state.cache.state(),
+            "scale": state.scale,
+            "steps": state.steps,
         }
 
     def load(self, saved: State, context: SearchContext) -> Evolution:
         """Return the state that was saved."""
-        state = self.init(context)
+        state = Evolution(
+            context.generator("genetics"), scale=saved.get("scale"), steps=saved.get("steps", 0)
+        )
         version, numbers, gauss = saved["generator"]
         state.generator.setstate((version, tuple(numbers), gauss))
         state.cache = FitnessCache.from_state(saved["cache"])
+        scales = saved.get("scales", [None] * len(saved["parents"]))
         state.parents = [
-            Individual(parse(text), infinite_if_none(fitness))
-            for text, fitness in zip(saved["parents"], saved["fitnesses"], strict=True)
+            Individual(Genome.read(text, scale), infinite_if_none(fitness))
+            for text, scale, fitness in zip(
+                saved["parents"], scales, saved["fitnesses"], strict=True
+            )
         ]
         return state
 
-    def _elite(self, state: Evolution) -> list[Expression]:
+    def _elite(self, state: Evolution) -> list[Genome]:
         return self.genetics.elite(state.parents) if self.evolves else []
 
-    def _born(self, state: Evolution, count: int) -> list[Expression]:
+    def _born(self, state: Evolution, count: int) -> list[Genome]:
         if state.parents and self.evolves:
             return self.genetics.offspring(state.parents, count, state.generator)
         return self.genetics.first_generation(count, state.generator)
 
-    def _seeds(self) -> list[Expression]:
-        return [parse(text) for text in self.seed_expressions]
+    def _seeds(self) -> list[Genome]:
+        return [Genome.read(text) for text in self.seed_expressions]
+
+    def _loss(self, genome: Genome, context: SearchContext) -> SymbolicLoss:
+        return SymbolicLoss(
+            genome.expression, genome.coefficients, kind=context.kind, softplus=self.softplus
+        )
+
+    def _scaled(
+        self, genomes: list[Genome], state: Evolution, context: SearchContext
+    ) -> list[Genome]:
+        """Return genomes whose first steps are as large as their scale says, if they have one."""
+        if state.scale is None:
+            return genomes
+        sized = [
+            replace(genome, scale=state.scale * max(self.scales))
+            if genome.scale is None
+            else genome
+            for genome in genomes
+        ]
+        unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
+        found = unit.scaled(sized, [self._loss(genome, context) for genome in sized])
+        state.cache.counts["candidates"] += len(genomes) - len(found)
+        state.cache.counts["rejected"] += len(genomes) - len(found)
+        return found
+
+    def _in_sizes(self, genomes: list[Genome], best: float) -> list[Genome]:
+        """Return each genome with first steps of all sizes."""
+        return [
+            UnitSteps.resized(genome, best * scale) for scale in self.scales for genome in genomes
+        ]
+
+    def _bequeathed(self, genome: Genome, evaluation: Evaluation) -> Genome:
+        """Return what offspring inherit of a genome that was trained under."""
+        loss = evaluation.loss
+        if not self.inherit or not isinstance(loss, SymbolicLoss):
+            return genome
+        coefficients = loss.coefficients.tolist()
+        ratio = abs(coefficients[0] / genome.coefficients[0])
+        scale = None if genome.scale is None else genome.scale * ratio
+        return Genome(genome.expression, tuple(coefficients), scale)
 
 
 @dataclass(frozen=True)
@@ -181,37 +306,72 @@ class TunedSearch(ExpressionSearch, ABC):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": PAPER,
-        "quick": {**QUICK, "meta_steps": 50, "meta_learning_rate": 5e-3},
+        "quick": {**QUICK, **QUICK_TUNING},
     }
 
     tuning: MetaTraining = MetaTraining()
     """local search of the coefficients"""
+    tune: Tuned = "candidates"
+    """whose coefficients local search tunes: all candidates', as in the paper, or only the
+    finalists', which then stand beside themselves as they were"""
 
     @final
     def refine(
-        self, losses: LossPopulation, candidates: Sequence[Expression], context: SearchContext
+        self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
     ) -> list[LossPopulation]:
         """Return the losses after local search, and as they were where those are kept too."""
-        if self.tuning.steps == 0:
+        if self.tuning.steps == 0 or self.tune != "candidates":
             return [losses]
         # Algorithm 1: transition to a trainable loss, then optimization of its coefficients.
         noisy = losses.with_coefficients(self._initial(losses, candidates, context))
         tuned = self.tuning(
             noisy, context.problems, self.base, context.seed("tuning"), context.progress
         )
+        if self.scales:
+            tuned = self._resized(tuned, losses, context)
         return [tuned, losses] if self.keep_untuned else [tuned]
 
+    @final
+    def polish(self, losses: Sequence[Loss], context: SearchContext) -> list[Loss]:
+        """Return the finalists with tuned coefficients, where only finalists are tuned."""
+        if self.tuning.steps == 0 or self.tune != "finalists" or not losses:
+            return []
+        population = as_population(losses, context.device)
+        tuned = self.tuning(
+            population, context.problems, self.base, context.seed("tuning"), context.progress
+        )
+        if self.scales:
+            tuned = self._resized(tuned, population, context)
+        return [tuned.loss(i).cpu() for i in range(len(tuned))]
+
     def _initial(
-        self, losses: LossPopulation, candidates: Sequence[Expression], context: SearchContext
+        self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
     ) -> torch.Tensor:
-        """Return coefficients from N(1, 1e-3), the same for the same expression, [P, N]."""
+        """Return coefficients times N(1, 1e-3), the same for the same expression, [P, N]."""
         coefficients = losses.coefficients.cpu().clone()
-        for row, expression in zip(coefficients, candidates, strict=True):
-            text = to_text(expression)
+        for row, genome in zip(coefficients, candidates, strict=True):
+            text = to_text(genome.expression)
             generator = torch_generator(context.root_seed, "coefficients", text)
-            noise = torch.randn(expression.size, generator=generator)
-            row[: expression.size] = 1 + INITIAL_DEVIATION * noise
+            noise = torch.randn(genome.size, generator=generator)
+            row[: genome.size] *= 1 + INITIAL_DEVIATION * noise
         return coefficients.to(context.device)
+
+    def _resized(
+        self, tuned: LossPopulation, losses: LossPopulation, context: SearchContext
+    ) -> LossPopulation:
+        """Return tuned losses with first steps as large as before: only their shape was tuned."""
+        unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
+        coefficients = tuned.coefficients.clone()
+        after, before = (unit.factors(_symbolic(each)) for each in (tuned, losses))
+        for row, theirs, ours in zip(coefficients, after, before, strict=True):
+            if theirs is not None and ours is not None:
+                row[0] *= theirs / ours
+        return tuned.with_coefficients(coefficients)
+
+
+def _symbolic(losses: LossPopulation) -> list[SymbolicLoss]:
+    each = [losses.loss(i) for i in range(len(losses))]
+    return [loss for loss in each if isinstance(loss, SymbolicLoss)]
 
 
 @final
