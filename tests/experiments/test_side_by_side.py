@@ -76,7 +76,7 @@ def test_a_calibration(pool, model):
             BaseTraining(),
             0,
             journal,
-            executor,
+            executor=executor,
         )
         return calibrator.calibrate(), journal.checkpoints
 
@@ -133,6 +133,7 @@ def test_workers_are_started_when_they_pay(pool, monkeypatch):
         problems = make_problems(load("iris"), "linear")
         Calibrator(
             *(Calibration(rival_steps=6, rival_seeds=1), Fitness(), problems, BaseTraining(), 0),
-            *(Memory(), executor),
+            Memory(),
+            executor=executor,
         ).calibrate()
         assert executor.has_started is expected
