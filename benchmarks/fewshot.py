@@ -21,9 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness import BYTES, Report, interleaved, median_ratio, parse_arguments, peak_bytes
-from lossforge.methods.npbml import FewShot, Learner
-from lossforge.methods.npbml.few_shot import make_learner
-from lossforge.methods.npbml.learner import Order
+from lossforge.methods.npbml import FewShot, Learner, make_learner
+from lossforge.methods.npbml.base import Order
 from lossforge.methods.npbml.norm import PooledNorm
 from lossforge.tasks.episodes import Episode, EpisodeSpec
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
@@ -54,9 +53,9 @@ class Whole(nn.Module):
     def __init__(self, learner: Learner):
         super().__init__()
         self.encoder = in_usual_layers(learner.encoder)
-        self.head = nn.Linear(len(learner.head), learner.ways)
+        self.head = nn.Linear(len(learner.head.weight), learner.ways)
         with torch.no_grad():
-            self.head.weight.copy_(learner.head.expand(learner.ways, -1))
+            self.head.weight.copy_(learner.head.weight.expand(learner.ways, -1))
             self.head.bias.zero_()
 
     def forward(self, inputs: Tensor) -> Tensor:

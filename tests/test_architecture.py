@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "lossforge"
 LAYERS = (
     *("errors", "validation", "extras", "randomness", "files", "specs", "progress"),
     *("tasks", "models", "losses", "training", "searching", "methods", "runs"),
-    *("analysis", "explain", "experiments", "report", "zoo", "integrations", "cli", "__main__"),
+    *("analysis", "explain", "report", "experiments", "zoo", "integrations", "cli", "__main__"),
 )
 """from the bottom: a layer may import from those before it, whether or not it exists yet"""
 

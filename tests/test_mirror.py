@@ -11,7 +11,6 @@ SOURCE, TESTS = ROOT / "src" / "lossforge", ROOT / "tests"
 
 WITHOUT: dict[str, str] = {
     "experiments/benchmark_cell.py": "test_benchmark_run.py carries cells out",
-    "experiments/benchmark_tables.py": "test_benchmark_run.py reads its tables in four forms",
 }
 """modules that hold logic and need no tests of their own, each with the reason"""
 

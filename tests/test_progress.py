@@ -1,5 +1,7 @@
 """Progress goes to standard error, as sober lines where there is no terminal."""
 
+import json
+
 import pytest
 
 from lossforge import progress
@@ -63,3 +65,44 @@ def test_nothing_is_shown_if_told_so(capsys):
         reporter.generation({"generation": 1, "best": 0.5, "counts": COUNTS})
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+PLAN = (("calibrating", 100), ("generation", 200), ("final", 50), ("comparing", 100))
+
+
+def test_with_a_plan_the_time_left_is_that_of_all_stages(capsys, clock):
+    with ProgressReporter("search", rounds=2, plan=PLAN) as reporter:
+        for done in range(1, 101):
+            clock[0] += 1
+            reporter.progress("calibrating 3 losses", done, 100)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("  calibrating 3 losses 93/100, 5:57 left")  # 450 - 93 seconds
+
+
+def test_a_stage_that_is_left_out_is_no_work(capsys, clock):
+    """A resumed run begins in the middle: what came before does not quicken its pace."""
+    with ProgressReporter("search", rounds=2, plan=PLAN) as reporter:
+        reporter.progress("training", 1, 10)
+        for done in range(1, 101):
+            clock[0] += 2
+            reporter.progress("comparing", done, 100)
+    last = capsys.readouterr().err.splitlines()[-1]
+    minutes, seconds = last.rpartition(", ")[2].removesuffix(" left").split(":")
+    done = int(last.split("comparing ")[1].split("/")[0])
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(2 * (100 - done), rel=0.15)
+
+
+def test_programs_receive_events_as_json(capsys, clock):
+    events = []
+    with ProgressReporter("a title", shown="json", rounds=2, listener=events.append) as reporter:
+        for done in (1, 2, 3):
+            clock[0] += 0.6
+            reporter.progress("comparing", done, 4)
+        reporter.generation({"generation": 1, "best": 0.5, "counts": COUNTS})
+    written = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert written == events
+    assert [event["event"] for event in written] == ["line", "progress", "progress", "round"]
+    assert written[2] == {
+        **{"event": "progress", "stage": "comparing", "done": 3, "total": 4},
+        **{"share": 0.75, "seconds_left": 0.6},
+    }

@@ -20,15 +20,23 @@ if TYPE_CHECKING:
         export,
         fewshot,
         load_model,
+        report,
         resume,
         search,
         train,
+    )
+    from lossforge.integrations.sklearn import (
+        LearnedLossClassifier as LearnedLossClassifier,
+    )
+    from lossforge.integrations.sklearn import (
+        LearnedLossRegressor as LearnedLossRegressor,
     )
     from lossforge.losses import load, save
     from lossforge.losses.expression import register_primitive
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
     from lossforge.searching import Calibration
+    from lossforge.tasks import Task
 
 __version__ = "0.1.0"
 
@@ -42,6 +50,7 @@ __all__ = [
     "FewShot",
     "LossforgeError",
     "RandomSearch",
+    "Task",
     "TaylorGLO",
     "benchmark",
     "compare",
@@ -53,12 +62,16 @@ __all__ = [
     "losses",
     "models",
     "register_primitive",
+    "report",
     "resume",
     "save",
     "search",
     "tasks",
     "train",
 ]
+
+_NOT_BY_STAR = frozenset({"LearnedLossClassifier", "LearnedLossRegressor"})
+"""public names that ``from lossforge import *`` leaves out: scikit-learn is slow to import"""
 
 _PACKAGES = frozenset({"losses", "models", "tasks"})
 
@@ -70,7 +83,10 @@ _MODULE_OF = {
     "Comparison": "lossforge.experiments",
     "EvoMAL": "lossforge.methods",
     "FewShot": "lossforge.methods.npbml",
+    "LearnedLossClassifier": "lossforge.integrations.sklearn",
+    "LearnedLossRegressor": "lossforge.integrations.sklearn",
     "RandomSearch": "lossforge.methods",
+    "Task": "lossforge.tasks",
     "TaylorGLO": "lossforge.methods",
     "benchmark": "lossforge.experiments",
     "compare": "lossforge.experiments",
@@ -80,6 +96,7 @@ _MODULE_OF = {
     "load": "lossforge.losses",
     "load_model": "lossforge.experiments",
     "register_primitive": "lossforge.losses.expression",
+    "report": "lossforge.experiments",
     "resume": "lossforge.experiments",
     "save": "lossforge.losses",
     "search": "lossforge.experiments",
@@ -100,7 +117,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_NOT_BY_STAR})
 
 
 class _PublicNamesFirst(ModuleType):

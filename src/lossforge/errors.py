@@ -27,6 +27,10 @@ class DivergedError(DataError):
     """A loss, its slope or the network's outputs are not finite."""
 
 
+class NoCandidateError(LossforgeError):
+    """No candidate of a search could train a network."""
+
+
 class ExpressionError(LossforgeError):
     """A symbolic expression cannot be read or is not well formed."""
 

@@ -10,6 +10,10 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
     "plots": ("matplotlib",),
+    "ray": ("ray",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
     "lightning": ("lightning",),
     "transformers": ("transformers", "accelerate"),
 }

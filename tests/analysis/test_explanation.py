@@ -121,3 +121,12 @@ def test_a_mixture_is_told():
     told = dict(explain(loss).lines())
     assert told["mixture"].startswith("3·cross_entropy + 0.5")
     assert "mixture" not in dict(explain(LabelSmoothing(0.2)).lines())
+
+
+def test_confident_mistakes_are_told_beside_the_nearest_loss():
+    told = dict(explain(SymbolicLoss("-y*log(p + 0.01)")).lines())["at mistakes"]
+    assert "less than 0.02" in told
+    assert "with those, the nearest is" in told
+    told = dict(explain(CrossEntropy()).lines())["at mistakes"]
+    assert told.endswith("cross_entropy is 100.0% of its gradient")
+    assert "at mistakes" not in dict(explain(SymbolicLoss("abs(y - p)", kind="regression")).lines())

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossforge.analysis.nearest import compare, mixture, nearest, ties
+from lossforge.analysis.nearest import (
+    at_mistakes,
+    compare,
+    least_probability,
+    mixture,
+    nearest,
+    sample,
+    ties,
+)
 from lossforge.losses import (
     HANDCRAFTED,
     Absolute,
@@ -194,10 +202,10 @@ class Sum(Disguised):
 )
 def test_mixtures_are_told_with_their_factors(usual, factors, other, options):
     loss = Sum((factors[0], usual), (factors[1], other))
-    best = nearest(loss)[0].residual
+    best = nearest(loss)[0]
     found = mixture(loss, best)
     assert found is not None
-    assert found.residual < 0.3 * best
+    assert found.residual < 0.3 * best.residual
     name, _, number = found.other.partition(":")
     assert name == other.name
     assert found.factors == pytest.approx(factors, rel=0.05)
@@ -209,7 +217,7 @@ def test_mixtures_are_told_with_their_factors(usual, factors, other, options):
     "loss", [CrossEntropy(), Disguised(Poly1(2.0)), SymbolicLoss("y*log(p)"), SymbolicLoss("1")]
 )
 def test_single_losses_and_unlike_ones_are_no_mixtures(loss):
-    assert mixture(loss, nearest(loss)[0].residual) is None
+    assert mixture(loss, nearest(loss)[0]) is None
 
 
 def test_opposite_gradients_share_nothing():
@@ -218,3 +226,52 @@ def test_opposite_gradients_share_nothing():
     assert (residual, factor) == (1.0, 0.0)
     assert compare(one, 2 * one) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.5))
     assert compare(0 * one, one) == (1.0, 0.0)
+
+
+class Timid(Loss):
+    """Cross-entropy that does not pull harder at a probability below `least`."""
+
+    def __init__(self, least: float):
+        super().__init__("classification")
+        self.least = least
+
+    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        p = outputs.softmax(-1).gather(1, targets[:, None])[:, 0]
+        # Below, the tangent: the slope in p stays.
+        return torch.where(p > self.least, -p.clamp_min(1e-12).log(), (self.least - p) / self.least)
+
+    def definition(self) -> dict[str, object]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "timid"
+
+
+def test_a_loss_that_gives_up_confident_mistakes_is_seen_through():
+    best = nearest(Timid(0.02))[0]
+    assert (best.name, best.residual < 1e-6) == ("cross_entropy", True)
+    left = at_mistakes(Timid(0.02), best)
+    assert left is not None
+    assert left > 0.3
+    with_mistakes = nearest(Timid(0.02), with_mistakes=True)[0]
+    assert with_mistakes.residual > 0.05
+
+
+@pytest.mark.parametrize("classes", [3, 10, 40])
+@pytest.mark.parametrize("loss", [CrossEntropy(), LabelSmoothing(0.2), SquaredOutputs()])
+def test_a_known_loss_is_itself_at_confident_mistakes(loss, classes):
+    left = at_mistakes(loss, nearest(loss, classes)[0], classes)
+    assert left is not None
+    assert left < 0.01
+
+
+def test_regression_knows_no_confident_mistakes():
+    assert at_mistakes(Squared(), nearest(Squared())[0]) is None
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_confident_mistakes_are_a_part_of_the_sample(classes):
+    outputs, targets = sample(CrossEntropy(), classes, with_mistakes=True)
+    ordinary, _ = sample(CrossEntropy(), classes)
+    p = outputs.softmax(1).gather(1, targets[:, None])[:, 0]
+    assert len(ordinary) == int((p > least_probability(classes)).sum()) < len(outputs)

@@ -72,20 +72,20 @@ def test_tuning_chooses_on_validation_data_alone():
 def test_an_interrupted_grid_goes_on(monkeypatch):
     words = ["compare", "--task", "iris", *SMALL, "--losses", "cross_entropy", "focal"]
     assert main([*words, "--out", "whole"]) == 0
-    from lossforge.experiments.compare_run import _Work
+    from lossforge.experiments.compare_run import TrainCell
 
-    real, cells = _Work._outcome_of, []
+    real, cells = TrainCell.__call__, []
 
-    def stopped(self, cell):
+    def stopped(self, cell, report):
         if len(cells) == 2:
             raise KeyboardInterrupt
         cells.append(cell)
-        return real(self, cell)
+        return real(self, cell, report)
 
-    monkeypatch.setattr(_Work, "_outcome_of", stopped)
+    monkeypatch.setattr(TrainCell, "__call__", stopped)
     assert main([*words, "--out", "stopped"]) == 130
     monkeypatch.setattr(
-        _Work, "_outcome_of", lambda self, cell: cells.append(cell) or real(self, cell)
+        TrainCell, "__call__", lambda self, *job: cells.append(job) or real(self, *job)
     )
     assert main(["resume", "stopped"]) == 0
     assert len(cells) == 4

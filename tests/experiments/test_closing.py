@@ -22,6 +22,7 @@ from lossforge.searching import (
     SearchResult,
     make_problems,
 )
+from lossforge.searching.executors import Here
 from lossforge.tasks import load
 
 SMALL = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 12}
@@ -92,7 +93,7 @@ def on_outliers():
     calibrator = Calibrator(settings, Fitness(steps=steps), [problem], base, 0, NullJournal())
     calibrated = calibrator.calibrate()
     comparison = lf.Comparison(compare_seeds=3, compare_steps=steps)
-    close = Closing(comparison, problem, base, 0, lambda *_: None)
+    close = Closing(comparison, problem, base, 0, lambda *_: None, Here())
 
     def contenders_with(formula):
         learned = SymbolicLoss(formula, kind="regression")

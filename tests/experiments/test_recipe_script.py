@@ -17,6 +17,7 @@ from lossforge.randomness import derive_seed
 RECIPES = {
     "constant": {},
     "cosine": {"schedule": "cosine"},
+    "one_cycle": {"schedule": "one_cycle"},
     "multistep": {"schedule": "multistep", "clip_norm": 0.5},
     "adamw": {"optimizer": "adamw", "learning_rate": 0.003},
 }

@@ -17,6 +17,7 @@ from scipy.stats import (
 from lossforge.errors import ConfigurationError
 from lossforge.experiments.statistics import (
     bayesian_signed_rank,
+    difference,
     friedman,
     holm,
     mean_and_deviation,
@@ -236,3 +237,16 @@ def test_posteriors_without_sense_are_refused(differences, rope):
 def test_one_value_has_no_deviation():
     assert mean_and_deviation([2.0])[0] == 2.0
     assert math.isnan(mean_and_deviation([2.0])[1])
+
+
+def test_differences_that_are_equal_but_for_rounding_are_ties():
+    first, second = [0.3, 0.2, 0.7, 0.4, 0.5], [0.2, 0.1, 0.6, 0.3, 0.4]
+    assert len({a - b for a, b in zip(first, second, strict=True)}) > 1
+    found = paired_comparison(first, second)
+    assert (found.p_wilcoxon, found.reason) == (None, "all differences are equal")
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
+def test_a_difference_is_rounded_no_more_than_its_terms_allow(a, b):
+    assert difference(a, b) == pytest.approx(a - b, abs=1e-12 * max(a, b))
+    assert difference(a, b) == -difference(b, a)

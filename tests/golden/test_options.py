@@ -47,7 +47,7 @@ def options(method: str, preset: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", json.loads(STORED.read_text(encoding="utf-8")))
 def test_options_and_defaults_are_as_they_were(method, preset):
     stored = json.loads(STORED.read_text())[method][preset]
     found = options(method, preset)

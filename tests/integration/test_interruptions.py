@@ -79,3 +79,31 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(tmp_path: Path):
     before = (tmp_path / "run" / "result.json").stat().st_mtime_ns
     finish(["resume", "run"], tmp_path)
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == before
+
+
+BENCHMARK = ["benchmark", "--methods", "gp-lfl", "--tasks", "iris", "--models", "linear"]
+BENCHMARK += ["--repetitions", "2", "--steps", "20", "--check-every", "10", "--search-options"]
+BENCHMARK += ["population=4", "generations=3", "fitness_steps=10", "filter_steps=10", "--out"]
+
+
+def benchmark_ending(folder: Path) -> dict[str, object]:
+    """Return what a benchmark's cells hold, but for times, and its tables of tests."""
+    cells = folder.glob("cells/*/result.json")
+    found: dict[str, object] = {
+        path.parent.name: json.loads(path.read_text()) | {"seconds": 0} for path in cells
+    }
+    return found | {"cells.csv": (folder / "cells.csv").read_bytes()}
+
+
+def test_a_benchmark_killed_twice_ends_like_an_uninterrupted_one(tmp_path: Path):
+    finish([*BENCHMARK, "whole"], tmp_path)
+    words, folder = [*BENCHMARK, "killed"], tmp_path / "killed"
+    for cells in (1, 3):
+        process = start(words, tmp_path)
+        wait_for_generations(folder, cells, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        words = ["resume", "killed"]
+        assert not (folder / "result.json").exists()
+    finish(words, tmp_path)
+    assert benchmark_ending(folder) == benchmark_ending(tmp_path / "whole")

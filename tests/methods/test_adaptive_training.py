@@ -500,3 +500,10 @@ def test_compiled_code_with_random_numbers_of_its_own_gives_way_to_the_model():
     adapt = attached(torch.compile(model), optimizer=sgd(model))
     for step in range(3):
         assert adapt.step(batch(step), batch(9)).hypergradient is not None
+
+
+def test_data_parallel_copies_are_refused():
+    model = nn.DataParallel(nn.Linear(2, 2))
+    model.device_ids = [0, 1]
+    with pytest.raises(ConfigurationError, match=r"use nn.parallel.DistributedDataParallel"):
+        AdaLFL().attach(model, torch.optim.SGD(model.parameters(), 0.1))

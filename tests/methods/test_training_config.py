@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -48,3 +50,29 @@ def test_trials_are_judged_on_all_validation_rows_once():
     teacher = config.begin(task, "linear", 0, None).teacher
     inputs = torch.cat([x for x, _ in teacher._judge()])
     assert torch.equal(inputs, task.valid.inputs)
+
+
+ABLATIONS = {
+    "activation": {"activation": "relu"},
+    "depth": {"hidden": (40,)},
+    "no offline start": {"warm_up_steps": 0},
+    "clipping": {"clip_norm": 0.01},
+    "offline": {"online": False},
+    "fresh networks": {"warm_up_fresh": True},
+}
+
+
+@pytest.mark.parametrize("changed", ABLATIONS)
+def test_each_ablation_of_the_paper_form_changes_the_loss(changed):
+    paper = replace(ADALFL, warm_up_scales=(), warm_up_horizons=(1,), average=True)
+
+    def learned(settings: AdaLFL) -> torch.Tensor:
+        training = TrainingConfig("adalfl", RECIPE, settings).begin(
+            load("iris"), "linear", 3, lambda done, total: None
+        )
+        training.run(lambda: None, lambda *told: None)
+        loss = training.teacher.adapt.loss
+        outputs, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), [0] * 5
+        return loss(outputs, torch.tensor(targets)).detach()
+
+    assert not torch.equal(learned(paper), learned(replace(paper, **ABLATIONS[changed])))

@@ -12,6 +12,7 @@ from tests.conftest import InterruptedRunError
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import LabelSmoothing, SymbolicLoss, default_loss
+from lossforge.randomness import derive_seed
 from lossforge.searching import (
     BaseTraining,
     Calibration,
@@ -24,6 +25,7 @@ from lossforge.searching import (
     make_problems,
 )
 from lossforge.searching.calibrate import FACTOR, FARTHEST
+from lossforge.searching.fitness_work import FitnessWork
 from lossforge.tasks import Split, Task, load
 
 SMALL = Calibration(rival_steps=24, rival_seeds=2)
@@ -165,11 +167,14 @@ def test_rates_that_diverge_are_the_worst_and_stay(memory):
 def fake(monkeypatch, valley):
     """Let a loss score by its rate and initialization, without training."""
 
-    def trials(self, losses, steps, power, run):
-        scores = [valley(str(loss), power, run) for loss in losses]
-        return [Trial(score, steps, None, (score,)) for score in scores]
+    runs = {derive_seed(0, "calibration", run): run for run in range(SMALL.rival_seeds)}
 
-    monkeypatch.setattr(Calibrator, "_trials", trials)
+    def trials(self, job, report):
+        power = round(math.log(job.base.learning_rate / RATE, FACTOR))
+        scores = [valley(str(loss), power, runs[job.seed]) for loss in job.losses]
+        return [Trial(score, job.fitness.steps, None, (score,)) for score in scores]
+
+    monkeypatch.setattr(FitnessWork, "__call__", trials)
 
 
 @given(bottom=st.integers(-FARTHEST, FARTHEST), slope=st.floats(0.01, 10))
@@ -221,4 +226,4 @@ def test_the_history_is_plain_data(memory):
     journal = memory()
     calibrator(journal=journal).calibrate()
     assert json.dumps(journal.entries, allow_nan=False)
-    assert journal.stages[0][0] == "calibrating 11 losses at learning rate 0.01"
+    assert journal.stages[0][0] == "calibrating 11 losses"

@@ -112,3 +112,23 @@ def test_test_rows_are_looked_at_once_and_last(monkeypatch):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("steps", [20, 101, 1000])
+def test_one_cycle_is_that_of_pytorch(steps):
+    recipe = Recipe(steps=steps, learning_rate=0.3, schedule="one_cycle")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.3)
+    peer = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, steps, cycle_momentum=False)
+    expected = []
+    for _ in range(steps):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(expected) < steps:
+            peer.step()
+    assert [recipe.rate(step) for step in range(steps)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_a_cycle_of_few_steps_has_rates_that_can_be_used(steps):
+    recipe = Recipe(steps=steps, learning_rate=0.3, schedule="one_cycle")
+    assert all(0 < recipe.rate(step) <= 0.3 for step in range(steps))

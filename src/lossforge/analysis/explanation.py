@@ -19,6 +19,8 @@ from lossforge.analysis.nearest import (
     LEAST_PROBABILITY,
     Match,
     Mixture,
+    at_mistakes,
+    least_probability,
     mixture,
     nearest,
     ties,
@@ -35,6 +37,10 @@ EXPLODES = 1e6
 
 ALIKE = 0.1
 """of the gradient: a loss that leaves no more than this is held against its nearest known one"""
+
+UNLIKE_AT_MISTAKES = 0.05
+"""of the gradient: where the nearest loss leaves more at confident mistakes, the nearest one with
+those counted is told as well"""
 
 
 @final
@@ -58,6 +64,9 @@ class Explanation:
         minimum: the error at which a regression loss is least; None for classification.
         warnings: what its user needs to know.
         mixture: the sum of two known losses that is much nearer than each, if there is one.
+        at_mistakes: what the best match leaves of the gradient at confident mistakes, which the
+            matches do not count; None for regression.
+        with_mistakes: the best match where those count as well; None where `at_mistakes` is small.
     """
 
     loss: str
@@ -75,6 +84,8 @@ class Explanation:
     minimum: float | None
     warnings: tuple[str, ...]
     mixture: Mixture | None = None
+    at_mistakes: float | None = None
+    with_mistakes: Match | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as plain data; what is not finite becomes None."""
@@ -99,7 +110,22 @@ class Explanation:
         if self.mixture is not None:
             share = f"{1 - self.mixture.residual:.1%} of its gradient"
             told.insert(1, ("mixture", f"{self.mixture.name}, {share}"))
+        told += self._mistakes()
         return told + (self._classes() if self.kind.predicts_probabilities else self._errors())
+
+    def _mistakes(self) -> list[tuple[str, str]]:
+        """Tell how far the likeness holds where the target has next to no probability."""
+        if self.at_mistakes is None:
+            return []
+        shared = max(0.0, 1 - self.at_mistakes)
+        told = (
+            f"where the target has less than {least_probability(self.classes):.2g}, "
+            f"{self.matches[0].name} is {shared:.1%} of its gradient"
+        )
+        if self.with_mistakes is not None:
+            match = self.with_mistakes
+            told += f"; with those, the nearest is {match.name}, {_likeness(match)}"
+        return [("at mistakes", told)]
 
     def _classes(self) -> list[tuple[str, str]]:
         assert self.calibration is not None
@@ -168,6 +194,7 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
     end = len(way.position) - 1 if classifies else int((way.position - 1e-3).abs().argmin())
     judged = calibration(loss) if classifies else None
     matches = tuple(nearest(loss, classes))
+    mistakes = at_mistakes(loss, matches[0], classes)
     return Explanation(
         loss=str(loss),
         latex=loss.formula.latex if isinstance(loss, SymbolicLoss) else None,
@@ -186,7 +213,13 @@ def explain(loss: Loss, classes: int = 10) -> Explanation:
             *_warnings(loss, way, judged, learning_rate_factor(loss, classes)),
             *_confident_mistakes(matches[0], way, classes),
         ),
-        mixture=mixture(loss, matches[0].residual, classes),
+        mixture=mixture(loss, matches[0], classes),
+        at_mistakes=mistakes,
+        with_mistakes=(
+            nearest(loss, classes, with_mistakes=True)[0]
+            if mistakes is not None and mistakes > UNLIKE_AT_MISTAKES
+            else None
+        ),
     )
 
 

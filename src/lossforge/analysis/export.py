@@ -23,7 +23,7 @@ TWO_CLASSES = """\
     if outputs.shape[1] == 1:  # the logit of the second of two classes
         logits = torch.cat([torch.zeros_like(outputs), outputs], 1)
         y = torch.cat([1 - y, y], 1)
-    log_p = logits.log_softmax(1)
+    log_p = logits.log_softmax(1).clamp_min(torch.finfo(logits.dtype).min)
     p = log_p.exp()
 """
 

@@ -7,17 +7,37 @@ filter scaled to the norm of the network's own, so that two networks can be held
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lossforge.analysis.drawing import STYLES, new_figure, save_figure
+from lossforge.analysis.drawing import (
+    COLORS,
+    MARKERS,
+    NARROW,
+    STYLES,
+    axes_of,
+    legend_below,
+    new_figure,
+    save_figure,
+    shorten_title,
+    title,
+)
 from lossforge.errors import ConfigurationError
 from lossforge.losses import Loss
 from lossforge.tasks.task import Split
 from lossforge.validation import require_in_range
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANEL, LETTERS = 2.9, 30
+"""width of a panel in inches, and characters of a name that fit above it"""
+
+MOST_NAMED = 12
+"""classes that a legend names"""
 
 Direction = dict[str, Tensor]
 
@@ -147,34 +167,88 @@ def project(features: Tensor, seed: int = 0) -> Any:
 
 def draw_landscapes(found: Sequence[Surroundings], default: str, folder: Path) -> None:
     """Write line.png and planes.png, and both as SVG; planes share their levels."""
-    figure = new_figure(6, 4)
-    axes = figure.add_subplot()
+    figure = new_figure(NARROW, 3.6)
+    (axes,) = axes_of(figure)
     for index, each in enumerate(found):
-        axes.plot(each.offsets, each.line, STYLES[index % len(STYLES)], label=each.name)
+        name = shorten_title(each.name)
+        axes.plot(each.offsets, each.line, STYLES[index % len(STYLES)], label=name)
     axes.set(xlabel="offset along a filter-normalized direction", ylabel=default)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", title="trained under")
+    legend_below(figure, axes)
+    title(axes, "around the weights that each loss ends with")
     save_figure(figure, folder / "line")
-    figure = new_figure(4.2 * len(found), 3.8)
-    panels = figure.subplots(1, len(found), squeeze=False)[0]
-    planes = [np.log10(np.maximum(np.array(each.plane), 1e-6)) for each in found]
-    levels = np.linspace(min(p.min() for p in planes), max(p.max() for p in planes), 20)
+    save_figure(_planes(found, default), folder / "planes")
+
+
+def _planes(found: Sequence[Surroundings], default: str) -> "Figure":
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    figure = new_figure(PANEL * len(found) + 0.9, 3.2)
+    panels = axes_of(figure, len(found), sharey=True)
+    planes = [np.maximum(np.array(each.plane), 1e-6) for each in found]
+    low, high = min(p.min() for p in planes), max(p.max() for p in planes)
+    high = max(high, low * 1.01)
+    levels = np.geomspace(low, high, 20)
     for axes, each, plane in zip(panels, found, planes, strict=True):
-        drawn = axes.contourf(each.offsets, each.offsets, plane, levels=levels, cmap="cividis")
+        drawn = axes.contourf(
+            each.offsets,
+            each.offsets,
+            plane,
+            levels=levels,
+            cmap="cividis",
+            norm=LogNorm(low, high),
+        )
         axes.plot(0, 0, "w+")
-        axes.set(title=f"under {each.name}", xlabel="first direction", ylabel="second direction")
-    figure.colorbar(drawn, ax=list(panels), label=f"log10 of {default}")
-    save_figure(figure, folder / "planes")
+        axes.grid(visible=False)
+        axes.set_aspect("equal")
+        axes.set_xlabel("first direction")
+        title(axes, shorten_title(each.name, LETTERS))
+    panels[0].set_ylabel("second direction")
+    bar = figure.colorbar(drawn, ax=panels, label=default)
+    # Losses as people write them, not their logarithms.
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    bar.ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    bar.ax.tick_params(labelsize=8)
+    return figure
 
 
 def draw_projections(
     projected: Sequence[tuple[str, Any]], labels: Tensor, classes: int, folder: Path
 ) -> None:
     """Write features.png: penultimate features of each network by t-SNE, colored by class."""
-    figure = new_figure(4.2 * len(projected), 3.8)
-    panels = figure.subplots(1, len(projected), squeeze=False)[0]
+    figure = new_figure(PANEL * len(projected) + 0.9, 3.4)
+    panels = axes_of(figure, len(projected))
+    found, colors = labels.cpu().numpy(), _class_colors(max(classes, 2))
     for axes, (name, places) in zip(panels, projected, strict=True):
-        drawn = axes.scatter(*places.T, c=labels.cpu(), s=6, cmap="tab20", vmax=max(classes, 2))
-        axes.set(title=f"under {name}", xlabel="t-SNE 1", ylabel="t-SNE 2")
-    figure.colorbar(drawn, ax=list(panels), label="class")
+        for label, color in enumerate(colors):
+            some = places[found == label]
+            marker = MARKERS[label % len(MARKERS)]
+            axes.scatter(
+                some[:, 0],
+                some[:, 1],
+                color=color,
+                s=9,
+                marker=marker,
+                linewidths=0,
+                label=str(label),
+            )
+        axes.set(xlabel="t-SNE 1", xticks=[], yticks=[])
+        title(axes, shorten_title(name, LETTERS))
+    panels[0].set_ylabel("t-SNE 2")
+    if len(colors) <= MOST_NAMED:
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(
+            handles, names, title="class", loc="outside right center", fontsize=8,
+            title_fontsize=8, frameon=False, markerscale=1.6,
+        )  # fmt: skip
     save_figure(figure, folder / "features")
+
+
+def _class_colors(classes: int) -> list[Any]:
+    """Return a color for each class; beyond the palette, evenly from a colormap."""
+    from matplotlib import colormaps
+
+    if classes <= len(COLORS):
+        return list(COLORS[:classes])
+    return [colormaps["turbo"]((i + 0.5) / classes) for i in range(classes)]

@@ -18,14 +18,16 @@ from torch import Tensor
 from lossforge.losses import HANDCRAFTED, Handcrafted, Loss, default_loss
 from lossforge.losses.handcrafted.base import Setting
 from lossforge.randomness import torch_generator
+from lossforge.tasks.kinds import Kind
 
 ROWS = 900
 SPREADS = (0.5, 1.0, 2.0)
 """deviations of logits, or of errors, that a third of the sample each has"""
 
 LEAST_PROBABILITY = 0.02
-"""of the target. Symbolic losses smooth log and sqrt near zero: a loss is not told by that, and
-`behavior` reports it on its own."""
+"""of the target, below which a prediction is a confident mistake. Symbolic losses smooth log and
+sqrt near zero: what a loss is called does not depend on that, and what it does there is told beside
+it."""
 
 GRID = 25
 COARSE_GRID = 9
@@ -70,13 +72,13 @@ class Match:
 @final
 @dataclass(frozen=True)
 class Mixture:
-    """The sum of the default loss and another known one that trains as a loss does.
+    """The sum of two known losses that trains as a loss does.
 
     Attributes:
         name: the sum, with its two factors.
         residual: the part of the gradient, 0 to 1, that the sum leaves.
-        factors: of the default loss and of the other one.
-        other: the other loss, with its fitted number.
+        factors: of the two.
+        other: the second one, with its fitted number.
     """
 
     name: str
@@ -85,12 +87,13 @@ class Mixture:
     other: str
 
 
-def nearest(loss: Loss, classes: int = 10) -> list[Match]:
+def nearest(loss: Loss, classes: int = 10, *, with_mistakes: bool = False) -> list[Match]:
     """Return the known losses of a loss's kind, the best match first.
 
     Args:
         loss: any.
         classes: of the outputs on which gradients are compared (classification).
+        with_mistakes: compare gradients at confident mistakes as well.
 
     Examples:
         >>> from lossforge.losses import SymbolicLoss
@@ -98,7 +101,7 @@ def nearest(loss: Loss, classes: int = 10) -> list[Match]:
         >>> match.name, round(match.factor, 2)
         ('cross_entropy', 6.0)
     """
-    outputs, targets = sample(loss, classes)
+    outputs, targets = sample(loss, classes, with_mistakes=with_mistakes)
     fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
     matches = [
         fit.match(known)
@@ -108,36 +111,73 @@ def nearest(loss: Loss, classes: int = 10) -> list[Match]:
     return _simplest_first(matches, loss.name if isinstance(loss, Handcrafted) else "")
 
 
-def mixture(loss: Loss, best: float, classes: int = 10) -> Mixture | None:
-    """Return the mixture that explains a loss much better than any single known loss, if one does.
+def at_mistakes(loss: Loss, match: Match, classes: int = 10) -> float | None:
+    """Return what a match leaves of a loss's gradient at confident mistakes, at the same factor.
+
+    None for regression, and where there are no such predictions. It may be above 1.
 
     Args:
         loss: any.
-        best: the residual of the nearest known loss.
+        match: a known loss, fitted on other predictions.
+        classes: of the outputs on which gradients are compared.
+
+    Examples:
+        >>> from lossforge.losses import CrossEntropy, SymbolicLoss
+        >>> at_mistakes(CrossEntropy(), nearest(CrossEntropy())[0])
+        0.0
+        >>> loss = SymbolicLoss("-y*log(p + 0.01)")
+        >>> 0.1 < at_mistakes(loss, nearest(loss)[0]) < 1
+        True
+    """
+    if not loss.kind.predicts_probabilities:
+        return None
+    outputs, targets = sample(loss, classes, with_mistakes=True)
+    mistaken = ~_is_ordinary(loss.kind, outputs, targets)
+    if not bool(mistaken.any()):
+        return None
+    outputs, targets = outputs[mistaken], targets[mistaken]
+    wanted = gradient(loss, outputs, targets)
+    found = match.factor * gradient(match.known_loss, outputs, targets)
+    size = wanted.norm()
+    if not bool(size > 0) or not bool(wanted.isfinite().all()):
+        return 1.0
+    return float((wanted - found).norm() / size)
+
+
+def mixture(loss: Loss, best: Match, classes: int = 10) -> Mixture | None:
+    """Return the mixture that explains a loss much better than any single known loss, if one does.
+
+    It is of the default loss or the nearest known one, and another known one.
+
+    Args:
+        loss: any.
+        best: the nearest known loss.
         classes: of the outputs on which gradients are compared (classification).
 
     Examples:
         >>> from lossforge.losses import SymbolicLoss
         >>> loss = SymbolicLoss("-3*y*log(p) + 2*square(y - p)")
-        >>> mixture(loss, nearest(loss)[0].residual).name
+        >>> mixture(loss, nearest(loss)[0]).name
         '3·cross_entropy + 2·squared_probability'
     """
-    if best < LEAST_UNLIKE:
+    if best.residual < LEAST_UNLIKE:
         return None
     outputs, targets = sample(loss, classes)
     fit = _Fit(loss, gradient(loss, outputs, targets), outputs, targets)
-    base = default_loss(loss.kind)
+    default, near = default_loss(loss.kind), best.known_loss
+    bases = [default, *([near] if type(near) is not type(default) else [])]
     found = [
         fit.mixture(base, known)
+        for base in bases
         for known in HANDCRAFTED.values()
         if loss.kind.shares_losses_with(known.of_kind)
-        and known is not type(base)
+        and known not in {type(default), type(base)}
         and len(known.settings) < 2
     ]
     if not found:
         return None
     closest = min(found, key=lambda each: each.residual)
-    good = min(closest.factors) > 0 and closest.residual < MUCH_BETTER * best
+    good = min(closest.factors) > 0 and closest.residual < MUCH_BETTER * best.residual
     return closest if good else None
 
 
@@ -153,22 +193,41 @@ def ties(matches: Sequence[Match]) -> list[Match]:
     return [match for match in matches[1:] if match.residual <= best + NEGLIGIBLE]
 
 
-def sample(loss: Loss, classes: int) -> tuple[Tensor, Tensor]:
+def sample(loss: Loss, classes: int, *, with_mistakes: bool = False) -> tuple[Tensor, Tensor]:
     """Return outputs and targets, float64, on which losses are compared.
 
-    Classification: outputs [B, classes] and labels; regression: [B, 1] and values.
+    Classification: outputs [B, classes] and labels, confident mistakes left out unless they are
+    asked for; regression: [B, 1] and values.
     """
     draw = torch_generator(0, "explanations")
     spread = torch.tensor(SPREADS, dtype=torch.double).repeat(ROWS // len(SPREADS))[:, None]
     if loss.kind.predicts_probabilities:
         outputs = spread * torch.randn(ROWS, classes, generator=draw, dtype=torch.double)
         targets = torch.randint(classes, (ROWS,), generator=draw)
-        believed = loss.kind.predictions(outputs)
-        kept = believed[torch.arange(ROWS), targets] > LEAST_PROBABILITY / max(1, classes / 10)
+        if with_mistakes:
+            return outputs, targets
+        kept = _is_ordinary(loss.kind, outputs, targets)
         return outputs[kept], targets[kept]
     targets = torch.randn(ROWS, 1, generator=draw, dtype=torch.double)
     errors = spread * torch.randn(ROWS, 1, generator=draw, dtype=torch.double)
     return targets + errors, targets
+
+
+def least_probability(classes: int) -> float:
+    """Return the target's probability below which a prediction is a confident mistake.
+
+    Examples:
+        >>> least_probability(10), least_probability(100)
+        (0.02, 0.002)
+    """
+    return LEAST_PROBABILITY / max(1, classes / 10)
+
+
+def _is_ordinary(kind: Kind, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Tell of each prediction whether it is no confident mistake, bool [B]."""
+    rows, classes = outputs.shape
+    believed = kind.predictions(outputs)[torch.arange(rows), targets]
+    return believed > least_probability(classes)
 
 
 def gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

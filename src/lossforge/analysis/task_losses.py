@@ -8,7 +8,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from lossforge.analysis.drawing import STYLES, new_figure, save_figure
+from lossforge.analysis.drawing import (
+    INK,
+    NARROW,
+    STYLES,
+    axes_of,
+    legend_below,
+    new_figure,
+    save_figure,
+    title,
+)
 from lossforge.errors import ConfigurationError
 from lossforge.methods.npbml.learner import Learner
 from lossforge.methods.npbml.loss import task_loss
@@ -89,19 +98,18 @@ def _task_loss(learner: Learner, outputs: Tensor, targets: Tensor) -> TaskLoss:
 
 def draw_task_losses(found: Sequence[TaskLoss], kind: Kind, stem: Path) -> None:
     """Write the curves of some tasks as PNG and SVG; `stem` is without ending."""
-    figure = new_figure(6, 4)
-    axes = figure.add_subplot()
-    axes.plot(found[0].position, found[0].default, "k:", linewidth=2, label="the default loss")
+    figure = new_figure(NARROW, 3.6)
+    (axes,) = axes_of(figure)
+    axes.plot(
+        found[0].position, found[0].default, color=INK, label="the default loss",
+        linewidth=5.5, alpha=0.3,
+    )  # fmt: skip
     for index, each in enumerate(found):
         moved = each.default[POINTS // 2] - each.learned[POINTS // 2]
         shown = [value + moved for value in each.learned]
         style = STYLES[index % len(STYLES)]
         axes.plot(each.position, shown, style, label=f"learned, task {index + 1}")
-    axes.set(
-        xlabel=kind.words.row,
-        ylabel="inner loss of one row",
-        title="the learned loss, task by task",
-    )
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.set(xlabel=kind.words.row, ylabel="inner loss of one row")
+    title(axes, "the learned loss, task by task")
+    legend_below(figure, axes)
     save_figure(figure, stem)

@@ -8,7 +8,7 @@ from importlib import import_module
 from lossforge import __version__
 from lossforge.cli.allocator import keep_freed_memory
 from lossforge.cli.output import forgiving_output
-from lossforge.cli.signals import StoppedBySignal, signals_interrupt
+from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name
 from lossforge.files import describe_os_error
 
@@ -26,7 +26,9 @@ commands:
   explain LOSS    describe a loss: its gradients, the nearest known loss, warnings
   landscape       draw where training under different losses ends
   export LOSS     write a loss as a file that needs no lossforge
+  report RUN      write a page about a complete run, to be opened in a browser
   resume RUN      go on with an interrupted run
+  watch RUN       show how far a run is, from another terminal
   list WHAT       show the tasks, models, losses or methods there are
 
 `lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
@@ -44,7 +46,9 @@ COMMANDS = {
     "explain": ("explain", "explain"),
     "landscape": ("landscape", "landscape"),
     "export": ("export", "export_loss"),
+    "report": ("report", "report"),
     "resume": ("resume", "resume"),
+    "watch": ("watch", "watch"),
     "list": ("listing", "list_names"),
 }
 """module and function of each command; imported on use, so that help need not wait for torch"""
@@ -56,8 +60,8 @@ WRONG, INTERRUPTED, BY_SIGNAL = 2, 130, 128
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status.
 
-    It is 0, 2 for an error that a user can mend, 130 for Ctrl-C, 143 for SIGTERM and 129 for
-    SIGHUP.
+    It is 0, 2 for an error that a user can mend, 75 where the time limit of a run is over, 130 for
+    Ctrl-C, 143 for SIGTERM and 129 for SIGHUP.
 
     Args:
         arguments: after the program's name; by default those of this process.
@@ -79,7 +83,8 @@ def _report(words: list[str]) -> int:
     except StoppedBySignal as stop:
         return _fail(str(stop) or "interrupted", BY_SIGNAL + stop.number)
     except KeyboardInterrupt as stop:
-        return _fail(str(stop) or "interrupted", INTERRUPTED)
+        # Of a run whose time limit is over it has a status of its own.
+        return _fail(str(stop) or "interrupted", getattr(stop, "status", INTERRUPTED))
     except OSError as error:
         return _fail(describe_os_error(error))
     except MemoryError as error:
@@ -104,5 +109,7 @@ def _dispatch(words: list[str]) -> int:
         raise unknown_name("command", command, COMMANDS)
     keep_freed_memory()
     module, function = COMMANDS[command]
-    run: Callable[[list[str]], int] = getattr(import_module(f"lossforge.cli.{module}"), function)
+    with signals_wait():
+        loaded = import_module(f"lossforge.cli.{module}")
+    run: Callable[[list[str]], int] = getattr(loaded, function)
     return run(rest)

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.errors import ConfigurationError
@@ -21,6 +22,7 @@ from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
+from lossforge.searching.executors import Execution
 from lossforge.training.full import Recipe
 
 PLAIN = Setting("")
@@ -38,6 +40,10 @@ class BenchmarkOptions:
     calibration: tyro.conf.OmitArgPrefixes[Calibration] = field(
         default_factory=lambda: PLAIN.calibration
     )
+    execution: tyro.conf.OmitArgPrefixes[Execution] = field(
+        default_factory=lambda: Execution("auto")
+    )
+    display: tyro.conf.OmitArgPrefixes[Display] = field(default_factory=Display)
     methods: tuple[str, ...] = ()
     """methods to compare: names from `lossforge list methods`, with options that differ from the
     preset's (evomal:population=24,generations=10), losses, which are only tuned, or adalfl; by
@@ -76,6 +82,8 @@ class BenchmarkOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
     format: Form = "plain"
     """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
@@ -99,6 +107,9 @@ def benchmark(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
     )
     print_benchmark(report, options.format)
     return 0

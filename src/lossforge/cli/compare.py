@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
 from lossforge.experiments import ComparisonReport, NewFolder
@@ -19,6 +20,7 @@ from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
+from lossforge.searching.executors import Execution
 from lossforge.training.full import Recipe
 
 
@@ -28,6 +30,8 @@ class CompareOptions:
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
+    execution: tyro.conf.OmitArgPrefixes[Execution]
+    display: tyro.conf.OmitArgPrefixes[Display]
     losses: tuple[str, ...]
     """losses to compare: names from `lossforge list losses`, loss files, runs that found one, or
     adalfl; the others are compared with the first, or with the best tuned handcrafted loss where
@@ -56,7 +60,7 @@ class CompareOptions:
     drawn anew"""
     task_loss: str = ""
     """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
-    default cross_entropy or mse"""
+    default cross_entropy or mse, and for adaptive:... calibrated_cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -65,6 +69,8 @@ class CompareOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
     format: Form = "plain"
     """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
@@ -74,7 +80,9 @@ def compare(words: list[str]) -> int:
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
     recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
-    default = CompareOptions(recipe, adalfl, losses=tyro.MISSING, task=tyro.MISSING)
+    default = CompareOptions(
+        recipe, adalfl, Execution("auto"), Display(), losses=tyro.MISSING, task=tyro.MISSING
+    )
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(
         options.losses,
@@ -94,6 +102,9 @@ def compare(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
     )
     print_comparison(report, options.format)
     return 0

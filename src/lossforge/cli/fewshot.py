@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import terminal_width
 from lossforge.errors import ConfigurationError, unknown_name
@@ -14,6 +15,7 @@ from lossforge.experiments import FewShotReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.fewshot_run import ABLATION
 from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot
+from lossforge.searching.executors import Execution
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class FewShotOptions:
     """Meta-learn from many small tasks, and test on tasks of classes that were never seen."""
 
     method: tyro.conf.OmitArgPrefixes[FewShot]
+    execution: tyro.conf.OmitArgPrefixes[Execution]
+    display: tyro.conf.OmitArgPrefixes[Display]
     task: str
     """data set that tasks are drawn from: omniglot, mini_imagenet, tiered_imagenet, cifar_fs, fc100
     (from files), images:DIR, or the synthetic clusters and sinusoids"""
@@ -47,6 +51,9 @@ class FewShotOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of learner and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int | None = None
+    """threads of PyTorch in each process; another number changes the last bits of results; by
+    default one for an ablation, and for a single method as many as PyTorch takes"""
 
 
 def fewshot(words: list[str]) -> int:
@@ -78,6 +85,9 @@ def fewshot(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
         **(options.method.settings() if name == ABLATION else {}),
     )
     print_few_shot(report)
@@ -88,7 +98,9 @@ def _parse(name: str, words: list[str]) -> FewShotOptions:
     preset = word_after("--preset", words) or "quick"
     known = preset if preset in PRESETS else "quick"
     method = FewShot.preset(known, "npbml" if name == ABLATION else name)
-    default = FewShotOptions(method=method, task=tyro.MISSING)
+    default = FewShotOptions(
+        method=method, execution=Execution("auto"), display=Display(), task=tyro.MISSING
+    )
     return parse_options(FewShotOptions, words, f"lossforge fewshot {name}", default=default)
 
 

@@ -13,7 +13,8 @@ from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.tables import Form, Table, check_form
 from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss
 from lossforge.methods import METHODS, AdaLFL
-from lossforge.methods.adaptive import adaptive_names
+from lossforge.methods.adapting_rates import AdaptingRates
+from lossforge.methods.adaptive import LAYER_RATES, PREFIX, adaptive_names
 from lossforge.methods.npbml import VARIANTS
 from lossforge.models import FAMILIES
 from lossforge.tasks import FROM_FILES, LOADERS, OWN_FORMS
@@ -94,6 +95,7 @@ def _methods() -> Iterable[Row]:
     yield from ((name, f"search: {_about(method)}") for name, method in METHODS.items())
     yield AdaLFL.name, f"train --loss: {_about(AdaLFL)}"
     yield "|".join(adaptive_names()), f"train --loss: {_about(ParametricLoss)}"
+    yield f"{PREFIX}{LAYER_RATES}", f"train --loss: {_about(AdaptingRates)}"
     yield from ((name, f"fewshot: {about}") for name, (about, _) in VARIANTS.items())
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import print_tables
@@ -17,6 +18,7 @@ from lossforge.experiments.paper import comparison_for
 from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS, as_method
 from lossforge.methods import METHODS
 from lossforge.searching import Calibration, Method
+from lossforge.searching.executors import Execution
 
 OptionsT = TypeVar("OptionsT")
 
@@ -28,6 +30,8 @@ class SearchOptions(Generic[OptionsT]):
     method: tyro.conf.OmitArgPrefixes[OptionsT]
     comparison: tyro.conf.OmitArgPrefixes[Comparison]
     calibration: tyro.conf.OmitArgPrefixes[Calibration]
+    execution: tyro.conf.OmitArgPrefixes[Execution]
+    display: tyro.conf.OmitArgPrefixes[Display]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
@@ -45,6 +49,8 @@ class SearchOptions(Generic[OptionsT]):
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    threads: int = 1
+    """threads of PyTorch in each process; another number changes the last bits of results"""
 
 
 def search(words: list[str]) -> int:
@@ -69,6 +75,9 @@ def search(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        threads=options.threads,
+        workers=options.execution,
+        progress=options.display.watching(),
     )
     print_search(report)
     return 0
@@ -82,6 +91,8 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
         method=to_options(as_method(method.name, known, task)),
         comparison=comparison_for(known, task, COMPARISONS[known]),
         calibration=CALIBRATIONS[known],
+        execution=Execution("auto"),
+        display=Display(),
         task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from lossforge import experiments
+from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
 from lossforge.cli.printing import HOW_TO_PLOT
 from lossforge.experiments import NewFolder, TrainingReport
@@ -26,6 +27,7 @@ class TrainOptions:
 
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
+    display: tyro.conf.OmitArgPrefixes[Display]
     task: str
     """task that the network learns: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     loss: str = ""
@@ -44,7 +46,7 @@ class TrainOptions:
     drawn anew"""
     task_loss: str = ""
     """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
-    default cross_entropy or mse"""
+    default cross_entropy or mse, and for adaptive:... calibrated_cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -60,7 +62,7 @@ def train(words: list[str]) -> int:
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
     recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
-    default = TrainOptions(recipe=recipe, adalfl=adalfl, task=tyro.MISSING)
+    default = TrainOptions(recipe=recipe, adalfl=adalfl, display=Display(), task=tyro.MISSING)
     options = parse_options(TrainOptions, words, "lossforge train", default=default)
     report = experiments.train(
         options.task,
@@ -76,6 +78,7 @@ def train(words: list[str]) -> int:
         overwrite=options.overwrite,
         data_dir=options.data_dir,
         device=options.device,
+        progress=options.display.watching(),
     )
     print_training(report)
     return 0

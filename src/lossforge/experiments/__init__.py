@@ -11,6 +11,7 @@ from lossforge.experiments.experiment import NewFolder, Report
 from lossforge.experiments.explain_run import ExplanationReport, explain, export
 from lossforge.experiments.fewshot_run import FewShotReport, fewshot
 from lossforge.experiments.landscape_run import landscape
+from lossforge.experiments.report_run import open_run, report
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import TrainingReport, train
@@ -33,6 +34,8 @@ __all__ = [
     "fewshot",
     "landscape",
     "load_model",
+    "open_run",
+    "report",
     "resume",
     "search",
     "train",

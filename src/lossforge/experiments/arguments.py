@@ -15,11 +15,14 @@ from lossforge.errors import (
     unknown_name,
 )
 from lossforge.losses import Handcrafted, Loss
+from lossforge.losses import load as load_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
-from lossforge.methods import AdaLFL, State
-from lossforge.methods.adaptive import PREFIX, AdaptiveNumber, is_adaptive
+from lossforge.methods import State
+from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
+from lossforge.runs.folder import LOSSES
+from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 from lossforge.tasks.kinds import as_kind
 
@@ -32,6 +35,10 @@ Preset = Literal["quick", "paper"]
 
 LossLike = str | Path | Loss
 """a loss's name with options, the path of its file or of the run that found it, or the loss"""
+
+
+Workers = int | Literal["auto"] | Execution
+"""how many processes train side by side, one per core, or where else they run"""
 
 
 @final
@@ -57,6 +64,19 @@ class GivenTask:
         """Return what a run's configuration holds of the device and the data's place."""
         place = {} if self.folder is None else {"folder": self.folder}
         return {"device": self.device, "data_dir": self.data_dir} | place
+
+
+def as_execution(workers: Workers) -> Execution:
+    """Return where trainings run.
+
+    Raises:
+        ConfigurationError: `workers` is neither a positive whole number nor "auto".
+
+    Examples:
+        >>> as_execution(2).workers
+        2
+    """
+    return workers if isinstance(workers, Execution) else Execution(workers)
 
 
 def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
@@ -161,6 +181,12 @@ class GivenLoss:
         """What the loss is made from: the object, or else the name."""
         return self.name if self.loss is None else self.loss
 
+    def loaded(self) -> "GivenLoss":
+        """Return the same with the loss as an object where it is read from a file."""
+        if self.loss is not None or is_adaptive(self.name) or not Path(self.name).is_file():
+            return self
+        return replace(self, loss=resolve_loss(self.name))
+
     @property
     def digest(self) -> str | None:
         """SHA-256 of what the loss is, its weights included; None where the name says it all."""
@@ -207,9 +233,9 @@ def as_loss(loss: LossLike, kind: Kind | str, name: str | None = None) -> GivenL
     if isinstance(loss, Path):
         loss = str(loss)
     if isinstance(loss, str):
-        if loss.startswith(PREFIX):
-            AdaptiveNumber.named(loss, kind)
-        elif loss != AdaLFL.name:
+        if is_adaptive(loss):
+            check_adaptive(loss, kind)
+        else:
             found = resolve_loss(loss, kind)
             if name is not None and name != loss:
                 return GivenLoss(name, found)
@@ -301,6 +327,12 @@ def objects_config(given: tuple[str, ...], losses: Mapping[str, Loss]) -> State:
     """Return what a configuration holds of the objects that were given; nothing without any."""
     config: State = {"given": list(given)} if given else {}
     return config | ({"loss_objects": list(losses)} if losses else {})
+
+
+def saved_losses(config: State, path: Path) -> dict[str, Loss]:
+    """Return the losses that a run was given as objects, by name."""
+    names = config.get("loss_objects", ())
+    return {name: load_loss(path / LOSSES / f"{i}.json") for i, name in enumerate(names)}
 
 
 def check_preset(preset: str) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, final
+from typing import Any, assert_never, final
 
 from lossforge import __version__
 from lossforge.errors import DivergedError, LossforgeError
@@ -20,6 +20,7 @@ from lossforge.experiments.benchmark_settings import Setting, some_rows
 from lossforge.experiments.search_run import CALIBRATION
 from lossforge.files import plain
 from lossforge.losses import Loss
+from lossforge.losses.storage import digest
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import TrainingConfig
 from lossforge.randomness import derive_seed
@@ -91,24 +92,31 @@ class CellJob:
 
     def config(self) -> State:
         """Return what determines the cell, as plain data."""
-        method: State | str | None = None
-        if isinstance(self.method, Method):
-            method = {"name": self.method.name, "settings": self.method.settings()}
-        elif self.method is not None:
-            method = str(self.method)
         config: State = plain(
             {
                 "version": __version__,
                 "command": "benchmark cell",
                 "setting": self.setting.config(),
                 "entry": self.entry,
-                "method": method,
+                "method": None if self.method is None else entrant_config(self.method),
                 "adalfl": asdict(self.adalfl),
                 "seed": self.seed,
                 "device": self.device,
             }
         )
         return config
+
+
+def entrant_config(entrant: Entrant) -> State | str:
+    """Return what determines a method or a loss, as plain data."""
+    match entrant:
+        case str():
+            return entrant
+        case Method():
+            return {"name": entrant.name, "settings": entrant.settings()}
+        case Loss():
+            return {"loss": str(entrant), "digest": digest(entrant)}
+    assert_never(entrant)
 
 
 @final

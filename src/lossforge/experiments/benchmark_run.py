@@ -6,22 +6,26 @@ learning rates, and one network is trained in full under each and tested once.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lossforge import __version__
-from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.arguments import (
     Preset,
+    Workers,
+    as_execution,
     begun_from_python,
     check_preset,
+    objects_config,
     pick_device,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.benchmark_cell import (
     HANDCRAFTED_CELL,
@@ -31,6 +35,7 @@ from lossforge.experiments.benchmark_cell import (
     CellResult,
     Entrant,
     carry_out,
+    entrant_config,
     load_split,
 )
 from lossforge.experiments.benchmark_settings import (
@@ -66,16 +71,18 @@ from lossforge.experiments.search_run import as_method
 from lossforge.experiments.summary import ROPE, overall_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import HANDCRAFTED, Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods import METHODS, AdaLFL, State
 from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
-from lossforge.progress import ProgressReporter
+from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.runs.folder import CELLS
-from lossforge.searching import Method
+from lossforge.searching import Method, Progress
+from lossforge.searching.executors import Executor, Here
 from lossforge.searching.options import flatten
 from lossforge.specs import parse_spec
 from lossforge.validation import require, require_in_range, require_whole
@@ -88,17 +95,10 @@ FIELDS = {"settings", "methods", "seed", "rope", "device", "preset"}
 
 MethodLike = str | Method[Any, Any] | Loss
 
-ResultT = TypeVar("ResultT")
-JobT = TypeVar("JobT")
 
-
-class MapCells(Protocol):
-    """What carries out cells: like the built-in `map`, in order, here or elsewhere."""
-
-    def __call__(
-        self, function: Callable[[JobT], ResultT], jobs: Iterable[JobT], /
-    ) -> Iterable[ResultT]:
-        """Yield the results of a function for jobs, in the order of the jobs."""
+def carry_out_cell(job: CellJob, report: Progress) -> CellResult:
+    """Carry out a cell in a worker, where nothing is kept of it before its end."""
+    return carry_out(job, None, report)
 
 
 def benchmark(
@@ -114,13 +114,14 @@ def benchmark(
     rope: float = ROPE,
     preset: Preset | None = None,
     base: Setting | None = None,
-    map_cells: MapCells | None = None,
     out: Out = None,
     overwrite: bool = False,
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    threads: int = 1,
+    workers: Workers = 1,
+    progress: Watched = True,
 ) -> "BenchmarkReport":
     """Compare methods of finding losses with the best handcrafted losses, over repetitions.
 
@@ -143,14 +144,15 @@ def benchmark(
         rope: half the width of the region of practical equivalence, in the metric's unit.
         preset: of methods given by name; by default the suite's, or "quick".
         base: recipe, calibration and search options of tasks and networks given by name.
-        map_cells: carries out cells, such as the `map` of an executor of processes; the function
-            and its jobs can be pickled. By default they are carried out here, one after the other,
-            and an interrupted search continues from its last checkpoint.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each process; another number changes the last bits of results.
+        workers: how many processes carry out cells side by side, "auto" for one per core where
+            there is enough work, or an `Execution`; no result depends on it. With 1, an interrupted
+            search continues from its last checkpoint; else a cell that was interrupted begins anew.
         progress: show progress on standard error.
 
     Returns:
@@ -167,7 +169,7 @@ def benchmark(
         >>> [row["entry"] for row in report.rows()][:4]
         ['default loss', 'default loss', 'default loss, tuned rate', 'default loss, tuned rate']
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = BenchmarkExperiment.of(
         methods,
         _settings(task, model, suite, settings, repetitions, budget, base),
@@ -177,7 +179,7 @@ def benchmark(
         preset=preset,
         device=device,
         data_dir=data_dir,
-        map_cells=map_cells,
+        threads=threads,
     )
     experiment.check()
     return perform(experiment, BenchmarkReport, destination)
@@ -197,7 +199,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         adalfl: settings of losses that adapt in training.
         device: of networks and data.
         data_dir: where data sets that come from files are.
-        map_cells: carries out cells; None for here, one after the other.
+        threads: of PyTorch in each process; None for as many as there are.
     """
 
     command: ClassVar[str] = "benchmark"
@@ -210,7 +212,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
     adalfl: AdaLFL
     device: str
     data_dir: str | None
-    map_cells: MapCells | None = None
+    threads: int | None = None
 
     @classmethod
     def of(
@@ -224,11 +226,12 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         preset: Preset | None,
         device: str,
         data_dir: str | Path | None,
-        map_cells: MapCells | None,
+        threads: int,
     ) -> "BenchmarkExperiment":
         """Return the benchmark that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
         require_in_range("rope", rope, 0)
+        require_whole("threads", threads, 1)
         of_suite = load_suite(suite) if suite is not None else None
         chosen = preset or (of_suite.preset if of_suite else "quick")
         check_preset(chosen)
@@ -243,7 +246,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             PRESETS[chosen][1],
             str(pick_device(device)),
             folder,
-            map_cells,
+            threads,
         )
 
     @classmethod
@@ -251,8 +254,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
+        saved = saved_losses(config, folder.path)
         methods = {
-            name: _restored_entrant(content, folder.path)
+            name: saved[name] if name in saved else _restored_entrant(content, folder.path)
             for name, content in config["methods"].items()
         }
         return cls(
@@ -264,6 +268,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             PRESETS[config["preset"]][1],
             config["device"],
             config.get("data_dir"),
+            config.get("threads"),
         )
 
     def check(self) -> None:
@@ -284,6 +289,10 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 elif isinstance(entrant, str) and entrant != AdaLFL.name:
                     AdaptiveNumber.named(entrant, task.kind)
 
+    def objects(self) -> dict[str, Loss]:
+        """Return the losses among the methods, by name."""
+        return {name: each for name, each in self.methods.items() if isinstance(each, Loss)}
+
     def config(self) -> State:
         """Return the configuration, as plain data."""
         config: State = plain(
@@ -293,10 +302,12 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "preset": self.preset,
                 "device": self.device,
                 "data_dir": self.data_dir,
+                "threads": self.threads,
                 "seed": self.seed,
                 "rope": self.rope,
-                "methods": {name: _entrant_config(each) for name, each in self.methods.items()},
+                "methods": {name: entrant_config(each) for name, each in self.methods.items()},
                 "settings": [setting.config() for setting in self.settings],
+                **objects_config((), self.objects()),
             }
         )
         return config
@@ -320,12 +331,12 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         method = fitted(entrant, setting) if isinstance(entrant, Method) else entrant
         return CellJob(setting, entry, method, seed, self.adalfl, self.data_dir, self.device)
 
-    def carry_out(self, run: Run, *, progress: bool) -> "BenchmarkReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "BenchmarkReport":
         """Carry out the cells that are left, then write tables and plots."""
         jobs = self.jobs()
         title = announce(f"benchmark of {len(self.methods)} methods, {len(jobs)} cells", run)
-        with ProgressReporter(title, shown=progress) as reporter:
-            cells = _Cells(run, jobs, reporter).carried_out(self.map_cells)
+        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
+            cells = _Cells(run, jobs, reporter).carried_out(executor)
         result = self._result(cells, run.seconds)
         if run.path is not None:
             write_files(result, cells, run.path)
@@ -397,11 +408,14 @@ class _Cells:
         self._run, self._jobs, self._reporter = run, jobs, reporter
         run.restore()  # takes up the history and the time of an interrupted run
 
-    def carried_out(self, map_cells: MapCells | None) -> list[State]:
+    def carried_out(self, executor: Executor) -> list[State]:
         """Return the results of all cells; those that are on disk are only read."""
         found = {job.key: self._saved(job) for job in self._jobs}
         left = [job for job in self._jobs if found[job.key] is None]
-        results = self._here(left) if map_cells is None else map_cells(carry_out, left)
+        if isinstance(executor, Here):
+            results = self._here(left)
+        else:
+            results = executor.map(carry_out_cell, left)
         for number_of, (job, result) in enumerate(zip(left, results, strict=True), 1):
             found[job.key] = self._keep(job, result)
             done = len(self._jobs) - len(left) + number_of
@@ -467,7 +481,7 @@ class BenchmarkReport(Report):
         """Return the test metric of each repetition, a panel for each task and network."""
         settings = self.result["settings"]
         figure = new_figure(5.5 * len(settings) + 1, 1.5 + 0.4 * len(settings[0]["entries"]))
-        panels = figure.subplots(1, len(settings), squeeze=False)[0]
+        panels = axes_of(figure, len(settings))
         for axes, setting in zip(panels, settings, strict=True):
             _draw_setting(axes, setting)
         return figure
@@ -524,7 +538,7 @@ def write_files(result: State, cells: Sequence[State], path: Path) -> None:
         return
     for setting in result["settings"]:
         figure = new_figure(7, 1.5 + 0.4 * len(setting["entries"]))
-        _draw_setting(figure.add_subplot(), setting)
+        _draw_setting(axes_of(figure)[0], setting)
         name = re.sub(r"[^\w.-]+", "_", f"tests-{setting['task']}-{setting['model']}")
         save_figure(figure, path / name)
     if "overall" in result:
@@ -647,18 +661,10 @@ def _entrant_name(method: MethodLike) -> str:
     return method.name if isinstance(method, Method) else str(method)
 
 
-def _entrant_config(entrant: Entrant) -> State | str:
-    if isinstance(entrant, Method):
-        return {"name": entrant.name, "settings": entrant.settings()}
-    return str(entrant)
-
-
 def _restored_entrant(content: State | str, path: Path) -> Entrant:
+    """Return a method, or the name of a loss that adapts, from what a configuration holds of it."""
     if isinstance(content, str):
-        try:
-            return as_entrant(content, "quick")
-        except ConfigurationError:
-            raise begun_from_python(path, f"loss {content}") from None
+        return content
     if content["name"] not in METHODS:
         raise begun_from_python(path, f"method {content['name']}")
     return METHODS[content["name"]].from_settings(content["settings"])
@@ -708,5 +714,5 @@ def _ranks_figure(result: State) -> "Figure":
 
     names = result["overall"]["names"]
     figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(figure.add_subplot(), result["overall"])
+    draw_ranks(axes_of(figure)[0], result["overall"])
     return figure

@@ -4,15 +4,19 @@ Test data are read here for the first time. What is recommended is decided on va
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
-from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.comparison import COMPARING, Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import BaseTraining, Problem, State
 from lossforge.searching import Calibrated, RatedLoss, handcrafted_rivals
+from lossforge.searching.executors import Executor, Report
+
+AT_BEST_RATES = "at best rates: comparing"
+"""name of the second stage, for progress"""
 
 LEARNED = "learned"
 """what the learned loss is called among the others"""
@@ -95,13 +99,15 @@ class Closing:
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         progress: receives a stage's name, the steps done and their total.
+        executor: trains side by side; no result depends on it.
     """
 
     comparison: Comparison
     problem: Problem
     base: BaseTraining
     seed: int
-    progress: Callable[[str, int, int], None]
+    progress: Report
+    executor: Executor
 
     def __call__(
         self, learned: Loss, calibrated: Calibrated | None, tuned: RatedLoss | None, runs: int
@@ -119,14 +125,14 @@ class Closing:
         kind, rate = self.problem.task.kind, self.base.learning_rate
         losses = {str(loss): loss for loss in handcrafted_rivals(kind)} | {LEARNED: learned}
         default = (str(default_loss(kind)), rate)
-        found = self._train([(LEARNED, rate), default], losses, self.comparison)
+        found = self._train([(LEARNED, rate), default], losses, self.comparison, COMPARING)
         rated = [calibrated.default, calibrated.best] if calibrated else []
         rivals = [(rival.name, rival.learning_rate) for rival in rated]
         best = [(LEARNED, tuned.learning_rate)] if tuned else []
         more = [entrant for entrant in dict.fromkeys([*rivals, *best]) if entrant not in found]
         most = self.comparison.compare_seeds
         fewer = replace(self.comparison, compare_seeds=min(runs or most, most))
-        found |= self._train(more, losses, fewer)
+        found |= self._train(more, losses, fewer, AT_BEST_RATES)
         handcrafted = dict.fromkeys([default, *rivals]) if rivals else {}
         return Contenders(
             found[LEARNED, rate],
@@ -141,19 +147,25 @@ class Closing:
         entrants: Sequence[tuple[str, float]],
         losses: Mapping[str, Loss],
         comparison: Comparison,
+        stage: str,
     ) -> dict[tuple[str, float], Contender]:
-        """Train under losses at learning rates, those of one rate side by side."""
-        found: dict[tuple[str, float], Contender] = {}
-        for rate in dict.fromkeys(rate for _, rate in entrants):
-            scores = comparison(
+        """Train under losses at learning rates, those of one rate in one ensemble."""
+        rates = list(dict.fromkeys(rate for _, rate in entrants))
+        groups = [
+            (
                 {name: losses[name] for name, its in entrants if its == rate},
-                self.problem,
                 replace(self.base, learning_rate=rate),
-                self.seed,
-                progress=self.progress,
             )
-            found |= {(s.name, rate): Contender(s.name, rate, s.valid, s.test) for s in scores}
-        return found
+            for rate in rates
+        ]
+        found = comparison.several(
+            groups, self.problem, self.seed, self.progress, self.executor, stage
+        )
+        return {
+            (each.name, rate): Contender(each.name, rate, each.valid, each.test)
+            for rate, scores in zip(rates, found, strict=True)
+            for each in scores
+        }
 
 
 def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Contender:

@@ -4,18 +4,21 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
-from lossforge.analysis.drawing import new_figure, save_figure
+from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
     GivenTask,
     LossLike,
     Preset,
+    Workers,
+    as_execution,
     as_loss,
     as_task,
     begun_from_python,
@@ -26,6 +29,7 @@ from lossforge.experiments.arguments import (
     model_name,
     objects_config,
     require_fields,
+    saved_losses,
 )
 from lossforge.experiments.curves import plot_curves
 from lossforge.experiments.experiment import (
@@ -35,9 +39,9 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
-from lossforge.experiments.grid import Cell, Grid, Line, Tune, best_rate
+from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
+from lossforge.experiments.repeating import repeat_command
 from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import (
@@ -45,20 +49,28 @@ from lossforge.experiments.train_run import (
     as_recipe,
     check_adapt_on,
     describe_warm_up,
+    training_defaults,
 )
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import Loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
-from lossforge.progress import ProgressReporter, stage_of
+from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor, Tally
+from lossforge.searching.executors import Report as Progress
 from lossforge.tasks import Kind, Task, TaskLike
 from lossforge.training.full import Outcome, Recipe
+from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+TRAINING, AT_BEST_RATES = "training", "at best rates: training"
+"""names of the stages, for progress"""
 
 FIELDS = {"grid", "device", "data"}
 """what a comparison's configuration must have"""
@@ -86,7 +98,9 @@ def compare(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    threads: int = 1,
+    workers: Workers = 1,
+    progress: Watched = True,
     **settings: Any,
 ) -> "ComparisonReport":
     """Train networks under several losses from the same seeds; test each once; compare in pairs.
@@ -110,12 +124,15 @@ def compare(
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
-            the default loss.
+            the default loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each training; another number changes the last bits of results.
+        workers: how many processes train side by side, "auto" for one per core where there is
+            enough work, or an `Execution`; no result depends on it.
         progress: show progress on standard error.
         **settings: fields of `Recipe` that differ from the preset's, such as ``steps=500``.
 
@@ -131,7 +148,8 @@ def compare(
         >>> [row["loss"] for row in report.rows()]
         ['cross_entropy', 'focal']
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
+    require_whole("threads", threads, 1)
     given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
     tasks = _by_name("task", [as_task(each, device, data_dir) for each in given_tasks])
     named_losses = _as_losses(losses, _kind_of(tasks))
@@ -167,6 +185,7 @@ def compare(
         {each.name: each for each in named_losses},
         preset,
         tuple(what for what, is_named in given.items() if not is_named),
+        threads,
     )
     experiment.check()
     return perform(experiment, ComparisonReport, destination)
@@ -184,6 +203,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         losses: by name.
         preset: named in the result.
         given: what was given as objects: "task", "model".
+        threads: of PyTorch in each training; None for as many as there are.
     """
 
     command: ClassVar[str] = "compare"
@@ -194,6 +214,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
     losses: Mapping[str, GivenLoss]
     preset: str
     given: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "CompareExperiment":
@@ -213,7 +234,14 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             for name in grid.tasks
         }
         losses = {name: GivenLoss(name, saved.get(name)) for name in grid.losses}
-        return cls(grid, tasks, {name: name for name in grid.models}, losses, config["preset"])
+        return cls(
+            grid,
+            tasks,
+            {name: name for name in grid.models},
+            losses,
+            config["preset"],
+            threads=config.get("threads"),
+        )
 
     def check(self) -> None:
         """Raise `LossforgeError` where a loss does not fit a task."""
@@ -224,6 +252,25 @@ class CompareExperiment(Experiment["ComparisonReport"]):
     def training_config(self, cell: Cell) -> TrainingConfig:
         """Return how a cell's network is trained."""
         return replace(self.grid.training_config(cell), loss=self.losses[cell.loss].source)
+
+    def is_tuned(self, entry: Entry) -> bool:
+        """Tell whether an entry is trained at its best learning rate, too."""
+        return self.grid.is_tuned(entry.loss, self.losses[entry.loss].is_handcrafted)
+
+    def plan(self) -> Plan:
+        """Return how many trainings each stage has."""
+        grid, entries = self.grid, list(self.grid.entries())
+        tuned = sum(map(self.is_tuned, entries))
+        tuning = len(grid.factors) * grid.tuning_seeds
+        return (
+            (TRAINING, len(entries) * grid.seeds + tuned * tuning),
+            (AT_BEST_RATES, tuned * grid.seeds),
+        )
+
+    def with_loaded_losses(self) -> "CompareExperiment":
+        """Return the same comparison for other machines, where loss files are not."""
+        losses = {name: each.loaded() for name, each in self.losses.items()}
+        return replace(self, losses=losses)
 
     def objects(self) -> dict[str, Loss]:
         """Return the losses that were given as objects, by name."""
@@ -236,6 +283,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
                 "version": __version__,
                 "command": self.command,
                 "preset": self.preset,
+                "threads": self.threads,
                 **dict(item for each in self.tasks.values() for item in each.config().items()),
                 "grid": asdict(self.grid),
                 "data": {name: each.task.fingerprint() for name, each in self.tasks.items()},
@@ -249,11 +297,13 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"compare-{'-'.join(each.task.name for each in self.tasks.values())}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "ComparisonReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "ComparisonReport":
         """Train what is left of the grid, then write its tables and plots."""
         title = announce(f"comparing {len(self.grid.losses)} losses", run)
-        with ProgressReporter(title, shown=progress) as reporter:
-            lines = _Work(self, run, reporter).lines()
+        with ProgressReporter(
+            title, shown=progress, plan=self.plan(), listener=run.write_progress
+        ) as reporter:
+            lines = _Work(self, run, reporter, executor).lines()
         compared = compare_lines(lines)
         over_all = overall(compared, self.grid.first_seed)
         summaries = [each.summary() for each in compared]
@@ -306,6 +356,39 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         }
 
 
+@final
+@dataclass(frozen=True)
+class TrainCell:
+    """Trains the networks of a comparison's cells, in any process.
+
+    Attributes:
+        experiment: the comparison.
+    """
+
+    experiment: CompareExperiment
+
+    def __call__(self, cell: Cell, report: Progress) -> tuple[Outcome, str | None]:
+        """Return how a cell's network fared, and what to tell of it beforehand.
+
+        Args:
+            cell: the training.
+            report: receives progress.
+        """
+        config = self.experiment.training_config(cell)
+        task, model = self.experiment.tasks[cell.task].task, self.experiment.models[cell.model]
+        try:
+            training = config.begin(task, model, cell.seed, partial(report, "warming up"))
+        except DivergedError as error:
+            return _failed(cell, str(error))
+        teacher = training.teacher
+        told = describe_warm_up(teacher.adapt) if isinstance(teacher, Adapting) else None
+        return training.run(lambda: None, report), told
+
+
+def _failed(cell: Cell, reason: str) -> tuple[Outcome, str | None]:
+    return Outcome(math.inf, math.inf, 0, (), reason), None
+
+
 @dataclass
 class _Work:
     """The grid with the cells that are done."""
@@ -313,53 +396,58 @@ class _Work:
     experiment: CompareExperiment
     run: Run
     reporter: ProgressReporter
+    executor: Executor
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._train_cell = TrainCell(self.experiment.with_loaded_losses())
         state = self.run.restore()
         if state is not None:
             self.outcomes = {key: _outcome(row) for key, row in state["cells"].items()}
 
     def lines(self) -> list[Line]:
         """Train what is left and return all entries."""
-        found, grid = list[Line](), self.experiment.grid
-        for task, model, loss in product(grid.tasks, grid.models, grid.losses):
-            rate = grid.recipe.learning_rate
-            found.append(self._line(task, model, loss, rate, is_tuned=False))
-            if grid.is_tuned(loss, self.experiment.losses[loss].is_handcrafted):
-                cells = list(grid.tuning_cells(task, model, loss))
-                self._train(cells)
-                rate = best_rate(cells, self.outcomes)
-                found.append(self._line(task, model, loss, rate, is_tuned=True))
+        grid = self.experiment.grid
+        rate, entries = grid.recipe.learning_rate, list(grid.entries())
+        tuned = [each for each in entries if self.experiment.is_tuned(each)]
+        tuning = {each: list(grid.tuning_cells(*each)) for each in tuned}
+        # As many cells at once as do not depend on others, so that many workers have work.
+        self._train(
+            [
+                cell
+                for each in entries
+                for cell in (*grid.cells(*each, rate), *tuning.get(each, ()))
+            ],
+            TRAINING,
+        )
+        rates = {each: best_rate(tuning[each], self.outcomes) for each in tuned}
+        self._train(
+            [cell for each in tuned for cell in grid.cells(*each, rates[each])], AT_BEST_RATES
+        )
+        found = list[Line]()
+        for each in entries:
+            found.append(self._line(each, rate, is_tuned=False))
+            if each in rates:
+                found.append(self._line(each, rates[each], is_tuned=True))
         return found
 
-    def _line(self, task: str, model: str, loss: str, rate: float, *, is_tuned: bool) -> Line:
-        cells = self.experiment.grid.cells(task, model, loss, rate)
-        self._train(cells)
+    def _line(self, entry: Entry, rate: float, *, is_tuned: bool) -> Line:
+        cells = self.experiment.grid.cells(*entry, rate)
         outcomes = tuple(self.outcomes[cell.key] for cell in cells)
-        is_handcrafted = self.experiment.losses[loss].is_handcrafted
-        return Line(task, model, loss, rate, is_tuned, outcomes, is_handcrafted)
+        is_handcrafted = self.experiment.losses[entry.loss].is_handcrafted
+        return Line(*entry, rate, is_tuned, outcomes, is_handcrafted)
 
-    def _train(self, cells: Sequence[Cell]) -> None:
-        for cell in cells:
-            if cell.key in self.outcomes:
-                continue
-            outcome = self._outcome_of(cell)
+    def _train(self, cells: Sequence[Cell], stage: str) -> None:
+        left = list({cell.key: cell for cell in cells if cell.key not in self.outcomes}.values())
+        tally = Tally(self.reporter.progress, stage, len(left), self.executor.workers)
+        found = self.executor.map(self._train_cell, left, tally, _failed)
+        for cell, (outcome, told) in zip(left, found, strict=True):
+            if told is not None:
+                self.reporter.tell(told)
             self.outcomes[cell.key] = outcome
             state = {"cells": {key: _row(o) for key, o in self.outcomes.items()}}
             self.run.checkpoint(state, plain({"cell": cell.key, "valid": outcome.valid}))
             self.reporter.tell(f"{cell.key}: {outcome.failure or f'{outcome.valid:.4f}'}")
-
-    def _outcome_of(self, cell: Cell) -> Outcome:
-        config = self.experiment.training_config(cell)
-        task, model = self.experiment.tasks[cell.task].task, self.experiment.models[cell.model]
-        try:
-            training = config.begin(task, model, cell.seed, stage_of(self.reporter, "warming up"))
-        except DivergedError as error:
-            return Outcome(math.inf, math.inf, 0, (), str(error))
-        if isinstance(training.teacher, Adapting):
-            self.reporter.tell(describe_warm_up(training.teacher.adapt))
-        return training.run(lambda: None, self.reporter.progress)
 
 
 @final
@@ -374,6 +462,19 @@ class ComparisonReport(Report):
     def tables(self) -> list[Table]:
         """Return a table for each task and network, and one over all of them."""
         return comparison_tables(self.result)
+
+    def _command(self, config: State) -> str:
+        grid = config["grid"]
+        options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
+        options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
+        own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
+        options |= {key: grid[key] for key in own}
+        defaults = training_defaults(config["preset"], grid["tasks"][0]) | {
+            "model": ["mlp"],
+            "seeds": 5,
+        }
+        defaults |= {"tune": "none", "factors": [0.1, 0.3, 1.0, 3.0, 10.0], "tuning_seeds": 2}
+        return repeat_command(["compare"], options, defaults)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each loss on each task and network."""
@@ -435,7 +536,7 @@ def _ranks_figure(result: State) -> "Figure":
 
     names = result["overall"]["names"]
     figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(figure.add_subplot(), result["overall"])
+    draw_ranks(axes_of(figure)[0], result["overall"])
     return figure
 
 

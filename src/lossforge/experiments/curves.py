@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from lossforge.analysis.drawing import MARKERS, STYLES, new_figure, save_figure
+from lossforge.analysis.drawing import (
+    MARKERS,
+    NARROW,
+    STYLES,
+    axes_of,
+    legend_below,
+    new_figure,
+    save_figure,
+)
+from lossforge.analysis.drawing import title as set_title
 from lossforge.experiments.grid import Line
 
 
@@ -17,8 +26,8 @@ def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> N
         lines: entries, one curve each.
         path: of the files, without ending.
     """
-    figure = new_figure(7, 4.5)
-    axes = figure.add_subplot()
+    figure = new_figure(NARROW, 4.0)
+    (axes,) = axes_of(figure)
     for index, line in enumerate(lines):
         curves = [outcome.curve for outcome in line.outcomes if outcome.failure is None]
         steps = sorted(set.intersection(*(set(dict(c)) for c in curves))) if curves else []
@@ -36,10 +45,10 @@ def plot_curves(title: str, metric: str, lines: Sequence[Line], path: Path) -> N
         )
         low, high = [min(at) for at in values], [max(at) for at in values]
         axes.fill_between(steps, low, high, alpha=0.15, color=drawn.get_color(), linewidth=0)
-    axes.set(title=title, xlabel="training step", ylabel=f"{metric} on validation data")
+    axes.set(xlabel="training step", ylabel=f"{metric} on validation data")
+    set_title(axes, title)
     axes.set_yscale("log" if _all_positive(lines) else "linear")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize="small")
+    legend_below(figure, axes, 1 if max(len(line.name) for line in lines) > 30 else 2)
     save_figure(figure, path)
 
 

@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 from lossforge.errors import ConfigurationError, LossforgeError, RunError
+from lossforge.experiments.pages import keep_page
 from lossforge.experiments.tables import Table
+from lossforge.experiments.watching import Progress, as_watching
 from lossforge.files import describe_os_error
-from lossforge.losses import Loss, load
+from lossforge.losses import Loss
 from lossforge.methods import State
+from lossforge.progress import Shown
 from lossforge.runs import MemoryRun, Run, RunFolder, check_free, resume_command
-from lossforge.runs.folder import LOSSES
+from lossforge.runs.watcher import Watcher
+from lossforge.searching.executors import (
+    Execution,
+    Executor,
+    OutOfTime,
+    limited_threads,
+    limited_time,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +69,22 @@ class Report(ABC):
     def plot(self) -> "Figure":
         """Return a figure of the results; a notebook shows it, `savefig` writes it."""
 
+    def sentence(self) -> str:
+        """Return what the tests of the experiment say, as a sentence; empty for nothing."""
+        return ""
+
+    def command(self) -> str | None:
+        """Return what begins the run again, as it is typed into a shell.
+
+        None for a run that was begun from Python with objects, which no command can name.
+        """
+        config = self.run.config
+        return None if config.get("given") or config.get("loss_objects") else self._command(config)
+
+    def _command(self, config: State) -> str | None:
+        """Return the command of a configuration that names everything."""
+        return None
+
     def to_dataframe(self) -> "DataFrame":
         """Return `rows` as a pandas data frame.
 
@@ -97,8 +123,14 @@ class Experiment(ABC, Generic[ReportT]):
         return {}
 
     @abstractmethod
-    def carry_out(self, run: Run, *, progress: bool) -> ReportT:
-        """Do what is left of a run and complete it."""
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> ReportT:
+        """Do what is left of a run and complete it.
+
+        Args:
+            run: begun.
+            progress: show progress on standard error.
+            executor: computes what may be computed side by side; no result depends on it.
+        """
 
 
 @final
@@ -141,12 +173,14 @@ class Destination:
         overwrite: discard the run that the folder holds.
         resume: continue the run that the folder holds, if its configuration is the same.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
 
     out: Out = None
     overwrite: bool = False
     resume: bool = False
-    progress: bool = True
+    progress: Progress = True
+    execution: Execution = field(default=Execution())
 
     def __post_init__(self) -> None:
         """Refuse a folder that a run cannot have, before anything is computed.
@@ -199,7 +233,11 @@ def perform(
         RunError: a file of the run cannot be written; says how to go on.
     """
     return conclude(
-        destination.open(experiment), lambda: experiment, report, progress=destination.progress
+        destination.open(experiment),
+        lambda: experiment,
+        report,
+        progress=destination.progress,
+        execution=destination.execution,
     )
 
 
@@ -208,7 +246,8 @@ def conclude(
     make: Callable[[], Experiment[ReportT]],
     report: Callable[[Run], ReportT],
     *,
-    progress: bool,
+    progress: Progress,
+    execution: Execution,
 ) -> ReportT:
     """Carry out what is left of a run, return its report, and give its lock back.
 
@@ -217,14 +256,30 @@ def conclude(
         make: returns the experiment; not called for a run that is complete.
         report: makes the report of a complete run.
         progress: show progress on standard error.
+        execution: where trainings run.
     """
+    watching = as_watching(progress)
+    watchers = list[Watcher]()
     try:
         if run.result is not None:
             return report(run)
-        return make().carry_out(run, progress=progress)
+        for make_watcher in watching.loggers:
+            watchers.append(make_watcher(run))
+            run.watch(watchers[-1])
+        # Of runs that older versions began, nobody knows.
+        threads = run.config.get("threads")
+        with (
+            limited_time(execution.max_time),
+            limited_threads(threads),
+            execution.open(threads) as executor,
+        ):
+            done = make().carry_out(run, progress=watching.shown, executor=executor)
+        keep_page(done.run, done.tables(), done.sentence(), done.command())
+        return done
     except KeyboardInterrupt as stop:
         if run.path is not None:
-            stop.args = (f"interrupted; go on with: {resume_command(run.path)}",)
+            why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"
+            stop.args = (f"{why}; go on with: {resume_command(run.path)}",)
         raise
     except OSError as error:
         if run.path is None or isinstance(error, LossforgeError):
@@ -234,6 +289,8 @@ def conclude(
             f"{resume_command(run.path)}"
         ) from None
     finally:
+        for watcher in watchers:
+            watcher.close()
         run.release()
 
 
@@ -249,12 +306,6 @@ def open_to_continue(path: Path) -> RunFolder:
     if folder.result is None:
         folder.lock()
     return folder
-
-
-def saved_losses(config: State, path: Path) -> dict[str, Loss]:
-    """Return the losses that a run was given as objects, by name."""
-    names = config.get("loss_objects", ())
-    return {name: load(path / LOSSES / f"{i}.json") for i, name in enumerate(names)}
 
 
 def announce(title: str, run: Run) -> str:

@@ -1,7 +1,7 @@
 """Meta-learning from many small tasks, and an ablation of its methods."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -14,6 +14,8 @@ from lossforge.analysis.task_losses import TaskLoss, task_losses
 from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     Preset,
+    Workers,
+    as_execution,
     begun_from_python,
     check_preset,
     pick_device,
@@ -28,13 +30,16 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import write_atomically
 from lossforge.methods import State
-from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse
-from lossforge.methods.npbml.few_shot import make_learner
-from lossforge.progress import ProgressReporter
-from lossforge.runs import Run, RunFolder
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse, make_learner
+from lossforge.progress import ProgressReporter, Shown
+from lossforge.runs import MemoryRun, Run, RunFolder
+from lossforge.searching.executors import Executor, Here, Tally
+from lossforge.searching.executors import Report as Progress
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
 from lossforge.validation import require_whole
@@ -64,7 +69,9 @@ def fewshot(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    threads: int | None = None,
+    workers: Workers = 1,
+    progress: Watched = True,
     **settings: Any,
 ) -> "FewShotReport":
     """Meta-learn from many small tasks, and test on tasks of classes that were never seen.
@@ -87,6 +94,10 @@ def fewshot(
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each process; another number changes the last bits of results. By
+            default one for an ablation, and for a single method as many as PyTorch takes.
+        workers: how many processes learn methods of an ablation side by side, "auto" for one per
+            core where there is enough work, or an `Execution`; no result depends on it.
         progress: show progress on standard error.
         **settings: fields of `FewShot` that differ from the preset's, such as ``meta_steps=100``.
 
@@ -102,11 +113,14 @@ def fewshot(
         >>> 0 <= report.result["accuracy"] <= 100
         True
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     require_whole("seed", seed, 0)
     name, base = _as_few_shot(method, preset)
     chosen = (name,) if name != ABLATION else tuple(variants) or tuple(VARIANTS)
     place = pick_device(device)
+    if threads is None:
+        threads = 1 if len(chosen) > 1 else torch.get_num_threads()
+    require_whole("threads", threads, 1)
     given: tuple[str, ...] = ()
     if isinstance(task, str):
         found = load_few_shot(task, data_dir=data_dir, seed=seed, rotations=rotations)
@@ -132,6 +146,7 @@ def fewshot(
         device=str(place),
         data_dir=None if data_dir is None else str(Path(data_dir).resolve()),
         given=given,
+        threads=threads,
     )
     experiment.check()
     return perform(experiment, FewShotReport, destination)
@@ -156,6 +171,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
     device: str
     data_dir: str | None
     given: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
     def restored(cls, folder: RunFolder, device: str | None = None) -> "FewShotExperiment":
@@ -188,6 +204,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
             preset=config["preset"],
             device=place,
             data_dir=config["data_dir"],
+            threads=config.get("threads"),
         )
 
     def of_variant(self, variant: str) -> FewShot:
@@ -213,6 +230,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
             "rotations": self.rotations,
             "seed": self.seed,
             "device": self.device,
+            "threads": self.threads,
             "data_dir": self.data_dir,
             "settings": self.settings.settings(),
             "data": self.task.fingerprint(),
@@ -223,16 +241,22 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"fewshot-{self.method}-{self.task_name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "FewShotReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "FewShotReport":
         """Meta-learn what is left."""
         rows, learners = list[State](), dict[str, nn.Module]()
         title = announce(f"few-shot learning on {self.task_name}", run)
-        with ProgressReporter(title, shown=progress) as reporter:
-            for variant in self.variants:
-                own = run if len(self.variants) == 1 else self._child(run, variant)
-                if own.result is None:
-                    learners[variant] = self._learn(own, self.of_variant(variant), reporter)
-                rows.append(_complete(own))
+        with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
+            if len(self.variants) == 1:
+                runs = [run]
+            else:
+                runs = [self._child(run, variant) for variant in self.variants]
+            left = [pair for pair in zip(self.variants, runs, strict=True) if not pair[1].result]
+            if len(left) > 1 and not isinstance(executor, Here):
+                learners |= self._learn_side_by_side(left, executor, reporter)
+            else:
+                for variant, own in left:
+                    learners[variant] = self.learn(own, variant, reporter.tell, reporter.progress)
+            rows += map(_complete, runs)
         if len(rows) > 1:
             best = max(rows, key=lambda row: row["accuracy"] or -row["test"])
             result = best | {"variants": rows, "seconds": round(run.seconds, 3)}
@@ -245,20 +269,53 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         """Return the run of one variant of an ablation, inside the ablation's."""
         return run.child(variant, run.config | {"variants": [variant], "method": variant})
 
-    def _learn(self, run: Run, settings: FewShot, reporter: ProgressReporter) -> nn.Module:
+    def _learn_side_by_side(
+        self, left: Sequence[tuple[str, Run]], executor: Executor, reporter: ProgressReporter
+    ) -> dict[str, nn.Module]:
+        """Learn several methods, each in a worker, and return the learners."""
+        jobs = [(variant, own.path, own.config) for variant, own in left]
+        tally = Tally(reporter.progress, "meta-learning", len(jobs), executor.workers)
+        learners = {}
+        found = executor.map(LearnVariant(self), jobs, tally)
+        for (variant, own), (learner, result) in zip(left, found, strict=True):
+            if own.path is None:
+                own.write_learner(learner)
+                own.write_result(result)
+            reporter.tell(f"{variant}: {self.task.metric} {result['test']:.2f}")
+            learners[variant] = self.load_learner(variant, learner)
+        return learners
+
+    def load_learner(self, variant: str, content: bytes) -> nn.Module:
+        """Return a learner with the weights that a run holds."""
+        learner = make_learner(self.of_variant(variant), self.task, self.shape, 0)
+        learner.load_state_dict(torch.load(io.BytesIO(content), self.device, weights_only=True))
+        return learner.to(self.device)
+
+    def learn(
+        self, run: Run, variant: str, tell: Callable[[str], None], progress: Progress
+    ) -> nn.Module:
+        """Meta-learn one method, from where its run stands, and complete the run.
+
+        Args:
+            run: of this method alone.
+            variant: the method.
+            tell: receives lines for people.
+            progress: receives a stage's name, the steps done and their total.
+        """
+        settings = self.of_variant(variant)
         course = MetaCourse(settings, self.task, self.shape, self.seed)
         saved, name, metric = run.restore_bytes(), settings.variant, self.task.metric
         if saved is not None:
             _restore(course, saved, run.path)
         parameters = sum(p.numel() for p in course.learner.parameters())
-        reporter.tell(f"{name}: {parameters} meta-learned parameters")
+        tell(f"{name}: {parameters} meta-learned parameters")
         while not course.is_over:
-            course.advance(reporter.progress)
+            course.advance(progress)
             history: list[State] = [{"step": step, "valid": score} for step, score in course.curve]
             run.checkpoint_bytes(course.state(), history)
             step, score = course.curve[-1]
-            reporter.tell(f"{name}, meta-step {step}: {metric} {score:.2f} on validation tasks")
-        found = course.conclude(reporter.progress)
+            tell(f"{name}, meta-step {step}: {metric} {score:.2f} on validation tasks")
+        found = course.conclude(progress)
         # Before the results, whose presence says that nothing is left to do.
         content = io.BytesIO()
         torch.save(found.learner.state_dict(), content)
@@ -278,12 +335,44 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "baseline": None,
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
+                "meta_step": {"seconds": round(found.step_seconds, 4)},
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
             }
         )
         return found.learner
+
+
+@final
+@dataclass(frozen=True)
+class LearnVariant:
+    """Learns methods of an ablation, in any process.
+
+    Where the ablation has a folder, a worker writes its method's checkpoints there, so that a
+    method that was interrupted continues; on a cluster all nodes must see the folder.
+
+    Attributes:
+        experiment: the ablation.
+    """
+
+    experiment: FewShotExperiment
+
+    def __call__(
+        self, job: tuple[str, Path | None, State], report: Progress
+    ) -> tuple[bytes, State]:
+        """Return the weights of a method's learner, and its result.
+
+        Args:
+            job: the method, the folder of its run, and the run's configuration.
+            report: receives progress.
+        """
+        variant, path, config = job
+        run = MemoryRun(config) if path is None else RunFolder.open(path)
+        if run.result is None:
+            self.experiment.learn(run, variant, lambda line: None, report)
+        assert run.learner is not None
+        return run.learner, _complete(run)
 
 
 @final
@@ -303,6 +392,17 @@ class FewShotReport(Report):
     def tables(self) -> list[Table]:
         """Return the accuracy of each method."""
         return [few_shot_table(self.result)]
+
+    def _command(self, config: State) -> str:
+        method, preset = config["method"], config["preset"]
+        ways, shots, queries = config["shape"]
+        defaults = FewShot.preset(preset, "npbml" if method == ABLATION else method).settings()
+        settings = {k: v for k, v in config["settings"].items() if k != "variant"}
+        options = {"task": config["task"], "ways": ways, "shots": shots, "queries": queries}
+        options |= {"seed": config["seed"], "preset": preset, "rotations": config["rotations"]}
+        options |= {"variants": config["variants"]} if method == ABLATION else {}
+        shared = {"ways": 5, "shots": 1, "queries": 15, "rotations": False, "variants": [*VARIANTS]}
+        return repeat_command(["fewshot", method], options | settings, defaults | DEFAULTS | shared)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each method."""
@@ -339,10 +439,18 @@ def few_shot_table(result: State) -> Table:
             f"{row['test']:.2f}",
             f"± {row['interval']:.2f}",
             f"{row['seconds']:.0f}",
+            f"{row['meta_step']['seconds']:.3f}",
         )
         for row in _rows(result)
     )
-    columns = ("method", "what is learned", result["metric"], "95 % interval", "seconds")
+    columns = (
+        "method",
+        "what is learned",
+        result["metric"],
+        "95 % interval",
+        "seconds",
+        "s a meta-step",
+    )
     return Table(title, columns, rows, text_columns=2)
 
 
@@ -367,16 +475,14 @@ def explain_few_shot(path: Path) -> tuple[FewShotExperiment, list[TaskLoss]]:
         raise RunError(f"{path} has lost its learner.pt; restore it or repeat the run")
     experiment = FewShotExperiment.restored(folder, "cpu")
     (variant,) = experiment.variants
-    learner = make_learner(experiment.of_variant(variant), experiment.task, experiment.shape, 0)
-    if not isinstance(learner, Learner):
-        raise ConfigurationError(f"{variant} learns no loss; explain npbml")
     try:
-        content = torch.load(io.BytesIO(folder.learner), "cpu", weights_only=True)
-        learner.load_state_dict(content)
+        learner = experiment.load_learner(variant, folder.learner)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise FileFormatError(
             f"{path}/learner.pt is damaged ({str(error).splitlines()[0]}); repeat the run"
         ) from None
+    if not isinstance(learner, Learner):
+        raise ConfigurationError(f"{variant} learns no loss; explain npbml")
     return experiment, task_losses(learner, experiment.task, experiment.shape, experiment.seed)
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, starmap
 from statistics import fmean
-from typing import Literal, final
+from typing import Literal, NamedTuple, final
 
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn, TrainingConfig
@@ -40,6 +40,14 @@ class Cell:
     def key(self) -> str:
         """What the cell's outcome is kept under."""
         return f"{self.task} | {self.model} | {self.loss} | {self.learning_rate:g} | {self.seed}"
+
+
+class Entry(NamedTuple):
+    """One entry of a comparison, each by name."""
+
+    task: str
+    model: str
+    loss: str
 
 
 @final
@@ -90,6 +98,10 @@ class Grid:
         """Return how a cell's network is taught."""
         recipe = replace(self.recipe, learning_rate=cell.learning_rate)
         return TrainingConfig(cell.loss, recipe, self.adalfl, self.adapt_on, self.task_loss)
+
+    def entries(self) -> Iterator[Entry]:
+        """Return what is compared, in the order of the tables."""
+        return starmap(Entry, product(self.tasks, self.models, self.losses))
 
     def is_tuned(self, loss: str, handcrafted: bool) -> bool:
         """Tell whether a loss has a tuned entry."""

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lossforge.analysis.drawing import new_figure
+from lossforge.analysis.drawing import COLORS, INK, axes_of, new_figure, shorten_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOR = "#00429d"
+COLOR = COLORS[0]
+
+NAME = 30
+"""characters of a name beside a row"""
 
 
 def figure_with(panels: int) -> tuple["Figure", list["Axes"]]:
     """Return a figure with so many panels in a row."""
-    figure = new_figure(4.5 * panels + 1, 3.8)
-    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+    figure = new_figure(3.8 * panels + 1, 3.3)
+    return figure, axes_of(figure, panels)
 
 
 def draw_runs(
@@ -35,13 +38,13 @@ def draw_runs(
         axes.plot(finite, [row] * len(finite), "o", color=COLOR, alpha=0.5)
         if finite:
             mean = sum(finite) / len(finite)
-            axes.plot([mean, mean], [row - 0.25, row + 0.25], color="black")
+            axes.plot([mean, mean], [row - 0.25, row + 0.25], color=INK)
         diverged = len(values) - len(finite)
-        labels.append(f"{name[:30]} ({diverged} diverged)" if diverged else name[:30])
+        told = shorten_title(name, NAME)
+        labels.append(f"{told} ({diverged} diverged)" if diverged else told)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set(xlabel=f"{metric} on test data")
-    axes.grid(alpha=0.3)
 
 
 def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
@@ -61,21 +64,22 @@ def draw_ranks(axes: "Axes", overall: dict[str, Any]) -> None:
         is_left = place < (len(order) + 1) // 2
         row = -1.0 - (place if is_left else len(order) - 1 - place)
         edge = low - margin if is_left else high + margin
-        axes.plot([ranks[name], ranks[name], edge], [0, row, row], color="black", linewidth=0.8)
+        axes.plot([ranks[name], ranks[name], edge], [0, row, row], color=INK, linewidth=0.8)
         side = "right" if is_left else "left"
-        axes.text(edge, row, f" {name[:30]} ({ranks[name]:.2f}) ", ha=side, va="center")
+        told = f" {shorten_title(name, 26)} ({ranks[name]:.2f}) "
+        axes.text(edge, row, told, ha=side, va="center", fontsize=8)
     for index, group in enumerate(overall["groups"]):
         height = -0.25 - 0.2 * index
         ends = [ranks[group[0]] - 0.05, ranks[group[-1]] + 0.05]
         axes.plot(ends, [height, height], color=COLOR, linewidth=4, solid_capstyle="butt")
     width = overall["critical_difference"]
-    axes.plot([low, low + width], [0.8, 0.8], "|-", color="black")
+    axes.plot([low, low + width], [0.8, 0.8], "|-", color=INK)
     axes.text(low + width / 2, 0.95, f"critical difference {width:.2f}", ha="center", va="bottom")
-    axes.plot([low, high], [0, 0], color="black")
+    axes.plot([low, high], [0, 0], color=INK)
     for rank in range(low, high + 1):
-        axes.plot([rank, rank], [0, 0.12], color="black")
+        axes.plot([rank, rank], [0, 0.12], color=INK)
         axes.text(rank, 0.2, str(rank), ha="center", va="bottom")
-    axes.set(xlim=(low - 2.5 * margin - 0.5, high + 2.5 * margin + 0.5), ylim=(None, 1.6))
+    axes.set(xlim=(low - 3.4 * margin - 0.5, high + 3.4 * margin + 0.5), ylim=(None, 1.6))
     axes.set_axis_off()
 
 
@@ -84,14 +88,12 @@ def draw_front(axes: "Axes", front: Sequence[dict[str, Any]], metric: str) -> No
     sizes = [member["size"] for member in front]
     axes.step(sizes, [member["fitness"] for member in front], "o-", where="post", color=COLOR)
     axes.set(xlabel="nodes of the expression", ylabel=f"{metric} on validation data")
-    axes.grid(alpha=0.3)
 
 
 def draw_curve(axes: "Axes", curve: Sequence[tuple[int, float]], metric: str) -> None:
     """Draw a metric on validation data by training step."""
     axes.plot([step for step, _ in curve], [score for _, score in curve], "o-", color=COLOR)
     axes.set(xlabel="training step", ylabel=f"{metric} on validation data")
-    axes.grid(alpha=0.3)
 
 
 def draw_intervals(
@@ -106,4 +108,3 @@ def draw_intervals(
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set(xlabel=f"{metric} on meta-test tasks")
-    axes.grid(alpha=0.3)

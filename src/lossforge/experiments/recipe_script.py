@@ -15,7 +15,7 @@ from lossforge.losses import Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adaptive import is_adaptive
 from lossforge.runs import RunFolder
-from lossforge.training.full import Recipe
+from lossforge.training.full import FIRST, LAST, RISE, Recipe
 
 
 class Trained(NamedTuple):
@@ -109,6 +109,16 @@ def _schedule(recipe: Recipe) -> str:
         body = (
             f"passed = sum(step >= share * steps for share in {recipe.milestones!r})\n"
             f"    return {rate} * {recipe.decay!r} ** passed"
+        )
+    elif recipe.schedule == "one_cycle":
+        body = (
+            f"peak, last = max(0.0, {RISE!r} * steps - 1), steps - 1\n"
+            f"    begin, end, share = ({FIRST!r}, 1.0, step / peak) if step < peak else "
+            f"(1.0, {LAST!r}, 0.0)\n"
+            "    if step >= peak and last > peak:\n"
+            "        share = (step - peak) / (last - peak)\n"
+            "    factor = end + (begin - end) * 0.5 * (1 + math.cos(math.pi * share))\n"
+            f"    return {rate} * factor"
         )
     else:
         body = f"return {rate}"

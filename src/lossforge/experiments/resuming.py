@@ -6,7 +6,7 @@ from typing import Any
 
 from lossforge import __version__
 from lossforge.errors import RunError, unknown_name
-from lossforge.experiments.arguments import require_fields
+from lossforge.experiments.arguments import Workers, as_execution, require_fields
 from lossforge.experiments.benchmark_run import BenchmarkExperiment, BenchmarkReport
 from lossforge.experiments.compare_run import CompareExperiment, ComparisonReport
 from lossforge.experiments.experiment import (
@@ -19,6 +19,7 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
 from lossforge.experiments.search_run import SearchExperiment, SearchReport
 from lossforge.experiments.train_run import TrainExperiment, TrainingReport
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.runs import Run, RunFolder
 
 Restored = Callable[[RunFolder], Experiment[Any]]
@@ -33,11 +34,13 @@ COMMANDS: dict[str, tuple[Restored, Made]] = {
 }
 
 
-def resume(path: str | Path, *, progress: bool = True) -> Report:
+def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) -> Report:
     """Continue an interrupted run, and return its report; a complete run is only read.
 
     Args:
         path: the run's folder.
+        workers: how many processes train side by side, as for `search`; it need not be what the
+            run was begun with.
         progress: show progress on standard error.
 
     Raises:
@@ -60,7 +63,9 @@ def resume(path: str | Path, *, progress: bool = True) -> Report:
         if command not in COMMANDS:
             raise unknown_name("resumable command", command, COMMANDS)
         restored, report = COMMANDS[command]
-        done: Report = conclude(folder, unchanged, report, progress=progress)
+        done: Report = conclude(
+            folder, unchanged, report, progress=progress, execution=as_execution(workers)
+        )
     finally:
         folder.release()
     return done

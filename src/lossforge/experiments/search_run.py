@@ -11,6 +11,8 @@ from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.arguments import (
     GivenTask,
     Preset,
+    Workers,
+    as_execution,
     as_task,
     begun_from_python,
     check_preset,
@@ -23,12 +25,13 @@ from lossforge.experiments.arguments import (
     with_settings,
 )
 from lossforge.experiments.closing import (
+    AT_BEST_RATES,
     LEARNED,
     Closing,
     Contenders,
     recommendation,
 )
-from lossforge.experiments.comparison import Comparison
+from lossforge.experiments.comparison import COMPARING, Comparison
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
@@ -38,14 +41,16 @@ from lossforge.experiments.experiment import (
     perform,
 )
 from lossforge.experiments.paper import comparison_for, search_options
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import original_units, scale_note
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter
+from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder, RunJournal
 from lossforge.runs.folder import LOSS
 from lossforge.searching import (
@@ -53,12 +58,17 @@ from lossforge.searching import (
     Calibration,
     Calibrator,
     Method,
+    NullJournal,
     Problem,
     SearchResult,
     State,
+    handcrafted_rivals,
     make_problems,
 )
+from lossforge.searching.calibrate import CALIBRATING, TUNING
+from lossforge.searching.executors import Executor
 from lossforge.searching.options import flatten
+from lossforge.searching.problem import kind_of
 from lossforge.tasks import TaskLike
 from lossforge.validation import require_whole
 
@@ -73,6 +83,9 @@ CALIBRATIONS = {
 }
 
 SettingsT = TypeVar("SettingsT", Comparison, Calibration)
+
+STEPS_OF_A_META_STEP = 3
+"""training steps that take about as long as a step of coefficients with its hypergradient"""
 
 CALIBRATION = "calibration"
 """folder of a run that holds what the calibration has trained"""
@@ -100,7 +113,9 @@ def search(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    threads: int = 1,
+    workers: Workers = 1,
+    progress: Watched = True,
     **settings: Any,
 ) -> "SearchReport":
     """Search for a loss, then compare it with handcrafted losses over fresh seeds.
@@ -123,6 +138,9 @@ def search(
         resume: continue the run that `out` holds.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
         device: cpu, cuda, or auto: a GPU if there is one.
+        threads: of PyTorch in each process; another number changes the last bits of results.
+        workers: how many processes train side by side, "auto" for one per core where there is
+            enough work, or an `Execution`; no result depends on it.
         progress: show progress on standard error.
         **settings: hyper-parameters that differ from the preset's, such as ``population=8``,
             ``compare_seeds=3`` or ``rivals=False``.
@@ -143,7 +161,7 @@ def search(
         >>> sorted(report.recommended)
         ['name', 'rate', 'valid']
     """
-    destination = Destination(out, overwrite, resume, progress)
+    destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = SearchExperiment.of(
         method,
         as_task(task, device, data_dir),
@@ -154,6 +172,7 @@ def search(
         calibration=calibration,
         settings=settings,
         given=given_objects(task, model),
+        threads=threads,
     )
     return perform(experiment, SearchReport, destination)
 
@@ -172,6 +191,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         comparison: settings of the closing comparison.
         calibration: how handcrafted losses and their learning rates are tried.
         given: what was given as objects: "task", "model".
+        threads: of PyTorch in each process; None for as many as there are.
     """
 
     command: ClassVar[str] = "search"
@@ -185,6 +205,7 @@ class SearchExperiment(Experiment["SearchReport"]):
     comparison: Comparison
     calibration: Calibration
     given: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
     def of(
@@ -199,9 +220,12 @@ class SearchExperiment(Experiment["SearchReport"]):
         calibration: Calibration | None,
         settings: Mapping[str, Any],
         given: tuple[str, ...],
+        threads: int | None,
     ) -> "SearchExperiment":
         """Return the search that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
+        if threads is not None:
+            require_whole("threads", threads, 1)
         check_preset(preset)
         comparison, rest = _with_own_settings(
             comparison_for(preset, task.name, COMPARISONS[preset])
@@ -216,7 +240,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         made = as_method(method, preset, task.name).with_options(**rest)
         make_problems(task.task, model)
         name = model_name(model, task.task)
-        return cls(made, task, model, name, seed, preset, comparison, calibration, given)
+        return cls(made, task, model, name, seed, preset, comparison, calibration, given, threads)
 
     @classmethod
     def restored(cls, folder: RunFolder) -> "SearchExperiment":
@@ -232,8 +256,17 @@ class SearchExperiment(Experiment["SearchReport"]):
         # A run that was begun before there were calibrations ends as it was meant to.
         calibration = Calibration(**config.get("calibration", {"rivals": False}))
         task = load_unchanged(config, config["task"], config["data"], folder.path)
-        model, seed = config["model"], config["seed"]
-        return cls(method, task, model, model, seed, config["preset"], comparison, calibration)
+        return cls(
+            method,
+            task,
+            config["model"],
+            config["model"],
+            config["seed"],
+            config["preset"],
+            comparison,
+            calibration,
+            threads=config.get("threads"),
+        )
 
     def config(self) -> State:
         """Return the configuration, as plain data."""
@@ -246,6 +279,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "task": self.task.name,
                 "model": self.model_name,
                 "seed": self.seed,
+                "threads": self.threads,
                 **self.task.config(),
                 "settings": self.method.settings(),
                 "comparison": asdict(self.comparison),
@@ -260,7 +294,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"{self.method.name}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "SearchReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "SearchReport":
         """Search and compare, from where the run stands."""
         (problem,) = make_problems(self.task.task, self.model)
         title = (
@@ -272,8 +306,10 @@ class SearchExperiment(Experiment["SearchReport"]):
             shown=progress,
             rounds=self.method.rounds,
             round_name=self.method.round_name,
+            plan=self.plan(),
+            listener=run.write_progress,
         ) as reporter:
-            calibrator = self._calibrator(problem, run, reporter)
+            calibrator = self._calibrator(problem, run, reporter, executor)
             calibrated = calibrator.calibrate() if self.calibration.rivals else None
             if calibrated is not None:
                 reporter.tell(_describe(calibrated, self.task.task.metric))
@@ -282,7 +318,12 @@ class SearchExperiment(Experiment["SearchReport"]):
             run.write_loss(found.loss)
             tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
             close = Closing(
-                self.comparison, problem, self.method.base, self.seed, reporter.progress
+                self.comparison,
+                problem,
+                self.method.base,
+                self.seed,
+                reporter.progress,
+                executor,
             )
             contenders = close(found.loss, calibrated, tuned, self.calibration.rival_runs)
         run.write_result(
@@ -290,7 +331,52 @@ class SearchExperiment(Experiment["SearchReport"]):
         )
         return SearchReport(run)
 
-    def _calibrator(self, problem: Problem, run: Run, reporter: ProgressReporter) -> Calibrator:
+    def plan(self) -> Plan:
+        """Return about how much work each stage is, in training steps of one network."""
+        settings, fitness = self.method.settings(), self.method.fitness
+        candidates = settings.get("population", 1)
+        step = fitness.steps + STEPS_OF_A_META_STEP * settings.get("meta_steps", 0)
+        finals = 0 if self.method.reevaluation.finalists == 1 else self._final_steps()
+        comparison = self.comparison
+        runs = min(
+            self.calibration.rival_runs or comparison.compare_seeds, comparison.compare_seeds
+        )
+        plain, tuned = 2 * comparison.compare_seeds, 3 * runs
+        if not self.calibration.rivals:
+            tuned = 0
+        calibrating, tuning = self._calibration_steps()
+        return (
+            (CALIBRATING, calibrating),
+            (self.method.round_name, self.method.rounds * candidates * step),
+            ("final", finals),
+            (TUNING, tuning),
+            (COMPARING, plain * comparison.compare_steps),
+            (AT_BEST_RATES, tuned * comparison.compare_steps),
+        )
+
+    def _final_steps(self) -> int:
+        reevaluation = self.method.reevaluation
+        steps = reevaluation.steps or self.method.fitness.steps
+        return reevaluation.finalists * reevaluation.runs * steps
+
+    def _calibration_steps(self) -> tuple[int, int]:
+        """Return about how many steps it takes to calibrate the handcrafted losses, and to tune."""
+        if not self.calibration.rivals:
+            return 0, 0
+        problems = make_problems(self.task.task, self.model)
+        expected = Calibrator(
+            self.calibration,
+            self.method.fitness,
+            problems,
+            self.method.base,
+            self.seed,
+            NullJournal(),
+        ).expected_steps
+        return expected(len(handcrafted_rivals(kind_of(problems)))), expected(1)
+
+    def _calibrator(
+        self, problem: Problem, run: Run, reporter: ProgressReporter, executor: Executor
+    ) -> Calibrator:
         journal = RunJournal(run.child(CALIBRATION, run.config), _ProgressOnly(reporter))
         return Calibrator(
             self.calibration,
@@ -300,6 +386,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.seed,
             journal,
             self.method.trial_problems([problem]),
+            executor,
         )
 
     def _result(
@@ -405,6 +492,20 @@ class SearchReport(Report):
         """Return what the paired tests say, in a sentence."""
         return _verdict(self.result)
 
+    def sentence(self) -> str:
+        """Return `verdict`, as a sentence."""
+        told = self.verdict()
+        return f"{told[:1].upper()}{told[1:]}"
+
+    def _command(self, config: State) -> str:
+        preset, task = config["preset"], config["task"]
+        defaults = as_method(config["method"], preset, task).settings()
+        defaults |= asdict(comparison_for(preset, task, COMPARISONS[preset]))
+        defaults |= asdict(CALIBRATIONS[preset])
+        shared = {key: config[key] for key in ("task", "model", "seed", "preset")}
+        options = shared | config["settings"] | config["comparison"] | config["calibration"]
+        return repeat_command(["search", config["method"]], options, defaults | DEFAULTS)
+
     def tables(self) -> list[Table]:
         """Return the Pareto front, where there is one, and the closing comparisons."""
         front = [self.front_table()] if self.result["front"] else []
@@ -495,7 +596,10 @@ class SearchReport(Report):
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(self.result['loss'])}</p>{super()._repr_html_()}<p>{self.verdict()}</p>"
+        from lossforge.report import formula_html
+
+        shown = formula_html(self.run.loss) if self.run.loss else escape(self.result["loss"])
+        return f"{shown}{super()._repr_html_()}<p>{escape(self.verdict())}</p>"
 
 
 def as_method(method: object, preset: str, task: str = "") -> Method[Any, Any]:

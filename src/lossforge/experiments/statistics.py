@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LEAST_PAIRS = 5
 """pairs below which no test is made"""
 
+SIGNIFICANT_DIGITS = 13
+"""of a metric that count: a double has between 15 and 17"""
+
 EXACT_PAIRS = 200
 """pairs up to which the signed-rank distribution is enumerated; above, it is close to normal"""
 
@@ -92,13 +95,21 @@ def paired_comparison(first: Sequence[float], second: Sequence[float]) -> Paired
 def difference(first: float, second: float) -> float:
     """Return first minus second; two runs that both diverged are equal.
 
+    Rounded to what the numbers can tell: differences that are equal but for their last digits are
+    ties to a test of ranks.
+
     Examples:
         >>> difference(math.inf, 0.1), difference(0.1, math.inf), difference(math.inf, math.inf)
         (inf, -inf, 0.0)
+        >>> 0.3 - 0.2 == 0.2 - 0.1, difference(0.3, 0.2) == difference(0.2, 0.1)
+        (False, True)
     """
     if math.isinf(first) and math.isinf(second):
         return 0.0
-    return first - second
+    size = max(abs(first), abs(second))
+    if size == 0 or not math.isfinite(size):
+        return first - second
+    return round(first - second, SIGNIFICANT_DIGITS - math.ceil(math.log10(size)))
 
 
 def _mean(differences: Sequence[float]) -> float:

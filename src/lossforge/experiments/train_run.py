@@ -26,6 +26,7 @@ from lossforge.experiments.arguments import (
     model_name,
     objects_config,
     require_fields,
+    saved_losses,
     with_settings,
 )
 from lossforge.experiments.experiment import (
@@ -35,22 +36,25 @@ from lossforge.experiments.experiment import (
     Report,
     announce,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.paper import recipe_for
+from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.trained_model import about_model, load_model, outputs_of
 from lossforge.experiments.units import original_units
+from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
+from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import numbers_over_time
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Model
-from lossforge.progress import ProgressReporter, stage_of
+from lossforge.progress import ProgressReporter, Shown, stage_of
 from lossforge.runs import Run, RunFolder
+from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
 from lossforge.tasks.kinds import as_kind
 from lossforge.training.full import FullTraining, Outcome, Recipe
@@ -96,7 +100,7 @@ def train(
     resume: bool = False,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    progress: bool = True,
+    progress: Watched = True,
     **settings: Any,
 ) -> "TrainingReport":
     """Train one network in full under any loss; validation data choose its weights; test once.
@@ -114,7 +118,7 @@ def train(
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
         task_loss: the loss that the adaptive loss is to lower on those rows; by default the default
-            loss.
+            loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -234,11 +238,13 @@ class TrainExperiment(Experiment["TrainingReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: bool) -> "TrainingReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "TrainingReport":
         """Train the network, from where the run stands."""
         title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
         task, saved = self.task.task, run.restore_bytes()
-        with ProgressReporter(announce(title, run), shown=progress) as reporter:
+        with ProgressReporter(
+            announce(title, run), shown=progress, listener=run.write_progress
+        ) as reporter:
             warmed = None if saved else stage_of(reporter, "warming up")
             training = self.training_config().begin(task, self.model, self.seed, warmed)
             if saved is not None:
@@ -256,6 +262,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
             raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
         if isinstance(training.teacher, Adapting):
             self._write_adaptation(run, training.teacher.adapt)
+        elif isinstance(training.teacher, AdaptingRates) and run.path is not None:
+            moments = [{"step": s, "numbers": found} for s, found in training.teacher.moments]
+            write_json(run.path / "adaptation.json", {"moments": moments})
         run.write_model(training.model.state_dict(), about_model(self.model_name, task))
         run.write_result(self._result(outcome, run.seconds) | _learned(training))
         return TrainingReport(run, training.model)
@@ -349,6 +358,14 @@ class TrainingReport(Report):
         title = f"{result['metric']} on {result['task']} with {result['model']}"
         return [Table(title, ("loss", "valid", "test", "step"), (row,))]
 
+    def _command(self, config: State) -> str:
+        shared = {key: config[key] for key in ("task", "loss", "model", "seed", "preset")}
+        options = shared | config["recipe"]
+        options |= {key: config[key] for key in ("adalfl", "adapt_on", "task_loss")}
+        return repeat_command(
+            ["train"], options, training_defaults(config["preset"], config["task"])
+        )
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the metric on validation data at each evaluation."""
         return [{"step": step, "valid": score} for step, score in self.result["curve"]]
@@ -368,6 +385,14 @@ class TrainingReport(Report):
             f"TrainingReport({result['task']} with {result['model']} under {result['loss']}: "
             f"test {result['metric']} {number(result['test'])})"
         )
+
+
+def training_defaults(preset: Preset, task: str) -> State:
+    """Return the options of a training that need no flag: a preset's on a task."""
+    recipe, adalfl = PRESETS[preset]
+    recipe = recipe_for(preset, task, recipe)
+    own = {"adalfl": asdict(adalfl), "adapt_on": "valid", "task_loss": ""}
+    return DEFAULTS | asdict(recipe) | own
 
 
 def as_recipe(
@@ -411,6 +436,8 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
 def _learned(training: FullTraining) -> State:
     """Return the numbers that an adaptive loss ended with, where it has few."""
     teacher = training.teacher
+    if isinstance(teacher, AdaptingRates):
+        return {"learned": teacher.numbers()}
     if isinstance(teacher, Adapting) and isinstance(teacher.adapt.loss, ParametricLoss):
         return {"learned": teacher.adapt.loss.numbers()}
     return {}

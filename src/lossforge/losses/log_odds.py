@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from lossforge.losses.loss import Reduction, reduce
+from lossforge.tasks.rows import is_recorded
 
 Triple = tuple[Tensor, Tensor, Tensor]
 
@@ -93,9 +94,10 @@ def log_odds_against_each(logits: Tensor) -> Tensor:
 
 
 def only_composed() -> bool:
-    """Return whether only PyTorch's own operations will do: compiling, vmap, forward mode."""
+    """Return whether only PyTorch's own operations will do: compiling, vmap and such."""
     return (
         torch.compiler.is_compiling()
+        or is_recorded()
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
     )

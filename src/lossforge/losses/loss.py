@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
-from typing import ClassVar, Self, TypedDict, assert_never, final
+from typing import ClassVar, NoReturn, Self, TypedDict, assert_never, final
 
 from torch import Tensor, nn
 
@@ -148,6 +148,13 @@ class Loss(nn.Module, ABC):
         rows = self.kind.rows(outputs, targets)
         return rows.by_position(self.per_row(rows.outputs, rows.targets))
 
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Say what to do in place of ``torch.jit.script``, which calls this."""
+        raise ConfigurationError(
+            "torch.jit.script cannot compile losses; use torch.export.export or torch.jit.trace, "
+            "or write the loss as plain PyTorch: lossforge export LOSS --to torch"
+        )
+
     @abstractmethod
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each row, [N].
@@ -174,6 +181,10 @@ class Loss(nn.Module, ABC):
     def weights(self) -> dict[str, Tensor]:
         """Return what is too large for the definition; `load_state_dict` takes it back."""
         return {}
+
+    def __repr__(self) -> str:
+        """Return the class with the formula: what tells losses apart."""
+        return f"{type(self).__name__}({self})"
 
     @abstractmethod
     def __str__(self) -> str:

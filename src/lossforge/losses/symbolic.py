@@ -42,6 +42,8 @@ class SymbolicLoss(ElementwiseLoss):
         >>> loss = SymbolicLoss("-y*log(p)")
         >>> print(loss)
         -y·log|p|
+        >>> loss
+        SymbolicLoss(-y·log|p|)
         >>> round(loss(torch.zeros(1, 2), torch.tensor([0])).item(), 4)
         0.6931
     """
@@ -95,6 +97,10 @@ class SymbolicLoss(ElementwiseLoss):
             "softplus": self.softplus,
             **({"primitives": own} if own else {}),
         }
+
+    def _repr_latex_(self) -> str:
+        """Return the formula as notebooks show it."""
+        return f"${self.formula.latex}$"
 
     def __str__(self) -> str:
         """Return the simplified formula."""

@@ -171,6 +171,12 @@ class AdaLFL:
                 the loss has nothing to learn, or is of the other kind.
         """
         kind = as_kind(kind)
+        several = isinstance(model, nn.DataParallel) and len(model.device_ids) > 1
+        require(
+            not several,
+            "nn.DataParallel copies the model at every step, which cannot be followed; use "
+            "nn.parallel.DistributedDataParallel, or one device",
+        )
         response = OptimizerResponse(optimizer)
         _require_fit(model, response)
         require(

@@ -11,6 +11,7 @@ from lossforge.tasks.kinds import Kind
 from lossforge.validation import require_in_range
 
 PREFIX = "adaptive:"
+LAYER_RATES = "layer_rates"
 
 
 def is_adaptive(name: object) -> bool:
@@ -21,6 +22,28 @@ def is_adaptive(name: object) -> bool:
         (True, True, False)
     """
     return isinstance(name, str) and (name == AdaLFL.name or name.startswith(PREFIX))
+
+
+def adapts_rates(name: object) -> bool:
+    """Tell whether that is the name of learning rates that adapt, one a layer, and no loss.
+
+    Examples:
+        >>> adapts_rates("adaptive:layer_rates:every=2"), adapts_rates("adaptive:rate")
+        (True, False)
+    """
+    return (
+        isinstance(name, str)
+        and name.partition(":")[0] + ":" == PREFIX
+        and (parse_spec(name.removeprefix(PREFIX))[0] == LAYER_RATES)
+    )
+
+
+def check_adaptive(name: str, kind: Kind) -> None:
+    """Raise `LossforgeError` where there is no adaptive loss of that name for a kind of task."""
+    if adapts_rates(name):
+        AdaptiveNumber.of_rates(name)
+    elif name != AdaLFL.name:
+        AdaptiveNumber.named(name, kind)
 
 
 def adaptive_names() -> list[str]:
@@ -64,6 +87,18 @@ class AdaptiveNumber:
         form, options = parse_spec(text.removeprefix(PREFIX))
         settings = from_options(cls, options)
         return settings, ParametricLoss(form, kind, start=settings.start or None)
+
+    @classmethod
+    def of_rates(cls, text: str) -> Self:
+        """Return the settings in a name such as ``adaptive:layer_rates:meta_learning_rate=0.1``.
+
+        Raises:
+            ConfigurationError: an option is wrong.
+        """
+        _, options = parse_spec(text.removeprefix(PREFIX))
+        settings = from_options(cls, options)
+        require_in_range("start", settings.start, 0)
+        return settings
 
     def within(self, settings: AdaLFL) -> AdaLFL:
         """Return settings of online learning with these, and no warm-up."""

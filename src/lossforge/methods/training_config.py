@@ -8,11 +8,12 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
-from lossforge.losses import Loss, default_loss
+from lossforge.losses import CalibratedCrossEntropy, Loss, default_loss
 from lossforge.losses.parametric import ParametricLoss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
-from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
+from lossforge.methods.adapting_rates import AdaptingRates
+from lossforge.methods.adaptive import AdaptiveNumber, adapts_rates, check_adaptive, is_adaptive
 from lossforge.methods.warm_up import TRIAL_BATCHES
 from lossforge.models import Model, initialize, resolve
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
@@ -34,7 +35,8 @@ class TrainingConfig:
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
             anew.
-        task_loss: what the adaptive loss is to lower on them; the default loss where empty.
+        task_loss: what the adaptive loss is to lower on them; where empty, the default loss for
+            "adalfl", and calibrated cross-entropy for "adaptive:FORM" in classification.
     """
 
     loss: str | Loss
@@ -47,12 +49,19 @@ class TrainingConfig:
         """Raise `LossforgeError` if the loss does not exist or does not fit the task."""
         if not is_adaptive(self.loss):
             _find(self.loss, task)
-        elif self.loss != AdaLFL.name:
-            self._number(task)
+        else:
+            check_adaptive(str(self.loss), task.kind)
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
-        return default_loss(task.kind) if self.task_loss == "" else _find(self.task_loss, task)
+        if self.task_loss != "":
+            return _find(self.task_loss, task)
+        # Plain cross-entropy punishes unsure predictions however well they are ordered, and so
+        # unlearns what label smoothing gains.
+        learns_number = is_adaptive(self.loss) and self.loss != AdaLFL.name
+        if learns_number and task.kind.predicts_probabilities:
+            return CalibratedCrossEntropy()
+        return default_loss(task.kind)
 
     def begin(
         self, task: Task, model: Model, seed: int, warmed: Callable[[int, int], None] | None
@@ -73,13 +82,28 @@ class TrainingConfig:
         if not is_adaptive(self.loss):
             loss = _find(self.loss, task).to(task.device)
             return FullTraining(self.recipe, task, trainee, FixedLoss(trainee, loss), seed)
+        if adapts_rates(self.loss):
+            rates = self._adapting_rates(trainee, task, seed)
+            return FullTraining(self.recipe, task, trainee, rates, seed)
         teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None and self.loss == AdaLFL.name:
             teacher.warm_up(warmed, factory)
         return FullTraining(self.recipe, task, trainee, teacher, seed)
 
+    def _adapting_rates(self, trainee: TrainState, task: Task, seed: int) -> AdaptingRates:
+        split = task.valid if self.adapt_on == "valid" else task.train
+        return AdaptingRates(
+            trainee,
+            default_loss(task.kind).to(task.device),
+            self._task_loss(task).to(task.device),
+            Batches(split, self.recipe.batch_size, torch_generator(seed, "adapt")),
+            AdaptiveNumber.of_rates(str(self.loss)),
+            self.adalfl.record_every,
+        )
+
     def _attach(self, trainee: TrainState, task: Task, seed: int) -> AdaptiveTraining:
-        settings, loss = replace(self.adalfl, clip_norm=self.recipe.clip_norm), None
+        clip_norm = self.recipe.clip_norm or self.adalfl.clip_norm
+        settings, loss = replace(self.adalfl, clip_norm=clip_norm), None
         if self.loss != AdaLFL.name:
             number, loss = self._number(task)
             settings = number.within(settings)
@@ -161,7 +185,10 @@ class Adapting:
         """Return rows that trials are judged on, each once, in batches."""
         rows = torch.arange(min(len(self._split), TRIAL_BATCHES * self._size))
         inputs, targets = self._split.inputs, self._split.targets
-        return [(inputs[some], targets[some]) for some in rows.to(inputs.device).split(self._size)]
+        return [
+            (inputs.index_select(0, some), targets[some])
+            for some in rows.to(targets.device).split(self._size)
+        ]
 
     def _stream(self, purpose: str) -> Batches:
         return Batches(self._split, self._size, torch_generator(self._seed, purpose))

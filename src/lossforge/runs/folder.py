@@ -15,6 +15,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -37,6 +38,7 @@ from lossforge.runs import lock
 from lossforge.runs.checksums import NAME as CHECKSUMS
 from lossforge.runs.checksums import Checksums, digest_of, digest_of_file
 from lossforge.runs.lock import FolderLock
+from lossforge.runs.watcher import Watcher
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.json", "history.jsonl"
 LOSS, RESULT, TENSORS = "loss.json", "result.json", "checkpoint.pt"
@@ -44,6 +46,9 @@ WEIGHTS, LEARNER, LOSSES = "loss.safetensors", "learner.pt", "losses"
 MODEL = "model.safetensors"
 CELLS = "cells"
 """folder of the runs that a run is made of"""
+
+PROGRESS = "progress.json"
+"""what a process that works on the run is doing, for `lossforge watch`"""
 
 NEXT_TENSORS = "checkpoint.pt.next"
 """tensors that ``checkpoint.json`` does not speak of yet"""
@@ -53,7 +58,8 @@ CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 
 OWN = re.compile(
     rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
-    rf"|{'|'.join(CHECKED)}|report\.md|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
+    rf"|{re.escape(PROGRESS)}(\.new)?|{'|'.join(CHECKED)}|report\.(md|html)|environment\.json"
+    r"|table\.md|tables\.tex|cells\.csv|adaptation\.(json|png|svg)"
     r"|((curves|tests)-.*|ranks)\.(png|svg)"
 )
 """names of the files that runs write"""
@@ -75,6 +81,7 @@ class RunFolder:
         self.path = path
         self._lock = FolderLock(path)
         self._children: dict[str, RunFolder] = {}
+        self._watchers: list[Watcher] = []
         self._is_new = False
         self._before = 0.0
         self.history: list[State] = []
@@ -202,10 +209,16 @@ class RunFolder:
         state: State = content["state"]
         return state
 
+    def watch(self, watcher: Watcher) -> None:
+        """Let a watcher receive what is written from now on."""
+        self._watchers.append(watcher)
+
     def checkpoint(self, state: State, entry: State) -> None:
         """Write the state to resume from, and the history with one more line."""
         self.history = [*self.history, entry | {"seconds": round(self.seconds, 3)}]
         self._write_checkpoint({"state": state})
+        for watcher in self._watchers:
+            watcher.entry(len(self.history), self.history[-1])
 
     def checkpoint_bytes(self, state: bytes, history: list[State]) -> None:
         """Write the state to resume from where it is tensors, and the whole history."""
@@ -214,6 +227,8 @@ class RunFolder:
         write_atomically(self._file(NEXT_TENSORS), state)
         self._write_checkpoint({"state": {}, "tensors": hashlib.sha256(state).hexdigest()})
         self._file(NEXT_TENSORS).replace(self._file(TENSORS))
+        for watcher in self._watchers:
+            watcher.entry(len(history), history[-1])
 
     def restore_bytes(self) -> bytes | None:
         """Return the last checkpoint's tensors, None where there are none.
@@ -287,6 +302,25 @@ class RunFolder:
         """The weights of a few-shot learner, None where there are none."""
         return read_regular(self._file(LEARNER)) if self._file(LEARNER).exists() else None
 
+    def write_progress(self, event: State) -> None:
+        """Write what is being done, for people who watch; nothing depends on it.
+
+        Not to the disk, as other files are: once a second that would slow a run down. It is left
+        out where it cannot be written.
+        """
+        new = self._file(f"{PROGRESS}.new")
+        with suppress(OSError):
+            new.write_text(to_json(event), encoding="utf-8")
+            new.replace(self._file(PROGRESS))
+
+    @property
+    def progress(self) -> State | None:
+        """What was being done last; None where nobody knows."""
+        try:
+            return read_json(self._file(PROGRESS))
+        except FileFormatError:
+            return None
+
     def write_result(self, result: State) -> None:
         """Write the results; this completes the run, so everything else is written before."""
         text = to_json(result)
@@ -296,6 +330,8 @@ class RunFolder:
                 files[name] = digest_of_file(self._file(name))
         Checksums(Checksums.of_config(self.config).config, files).write(self.path)
         write_atomically(self._file(RESULT), text)
+        for watcher in self._watchers:
+            watcher.result(result)
 
     @property
     def result(self) -> State | None:

@@ -9,6 +9,7 @@ from typing import Protocol, final
 from torch import Tensor
 
 from lossforge.losses import Loss
+from lossforge.runs.watcher import Watcher
 from lossforge.searching import State
 
 
@@ -31,6 +32,12 @@ class Run(Protocol):
 
     def release(self) -> None:
         """Let other processes work on this run."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let a watcher receive what is written from now on."""
+
+    def write_progress(self, event: State) -> None:
+        """Write what is being done, for people who watch."""
 
     def restore(self) -> State | None:
         """Return the last checkpoint's state, None where there is none."""
@@ -91,6 +98,7 @@ class MemoryRun:
         self.learner: bytes | None = None
         self.result: State | None = None
         self._began = time.monotonic()
+        self._watchers: list[Watcher] = []
 
     @property
     def seconds(self) -> float:
@@ -100,6 +108,13 @@ class MemoryRun:
     def release(self) -> None:
         """Do nothing: no other process knows of this run."""
 
+    def watch(self, watcher: Watcher) -> None:
+        """Let a watcher receive what is written from now on."""
+        self._watchers.append(watcher)
+
+    def write_progress(self, event: State) -> None:
+        """Do nothing: no other process can watch this run."""
+
     def restore(self) -> State | None:
         """Return None: nothing is left of earlier processes."""
         return None
@@ -107,10 +122,14 @@ class MemoryRun:
     def checkpoint(self, state: State, entry: State) -> None:
         """Keep the history with one more line."""
         self.history = [*self.history, entry | {"seconds": round(self.seconds, 3)}]
+        for watcher in self._watchers:
+            watcher.entry(len(self.history), self.history[-1])
 
     def checkpoint_bytes(self, state: bytes, history: list[State]) -> None:
         """Keep the history."""
         self.history = history
+        for watcher in self._watchers:
+            watcher.entry(len(history), history[-1])
 
     def restore_bytes(self) -> bytes | None:
         """Return None: nothing is left of earlier processes."""
@@ -138,3 +157,5 @@ class MemoryRun:
     def write_result(self, result: State) -> None:
         """Keep the results as they would be read from a file."""
         self.result = json.loads(json.dumps(result, allow_nan=False))
+        for watcher in self._watchers:
+            watcher.result(result)

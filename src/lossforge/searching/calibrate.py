@@ -8,16 +8,18 @@ which is best (successive halving over steps).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import final
 
 from lossforge.files import finite_or_none, infinite_if_none
-from lossforge.losses import Loss, as_population, default_loss
+from lossforge.losses import Loss, default_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
+from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.fitness import Fitness, Trial
+from lossforge.searching.fitness_work import FitnessJob, FitnessWork
 from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.tasks.kinds import Kind, as_kind
@@ -31,6 +33,9 @@ FIRST_POWERS = (0, 1, 2)
 
 FARTHEST = 8
 """greatest power of `FACTOR` that a grid grows to, up and down"""
+
+CALIBRATING, TUNING = "calibrating", "tuning the rate"
+"""names of its stages, for progress"""
 
 SHORT = 6
 """a short training has this fraction of the steps of a long one"""
@@ -158,6 +163,7 @@ class Calibrator:
         base: how networks are trained; its learning rate is the user's.
         seed: of the search.
         journal: where to report to and resume from.
+        executor: trains at several learning rates side by side; no result depends on it.
 
     Examples:
         >>> from lossforge.searching import NullJournal, make_problems
@@ -179,6 +185,7 @@ class Calibrator:
         seed: int,
         journal: Journal,
         trial_problems: Sequence[Problem] | None = None,
+        executor: Executor | None = None,
     ):
         steps = settings.rival_steps or fitness.steps
         self._trial_problems = problems if trial_problems is None else trial_problems
@@ -188,7 +195,8 @@ class Calibrator:
         self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
-        self._table = _ScoreTable.from_state(journal.restore())
+        self._executor = Here() if executor is None else executor
+        self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
     @property
     def training_steps(self) -> int:
@@ -197,7 +205,7 @@ class Calibrator:
 
     def calibrate(self) -> Calibrated:
         """Return the kind's handcrafted losses, each at its best learning rate."""
-        kind = kind_of(self._problems)
+        kind, self._begun = kind_of(self._problems), 0
         losses = {str(loss): loss for loss in handcrafted_rivals(kind)}
         default = str(default_loss(kind))
         first = {name: set(FIRST_POWERS) for name in losses}
@@ -217,9 +225,20 @@ class Calibrator:
 
     def tune(self, name: str, loss: Loss) -> RatedLoss:
         """Return a loss at its best learning rate, found as those of the handcrafted losses are."""
+        self._begun = self._table.training_steps
         self._search_rates({name: loss}, {name: set(FIRST_POWERS)}, self._short)
         self._search_rates({name: loss}, self._around_the_best([name]), self._long)
         return self._best(name, self._long)
+
+    def expected_steps(self, losses: int) -> int:
+        """Return about how many training steps a calibration of so many losses takes.
+
+        Their number is known only at the end: grids grow as far as they must.
+        """
+        finalists = 1 if losses == 1 else math.ceil(losses / SURVIVORS) + 1
+        rates = len(FIRST_POWERS) + 1
+        short, long = losses * rates * self._short, finalists * len(FIRST_POWERS) * self._long
+        return len(self._seeds) * (short + long)
 
     def _around_the_best(self, names: Iterable[str]) -> dict[str, set[int]]:
         """Return the powers of `FACTOR` around those that were best in short trainings."""
@@ -245,6 +264,28 @@ class Calibrator:
         self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int
     ) -> None:
         """Train what is not in the table yet: all losses that share a rate side by side."""
+        missing = list(self._missing(losses, wanted, steps))
+        groups = [list(self._jobs(losses, each, steps)) for each in missing]
+        jobs = [job for group in groups for job in group]
+        stage = f"{CALIBRATING} {len(losses)} losses" if len(losses) > 1 else TUNING
+        begun = self._table.training_steps - self._begun
+        wave = sum(len(names) for names, *_ in missing) * steps
+        expected = max(self.expected_steps(len(losses)), begun + wave)
+
+        def report(_: str, done: int, total: int) -> None:
+            self._journal.progress(stage, begun + round(wave * done / total), expected)
+
+        tally = Tally(report, stage, len(jobs), self._executor.workers)
+        work = FitnessWork(tuple(self._problems_at(steps)))
+        found = self._executor.map(work, jobs, tally)
+        for group, (names, power, run) in zip(groups, missing, strict=True):
+            trials = [trial for _ in group for trial in next(found)]
+            self._record(names, trials, steps, power, run)
+
+    def _missing(
+        self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int
+    ) -> Iterator[tuple[list[str], int, int]]:
+        """Yield names of losses to train under, with a power of `FACTOR` and a seed's number."""
         for power in sorted(set().union(*wanted.values())):
             for run in range(len(self._seeds)):
                 names = [
@@ -253,23 +294,19 @@ class Calibrator:
                     if power in wanted[name] and not self._table.has(name, steps, power, run)
                 ]
                 if names:
-                    trials = self._trials([losses[name] for name in names], steps, power, run)
-                    self._record(names, trials, steps, power, run)
+                    yield names, power, run
 
-    def _trials(self, losses: Sequence[Loss], steps: int, power: int, run: int) -> list[Trial]:
-        stage = f"calibrating {len(losses)} losses" if len(losses) > 1 else "tuning the rate"
+    def _problems_at(self, steps: int) -> Sequence[Problem]:
+        return self._trial_problems if steps == self._short else self._problems
 
-        def report(_: str, done: int, total: int) -> None:
-            rate = f"{self._rate(power):.2g}"
-            self._journal.progress(f"{stage} at learning rate {rate}", done, total)
-
-        fitness, base = (
-            replace(self._fitness, steps=steps),
-            replace(self._base, learning_rate=self._rate(power)),
-        )
-        population = as_population(losses, self._problems[0].task.device)
-        problems = self._trial_problems if steps == self._short else self._problems
-        return fitness(population, problems, base, self._seeds[run], report)
+    def _jobs(
+        self, losses: Mapping[str, Loss], missing: tuple[list[str], int, int], steps: int
+    ) -> Iterator[FitnessJob]:
+        names, power, run = missing
+        fitness = replace(self._fitness, steps=steps)
+        base = replace(self._base, learning_rate=self._rate(power))
+        job = FitnessJob(tuple(losses[n] for n in names), fitness, base, self._seeds[run])
+        return job.split(self._problems_at(steps))
 
     def _record(
         self, names: Sequence[str], trials: Sequence[Trial], steps: int, power: int, run: int

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, final
 
-from lossforge.errors import LossforgeError, RunError
+from lossforge.errors import NoCandidateError, RunError
 from lossforge.losses import LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.searching.archive import Archive, Evaluation
@@ -99,7 +99,7 @@ class Loop(Generic[StateT, CandidateT]):
         counts = method.counts(self._state, archive)
         if not ranked:
             how_many = counts.get("candidates", len(archive.evaluations))
-            raise LossforgeError(
+            raise NoCandidateError(
                 f"none of {how_many} candidates could train a network; {method.remedy}"
             )
         pairs = [(each.loss, each.metric) for each in ranked]

@@ -42,3 +42,9 @@ class SearchResult:
     evaluations: int
     front: tuple[FrontMember, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"SearchResult({self.loss}: {self.valid:.4g} on validation data after "
+            f"{self.evaluations} evaluations, {len(self.front)} on the front)"
+        )

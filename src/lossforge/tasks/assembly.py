@@ -58,7 +58,7 @@ def assemble(
     Args:
         name: the task's.
         kind: the task's.
-        inputs: [N, ...], already standardized.
+        inputs: [N, ...], already standardized; whole numbers for tokens.
         targets: [N] labels from 0, or [N] or [N, outputs] values.
         parts: row numbers of the training, validation and test split.
         classes: names of the labels; their number is that of the outputs.
@@ -67,13 +67,16 @@ def assemble(
     """
     outputs, scale = len(classes), tuple[float, ...]()
     kind = as_kind(kind)
-    if not kind.predicts_probabilities:
+    if kind.predicts_probabilities and targets.ndim > 1 and not classes:  # several labels
+        wanted, outputs = kind.prepare(torch.from_numpy(targets).float()), targets.shape[1]
+    elif not kind.predicts_probabilities:
         columns = targets[:, None] if targets.ndim == 1 else targets
         wanted = torch.from_numpy(standardize(columns, parts[0])).float()
         outputs, scale = columns.shape[1], tuple(columns[parts[0]].std(axis=0).tolist())
     else:
         wanted = torch.from_numpy(targets).long()
-    values = torch.from_numpy(inputs).float()
+    values = torch.from_numpy(inputs)
+    values = values.float() if values.is_floating_point() else values  # tokens stay whole
     train, valid, test = (
         Split(values[rows], wanted[rows], torch.from_numpy(_numbers_of(rows, sources)))
         for rows in parts

@@ -15,6 +15,11 @@ from lossforge.tasks.task import Task
 LONGEST = 64
 """characters of a text; what is longer is cut"""
 
+MOST_VALUES = 10**8
+"""numbers that texts may become; a small file can ask for very many"""
+MOST_VALUES_PER_CHARACTER = 100
+"""likewise, of many texts"""
+
 Texts = tuple[list[str], NDArray[np.int64], tuple[str, ...]]
 """texts, their labels, and the names of the classes"""
 
@@ -80,6 +85,12 @@ def text_task(
     known = sorted({character for row in parts[0] for character in texts[row][:longest]})
     places = {character: i + 1 for i, character in enumerate(known)}
     length = min(longest, max(map(len, texts)))
+    size, characters = len(texts) * length * (len(known) + 1), sum(map(len, texts))
+    if size > max(MOST_VALUES, MOST_VALUES_PER_CHARACTER * characters):
+        raise DataError(
+            f"{len(texts)} texts of an alphabet of {len(known)} characters become {size} numbers; "
+            "leave out rare characters, or bring fewer texts"
+        )
     inputs = np.zeros((len(texts), length, len(known) + 1), dtype=np.float32)
     for row, text in enumerate(texts):
         for position, character in enumerate(text[:length]):

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from lossforge.errors import DataError, unknown_name
 from lossforge.tasks.assembly import assemble
+from lossforge.tasks.from_arrays import deal
 from lossforge.tasks.kinds import Classification, Kind, Regression
-from lossforge.tasks.splits import Rows, split_by_time, split_groups, split_rows
+from lossforge.tasks.splits import Rows
 from lossforge.tasks.table_columns import is_numeric, numbers_of, read_columns, texts_of
 from lossforge.tasks.table_features import encode_features
 from lossforge.tasks.table_files import read_table
@@ -84,6 +85,7 @@ def table_task(
     options: TableOptions,
     split_seed: int,
     notes: tuple[str, ...] = (),
+    sizes: tuple[int, ...] = (),
 ) -> Task:
     """Make a task of a data frame.
 
@@ -95,6 +97,8 @@ def table_task(
         options: how columns are meant.
         split_seed: decides which rows train, validate and test.
         notes: on how the file was read.
+        sizes: rows of the given training, validation and test split, which stand one after the
+            other, 0 for one that is not given; by default all rows are dealt out.
 
     Raises:
         DataError: a column is missing, unfit, or can be understood in two ways.
@@ -105,7 +109,10 @@ def table_task(
     kept = table[wanted.kept]
     features = kept.drop(columns=[target, *dict.fromkeys(options.left_out)])
     columns = read_columns(features, options)
-    parts = _parts(kept, wanted, options, split_seed)
+    sizes = sizes or (len(table), 0, 0)
+    of_each = np.repeat(np.arange(len(sizes)), sizes)
+    held = np.bincount(of_each[wanted.kept], minlength=len(sizes))
+    parts = _parts(kept.iloc[: held[0]], wanted, options, split_seed, tuple(held.tolist()))
     inputs = encode_features(columns, parts[0])
     return assemble(
         name,
@@ -164,16 +171,22 @@ def _check_is_no_option(target: str) -> None:
 
 
 def _parts(
-    table: pd.DataFrame, target: Target, options: TableOptions, split_seed: int
+    table: pd.DataFrame,
+    target: Target,
+    options: TableOptions,
+    split_seed: int,
+    sizes: tuple[int, ...],
 ) -> tuple[Rows, ...]:
+    """Return the rows of each split, dealt out from the table where splits are not given."""
+    groups = times = None
     if options.group is not None:
         groups = texts_of(table[options.group])
         if groups.isna().any():
             raise DataError(f"column {options.group!r} lacks a group; fill it in or drop the row")
-        return split_groups(groups.to_numpy(str), target.strata, split_seed)
     if options.time is not None:
-        return split_by_time(_times(table[options.time], options))
-    return split_rows(target.strata, split_seed)
+        times = _times(table[options.time], options)
+    found = None if groups is None else groups.to_numpy(str)
+    return deal(sizes, target.strata, groups=found, times=times, seed=split_seed)
 
 
 def _times(column: "pd.Series[Any]", options: TableOptions) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Few-shot data sets: Omniglot's zips, folders of images with published class splits, synthetic."""
 
 import csv
-import io
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +16,7 @@ from lossforge.extras import require_extra
 from lossforge.randomness import torch_generator
 from lossforge.tasks.episodes import PARTS, ClassPool, FewShotTask, Part, Pool, Sinusoids
 from lossforge.tasks.folders import find_file
+from lossforge.tasks.image_file import open_image
 from lossforge.tasks.kinds import Classification, Regression
 
 SIDE = 28
@@ -170,18 +171,24 @@ def _characters(path: Path) -> dict[str, Tensor]:
             for entry in sorted(archive.namelist()):
                 if entry.endswith(".png"):
                     *_, alphabet, character, _ = entry.split("/")
-                    found[f"{alphabet}/{character}"].append(_drawing(archive.read(entry)))
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+                    found[f"{alphabet}/{character}"].append(
+                        _drawing(archive.read(entry), f"{path}: {entry}")
+                    )
+    # The last three: an unknown compression, an encrypted entry, damaged data.
+    except (
+        *(zipfile.BadZipFile, OSError, ValueError),
+        *(NotImplementedError, RuntimeError, zlib.error),
+    ) as error:
         raise DataError(f"{path} is no whole zip of Omniglot ({error}); get it anew") from None
     if not found:
         raise DataError(f"{path} holds no drawings Alphabet/character/*.png; get it anew")
     return {name: torch.stack(pictures) for name, pictures in found.items()}
 
 
-def _drawing(content: bytes) -> Tensor:
+def _drawing(content: bytes, where: str) -> Tensor:
     from PIL import Image
 
-    image = Image.open(io.BytesIO(content)).convert("L")
+    image = open_image(content, where).convert("L")
     small = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     return 1 - torch.from_numpy(np.array(small, dtype=np.float32))[None] / 255
 
@@ -214,10 +221,7 @@ def _read(files: Iterable[Path], side: int) -> Tensor:
 
     pictures = []
     for path in files:
-        try:
-            image = Image.open(path).convert("RGB")
-        except OSError as error:
-            raise DataError(f"{path} is no whole image ({error}); replace or remove it") from None
+        image = open_image(path, str(path)).convert("RGB")
         if image.width != image.height:
             raise DataError(f"{path} is {image.width}x{image.height}; crop the images to squares")
         image = image.resize((side, side), Image.Resampling.BILINEAR)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lossforge.errors import DataError
 from lossforge.tasks.characters import text_task
-from lossforge.tasks.images import channels_first, image_task, official_parts
+from lossforge.tasks.images import channels_first, check_labels, image_task, official_parts
 from lossforge.tasks.splits import Rows, split_rows
 from lossforge.tasks.task import Task
 
@@ -91,7 +91,7 @@ def _labels(chosen: list[Any], label: str, source: str) -> tuple[Rows, tuple[str
     if values.dtype.kind not in "iu":
         raise DataError(f"column {label!r} of {source} holds no labels; write {USAGE}")
     named = getattr(chosen[0].features[label], "names", None)
-    count = int(values.max()) + 1
+    count = int(check_labels(values, f"{source}, column {label!r}").max()) + 1
     classes = tuple(named) if named else tuple(str(index) for index in range(count))
     return values.astype(np.int64), classes
 

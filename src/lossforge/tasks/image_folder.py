@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossforge.errors import DataError
+from lossforge.tasks.image_file import open_image
 from lossforge.tasks.images import channels_first, image_task, official_parts
 from lossforge.tasks.splits import split_rows
 from lossforge.tasks.task import Task
@@ -64,13 +65,8 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    try:
-        image = Image.open(path)
-        return channels_first(np.asarray(image if image.mode == "L" else image.convert("RGB")))
-    except OSError as error:
-        raise DataError(f"{path} is no whole image ({error}); replace or remove it") from None
+    image = open_image(path, str(path))
+    return channels_first(np.asarray(image if image.mode == "L" else image.convert("RGB")))
 
 
 def _check_sizes(root: Path, images: list[NDArray[np.uint8]]) -> None:

@@ -4,7 +4,7 @@ The official test split is the test split; a tenth of the training rows, stratif
 validates. Channels are standardized by the training rows.
 """
 
-import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -17,11 +17,14 @@ from lossforge.errors import DataError
 from lossforge.extras import require_extra
 from lossforge.tasks.augmentation import CropAndFlip
 from lossforge.tasks.folders import find_file
+from lossforge.tasks.image_file import open_image
 from lossforge.tasks.kinds import Classification
 from lossforge.tasks.splits import Rows, split_rows
 from lossforge.tasks.task import Split, Task
 
 VALIDATION_SHARE = 0.1
+
+MOST_CLASSES = 100_000
 
 
 @final
@@ -84,10 +87,12 @@ class ImageSet:
                     f"{path} has no column {column!r}, but {', '.join(map(str, table.columns))}; "
                     f"{self.source} has it"
                 )
+        if table.empty:
+            raise DataError(f"{path} holds no rows; get it anew")
         decoded = [_decode(cell, path, row) for row, cell in enumerate(table[self.image])]
         if len({image.shape for image in decoded}) > 1:
             raise DataError(f"{path} holds images of unequal size; bring them to one")
-        return np.stack(decoded), table[self.label].to_numpy(np.int64)
+        return np.stack(decoded), check_labels(table[self.label].to_numpy(), f"{path}")
 
 
 def official_parts(labels: NDArray[np.int64], training: int, split_seed: int) -> tuple[Rows, ...]:
@@ -96,6 +101,23 @@ def official_parts(labels: NDArray[np.int64], training: int, split_seed: int) ->
         labels[:training], split_seed, (1 - VALIDATION_SHARE, VALIDATION_SHARE)
     )
     return train, valid, np.arange(training, len(labels))
+
+
+def check_labels(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Return labels that are whole numbers from 0, of which there are not too many.
+
+    Raises:
+        DataError: they are not.
+    """
+    whole = labels.dtype.kind in "iu" or (
+        labels.dtype.kind == "f" and bool((labels % 1 == 0).all())
+    )
+    if not whole or labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        raise DataError(
+            f"the labels of {where} are not whole numbers from 0 to {MOST_CLASSES - 1} in every "
+            "row; mend them"
+        )
+    return labels.astype(np.int64)
 
 
 def image_task(
@@ -135,12 +157,10 @@ def image_task(
 
 def _decode(cell: Any, path: Path, row: int) -> NDArray[np.uint8]:
     """Return [channels, height, width]."""
-    from PIL import Image
-
-    try:
-        return channels_first(np.asarray(Image.open(io.BytesIO(cell["bytes"]))))
-    except (OSError, TypeError, KeyError) as error:
-        raise DataError(f"{path}, row {row}: no image ({error})") from None
+    content = cell.get("bytes") if isinstance(cell, Mapping) else None
+    if not isinstance(content, bytes):
+        raise DataError(f"{path}, row {row}: no image, but a {type(content or cell).__name__}")
+    return channels_first(np.asarray(open_image(content, f"{path}, row {row}")))
 
 
 def channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

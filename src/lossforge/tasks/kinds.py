@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.errors import ConfigurationError, DataError
-from lossforge.tasks.rows import Rows, full_precision
+from lossforge.tasks.rows import Rows, full_precision, is_recorded
 from lossforge.validation import require
 
 Require = Callable[[bool, str], None]
@@ -394,6 +394,10 @@ class Labels(Kind, ABC):
     ) -> tuple[Tensor, Tensor | None]:
         """Return labels in range, [N], and which of them are ignored; None for none."""
         labels = targets.reshape(-1).long()
+        if is_recorded():
+            # What is recorded must hold for other labels, too: it may not depend on those at hand.
+            ignored = labels == self.ignore_index
+            return labels.masked_fill(ignored, 0), ignored
         if not labels.numel() or (int(labels.min()) >= 0 and int(labels.max()) < classes):
             if 0 <= self.ignore_index < classes:
                 ignored = labels == self.ignore_index

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 Reduction = Literal["mean", "sum", "none"]
 
 
+def is_recorded() -> bool:
+    """Tell whether PyTorch records operations, by tracing or exporting, to repeat them later."""
+    return torch._C._get_tracing_state() is not None or torch.compiler.is_exporting()
+
+
 def full_precision(tensor: Tensor) -> Tensor:
     """Return the tensor in float32 if it has less; losses lose too much in half precision."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

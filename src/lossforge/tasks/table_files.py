@@ -137,6 +137,9 @@ def _csv(source: Path | bytes, path: str, options: TableOptions) -> Read:
     try:
         first, encoding = _first_line(source, path, options)
         separator = _separator(first, options)
+        columns = len(first.split() if len(separator) > 1 else first.split(separator))
+        if columns > MOST_COLUMNS:
+            raise DataError(_too_many_columns(path, columns))
         header, table = _parse(source, separator, encoding, options)
     except (UnicodeDecodeError, UnicodeError) as error:
         if options.encoding is None:
@@ -208,15 +211,13 @@ def _parse(
         warnings.simplefilter("error", ParserWarning)
         plain: Any = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False}
         header = pd.read_csv(opened(), **plain, **form).iloc[0].tolist()
-        if len(header) > MOST_COLUMNS:
-            raise DataError(_too_many_columns("", len(header)))
         missing = ["?", *options.missing]
         table = pd.read_csv(opened(), index_col=False, low_memory=False, na_values=missing, **form)
     return header, table
 
 
 def _too_many_columns(path: str, count: int) -> str:
-    return f"the table {path} has {count} columns, more than {MOST_COLUMNS}; drop some"
+    return f"the table {path!r} has {count} columns, more than {MOST_COLUMNS}; drop some"
 
 
 def _check_header(path: str, header: list[str]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
@@ -12,6 +12,12 @@ from torch import Tensor
 from lossforge.errors import DataError
 from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pandas import DataFrame
+
+    from lossforge.tasks.table_options import TableOptions
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
@@ -80,6 +86,8 @@ class Task:
         >>> task = load("iris")
         >>> task.kind.name, task.metric, task.outputs, task.input_shape
         ('classification', 'error_rate', 3, (4,))
+        >>> task
+        Task('iris': classification, inputs [4], 3 outputs, 90/30/30 rows)
     """
 
     name: str
@@ -92,6 +100,119 @@ class Task:
     augment: Augment | None = None
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: "ArrayLike | Tensor",
+        targets: "ArrayLike | Tensor",
+        *,
+        kind: Kind | None = None,
+        valid: "tuple[ArrayLike, ArrayLike] | None" = None,
+        test: "tuple[ArrayLike, ArrayLike] | None" = None,
+        fractions: tuple[float, ...] = (0.6, 0.2, 0.2),
+        groups: "ArrayLike | None" = None,
+        times: "ArrayLike | None" = None,
+        classes: tuple[str, ...] = (),
+        scale_inputs: bool = True,
+        tokens: bool = False,
+        name: str = "arrays",
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of arrays or tensors; splits that are not given are dealt from these rows.
+
+        Args:
+            inputs: [N], [N, features], [N, channels, height, width] or of any other shape.
+            targets: [N] labels, numbers or texts; or [N, outputs] numbers, which are standardized.
+            kind: "classification" or "regression"; by default regression where the targets have
+                fractions, several columns or more than 20 distinct whole numbers.
+            valid: inputs and targets that validate.
+            test: inputs and targets that test.
+            fractions: shares of training, validation and test where all are dealt, stratified.
+            groups: [N] group of each row, such as a patient, which stays in one split.
+            times: [N] time of each row; the earliest rows train and the latest test.
+            classes: names of the labels 0, 1, ...; by default the labels themselves.
+            scale_inputs: standardize columns, or channels of images, by the training rows.
+            tokens: inputs are whole numbers that stand for words, and stay as they are.
+            name: what results call the task.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: shapes or values do not fit.
+            ConfigurationError: an option is out of its range.
+
+        Examples:
+            >>> import numpy as np
+            >>> inputs, labels = np.random.default_rng(0).normal(size=(50, 3)), [0, 1] * 25
+            >>> task = Task.from_arrays(inputs, labels)
+            >>> task.kind, task.input_shape, len(task.train), len(task.test)
+            ('classification', (3,), 30, 10)
+        """
+        from lossforge.tasks.from_arrays import from_arrays
+
+        return from_arrays(
+            inputs,
+            targets,
+            kind=kind,
+            valid=valid,
+            test=test,
+            fractions=fractions,
+            groups=groups,
+            times=times,
+            classes=classes,
+            scale_inputs=scale_inputs,
+            tokens=tokens,
+            name=name,
+            split_seed=split_seed,
+        )
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        table: "DataFrame",
+        target: str,
+        *,
+        kind: Kind | None = None,
+        valid: "DataFrame | None" = None,
+        test: "DataFrame | None" = None,
+        options: "TableOptions | None" = None,
+        name: str = "dataframe",
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of a data frame, its columns read as those of a ``csv:`` task are.
+
+        Args:
+            table: a row a case.
+            target: column that is learned; rows without it are left out.
+            kind: "classification" or "regression"; by default inferred.
+            valid: rows that validate; by default some of the table's.
+            test: rows that test; by default some of the table's.
+            options: which columns to drop, how to read them, and by which groups or times to split.
+            name: what results call the task.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: a column is missing, unfit, or can be understood in two ways.
+            MissingPackageError: pandas is not installed.
+
+        Examples:
+            >>> import pandas as pd
+            >>> table = pd.DataFrame({"size": range(40), "color": ["red", "blue"] * 20})
+            >>> Task.from_dataframe(table, "color").classes
+            ('blue', 'red')
+        """
+        from lossforge.tasks.from_arrays import from_dataframe
+
+        return from_dataframe(
+            table,
+            target,
+            kind=kind,
+            valid=valid,
+            test=test,
+            options=options,
+            name=name,
+            split_seed=split_seed,
+        )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", as_kind(self.kind))
@@ -161,6 +282,32 @@ class Task:
         """Return the same task on `device`."""
         train, valid, test = (split.to(device) for _, split in self._splits())
         return replace(self, train=train, valid=valid, test=test)
+
+    def __repr__(self) -> str:
+        rows = "/".join(str(len(split)) for _, split in self._splits())
+        outputs = f"{self.outputs} output{'' if self.outputs == 1 else 's'}"
+        return (
+            f"Task({self.name!r}: {self.kind}, inputs {list(self.input_shape)}, {outputs}, "
+            f"{rows} rows)"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        names = ", ".join(self.classes[:20]) + (", ..." if len(self.classes) > 20 else "")
+        rows = {
+            "kind": str(self.kind),
+            "metric": self.metric,
+            "inputs": " by ".join(map(str, self.input_shape)),
+            "outputs": f"{self.outputs} ({names})" if names else str(self.outputs),
+            **{f"{part} rows": f"{len(split):,}" for part, split in self._splits()},
+            **({"notes": " ".join(self.notes)} if self.notes else {}),
+        }
+        body = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(told)}</td></tr>"
+            for name, told in rows.items()
+        )
+        return f"<table><caption>{escape(self.name)}</caption>{body}</table>"
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over everything that is learned from, equal on every device.

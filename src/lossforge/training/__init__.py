@@ -1,6 +1,12 @@
 """How networks are trained under a loss, and how a loss learns from it."""
 
-from lossforge.training.ensemble import Ensemble, EnsembleConfig, Stacking, make_ensemble
+from lossforge.training.ensemble import (
+    Ensemble,
+    EnsembleConfig,
+    Stacking,
+    choose_stacking,
+    make_ensemble,
+)
 from lossforge.training.network import Network
 from lossforge.training.optimizers import SGD, Adam, Optimizer, State
 
@@ -13,5 +19,6 @@ __all__ = [
     "Optimizer",
     "Stacking",
     "State",
+    "choose_stacking",
     "make_ensemble",
 ]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lossforge.errors import ConfigurationError, DataError, DivergedError, UnknownNameError
-from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse
-from lossforge.methods.npbml.few_shot import make_learner, pretrain
+from lossforge.methods.npbml import PRESETS, VARIANTS, FewShot, Learner, MetaCourse, make_learner
+from lossforge.methods.npbml.pretraining import pretrain
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import characters_task, load_few_shot
 
@@ -74,7 +74,7 @@ def test_pretraining_leaves_warp_layers_and_film_as_they_begin(name):
     settings = FewShot("npbml", **(TINY | {"network": "auto"}))
     learner = make_learner(settings, task, SHAPE, 0)
     before = {n: w.clone() for n, w in learner.encoder.named_parameters()}
-    pretrain(learner, settings, task, 0, None)
+    pretrain(learner, settings, task, SHAPE, 0, None)
     for n, weight in learner.encoder.named_parameters():
         stays = "generator" in n or ".layer." in n
         assert torch.equal(weight, before[n]) is stays, n
@@ -84,7 +84,7 @@ def test_meta_sgd_moves_its_rates_by_a_visible_factor():
     settings = FewShot("metasgd", **(TINY | {"meta_steps": 30, "check_every": 30}))
     course = MetaCourse(settings, load_few_shot("clusters"), SHAPE, 0)
     course.advance()
-    factors = torch.cat([rate.detach().flatten() for rate in course.learner.rates])
+    factors = torch.cat([rate.detach().flatten() for rate in course.learner.rule.rates])
     factors = factors / settings.inner_rate
     assert factors.std() > 0.3
     assert factors.max() > 2

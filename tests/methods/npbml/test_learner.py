@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossforge.methods.npbml import VARIANTS, Components, FewShot, Learner
-from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml import VARIANTS, Components, FewShot, Learner, make_learner
 from lossforge.methods.npbml.film import FiLM
 from lossforge.tasks.episodes import Episode, EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
@@ -119,7 +118,7 @@ def test_the_meta_gradient_reaches_the_temperature(similarity, network):
 def test_every_part_has_its_parameters():
     learner, _ = made("npbml")
     names = {name.split(".")[0] for name, _ in learner.named_parameters()}
-    assert names == {"encoder", "head", "head_bias", "loss"}
+    assert names == {"encoder", "head", "loss"}
     assert any(isinstance(module, FiLM) for module in learner.encoder.modules())
     assert any("films" in name for name, _ in learner.loss.named_parameters())
     assert learner.loss.inductive is not None
@@ -130,8 +129,8 @@ def test_every_part_has_its_parameters():
 
 def test_warp_layers_and_norms_do_not_adapt():
     learner, _ = made("npbml", "conv4")
-    assert len(learner.adapted) == 8
-    assert all(name.rsplit(".", 1)[0] in ("0", "3", "6", "9") for name in learner.adapted)
+    assert len(learner.adapted.body) == 8
+    assert all(name.rsplit(".", 1)[0] in ("0", "3", "6", "9") for name in learner.adapted.body)
 
 
 @pytest.mark.parametrize("variant", GRADIENTS)
@@ -170,10 +169,10 @@ def test_meta_sgd_begins_as_maml(network):
     rates, episode = made("metasgd", network)
     maml, _ = made("maml", network)
     with torch.no_grad():
-        for rate in rates.rates:
+        for rate in rates.rule.rates:
             rate.fill_(0.1)
     maml.load_state_dict(
-        {name: value for name, value in rates.state_dict().items() if not name.startswith("rates")}
+        {name: value for name, value in rates.state_dict().items() if not name.startswith("rule")}
     )
     assert rates.optimizer.momentum > 0
     assert rates.optimizer.weight_decay > 0
@@ -188,11 +187,11 @@ def test_meta_sgd_begins_as_maml(network):
 def test_rates_of_meta_sgd_are_the_step_sizes_themselves():
     task = vectors_task()
     learner = make_learner(FewShot("metasgd", inner_rate=0.03), task, SHAPE, 0)
-    assert all(bool((rate == torch.tensor(0.03)).all()) for rate in learner.rates)
-    assert [rate.shape for rate in learner.rates[-2:]] == [learner.head.shape, ()]
+    assert all(bool((rate == torch.tensor(0.03)).all()) for rate in learner.rule.rates)
+    assert [rate.shape for rate in learner.rule.rates[-2:]] == [learner.head.weight.shape, ()]
     episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
     with torch.no_grad():
-        learner.rates[0].zero_()
+        learner.rule.rates[0].zero_()
     begun, moved = learner.begin().parameters, learner.adapt(episode).parameters
     assert torch.equal(begun[0], moved[0])
     assert not torch.equal(begun[1], moved[1])

@@ -114,12 +114,12 @@ class Classification(Handcrafted, ABC):
     def from_logits(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each row for at least two logits [N, K]."""
         y = self.kind.encode(targets, logits)
-        return self.terms(y, logits.log_softmax(1)).sum(1)
+        return self.terms(y, finite_log_softmax(logits)).sum(1)
 
     def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
         logits, targets = with_two_logits(rows.outputs, rows.targets)
         y = self.kind.encode(targets, logits)
-        return (self.terms(y, logits.log_softmax(1)) * term_weights).sum(1)
+        return (self.terms(y, finite_log_softmax(logits)) * term_weights).sum(1)
 
     @abstractmethod
     def terms(self, y: Tensor, log_p: Tensor) -> Tensor:
@@ -140,6 +140,15 @@ class Regression(Handcrafted, ElementwiseLoss, ABC):
     """A regression loss: a function of the error, summed over the outputs."""
 
     of_kind: ClassVar[Kind] = kinds.Regression()
+
+
+def finite_log_softmax(logits: Tensor) -> Tensor:
+    """Return log-probabilities, [N, K], that are finite.
+
+    A class that is ruled out, whose logit is -inf, must not make 0 * -inf of its share 0.
+    """
+    log_p = logits.log_softmax(1)
+    return log_p.clamp_min(torch.finfo(log_p.dtype).min)
 
 
 def with_two_logits(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ class FiLM(nn.Module):
     Args:
         features: channels to modulate, the second dimension of the inputs.
         seen: width of the rows that gamma and beta are computed from; by default `features`.
+        task: width of a task's vector, from which they are computed instead of from rows; 0 for
+            none. The vector is the buffer `task`, which a functional call sets.
 
     Examples:
         >>> x = torch.randn(4, 3, 5, 5)
@@ -23,15 +25,18 @@ class FiLM(nn.Module):
         True
     """
 
-    def __init__(self, features: int, seen: int | None = None):
+    task: Tensor | None
+
+    def __init__(self, features: int, seen: int | None = None, task: int = 0):
         super().__init__()
-        self.generator = nn.Linear(features if seen is None else seen, 2 * features)
+        self.generator = nn.Linear(task or (features if seen is None else seen), 2 * features)
+        self.register_buffer("task", torch.zeros(task) if task else None, persistent=False)
         nn.init.zeros_(self.generator.weight)
         nn.init.zeros_(self.generator.bias)
 
     def coefficients(self, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scale 1 + gamma and the shift beta, [features] each, for a mean row [seen]."""
-        gamma, beta = self.generator(mean).chunk(2)
+        gamma, beta = self.generator(mean if self.task is None else self.task).chunk(2)
         return 1 + gamma, beta
 
     def forward(self, inputs: Tensor, rows: Tensor | None = None) -> Tensor:

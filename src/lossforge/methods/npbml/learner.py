@@ -1,144 +1,181 @@
-"""What is meta-learned: initialization, preconditioner, loss, rates; and one task's inner loop.
+"""What gradient-based methods meta-learn, and the inner loop of one task.
 
-Source: thesis, ch. 7: θ ← θ - rate·P∇M(task, θ), with everything but the adapted θ shared by tasks.
+Source: thesis, ch. 7. A task's inner loop, and what is meta-learned by its outer loss:
+
+    θ ← θ0                                                        `begin`
+    repeat inner_steps times:                                     `adapt`
+        L ← M_φ(support, query inputs, θ; FiLM ψ of the task)     `inner_loss`, `loss.py`
+        θ ← θ - rate · P_ω ∇θ L                                   `step`; ω: warps, `networks.py`
+    outer loss ← cross-entropy of the query set under θ           `query_loss`
+    θ0, φ, ψ, ω ← Adam(∇ outer loss, averaged over tasks)         `course.py`
+
+All but the adapted θ is shared by tasks. MAML and its descendants are the same loop with parts
+switched off, or with another rule for the step (`inner_rule.py`) or another loss (`metal.py`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Literal, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from lossforge.methods.npbml.base import EpisodicLearner, Order
 from lossforge.methods.npbml.film import FiLM
-from lossforge.methods.npbml.loss import InnerLoss, Similarity, task_loss
+from lossforge.methods.npbml.inner_rule import InnerRule
+from lossforge.methods.npbml.loss import InnerLoss, task_loss
+from lossforge.methods.npbml.maml_plus_plus import step_weights
+from lossforge.methods.npbml.metal import TaskAdaptiveLoss
 from lossforge.methods.npbml.networks import Warp
 from lossforge.methods.npbml.norm import is_plain
+from lossforge.methods.npbml.task_encoder import RelationNetwork
 from lossforge.tasks.episodes import Episode
 from lossforge.tasks.kinds import Kind
 from lossforge.training.hypergradient.unroll import Point, Step, pull_back_through
 from lossforge.training.network import channels_last
 from lossforge.training.optimizers import SGD
-
-Order = Literal["second", "recompute", "first"]
-"""second: exact, all inner steps in memory; recompute: exact, in the memory of one step; first:
-inner gradients are taken as constant"""
+from lossforge.validation import require
 
 HEAD = ("head.weight", "head.bias")
 
 
 @final
-@dataclass(frozen=True)
-class Components:
-    """Which parts are meta-learned besides the initialization.
+class Head(nn.Module):
+    """The last layer as a task finds it.
 
-    Attributes:
-        warp: warp layers as preconditioner.
-        film: modulation of warp layers and of the loss's terms by the task.
-        rates: a step size for each weight, itself learned (Meta-SGD, Li et al. 2017).
-        inductive: the loss's term of predictions with targets.
-        transductive: the loss's term of predictions without targets.
-        penalty: the loss's term of weights.
+    Args:
+        features: that it sees.
+        ways: outputs N.
+        shared: whether all ways begin from one vector, so that no task can depend on which class
+            has which label. A head that does not adapt must tell its ways apart from the start.
     """
 
-    warp: bool = True
-    film: bool = True
-    rates: bool = False
-    inductive: bool = True
-    transductive: bool = True
-    penalty: bool = True
+    def __init__(self, features: int, ways: int, *, shared: bool):
+        super().__init__()
+        shape = (features,) if shared else (ways, features)
+        self.ways = ways
+        self.weight = nn.Parameter(torch.randn(shape) / features**0.5)
+        self.bias = nn.Parameter(torch.zeros(() if shared else ways))
+
+    def begin(self) -> list[Tensor]:
+        """Return weight [N, F] and bias [N], connected to what is meta-learned."""
+        weight = self.weight.expand(self.ways, -1) if self.weight.dim() == 1 else self.weight
+        return [weight.clone(), self.bias.expand(self.ways).clone()]
 
 
 @final
-class Learner(nn.Module):
-    """Everything that tasks share.
+@dataclass(frozen=True)
+class Adapted:
+    """Which weights adapt to a task.
+
+    Attributes:
+        body: names of the encoder's.
+        head: whether the head's do.
+    """
+
+    body: tuple[str, ...]
+    head: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in the order of a point's parameters."""
+        return (*self.body, *(HEAD if self.head else ()))
+
+
+@final
+class Learner(EpisodicLearner):
+    """Everything that tasks share; made by `make_learner`.
 
     Args:
         encoder: with its warp layers.
-        features: that it gives.
+        head: the last layer.
         kind: of the tasks.
-        ways: outputs N.
-        parts: what is meta-learned.
+        adapted: which weights adapt to a task.
+        loss: of the inner loop.
+        rule: how an inner step moves the weights.
         optimizer: of the inner loop.
         inner_steps: of it.
-        unlabelled: query rows that the transductive term sees; 0 for all.
-        similarity: of query rows to prototypes, for the same term: cosine or distance.
+        unlabelled: query rows that a loss of query inputs sees; 0 for all.
+        every_step: whether the outer loss is that of all inner steps at first (MAML++).
+        task_encoder: gives the vector that FiLM sees; None where FiLM sees mean rows.
     """
 
     def __init__(
         self,
         encoder: nn.Module,
-        features: int,
+        head: Head,
         kind: Kind,
-        ways: int,
-        parts: Components,
+        adapted: Adapted,
+        loss: InnerLoss | TaskAdaptiveLoss,
+        rule: InnerRule,
         optimizer: SGD,
         inner_steps: int,
+        *,
         unlabelled: int = 0,
-        similarity: Similarity = "cosine",
+        every_step: bool = False,
+        task_encoder: RelationNetwork | None = None,
     ):
-        super().__init__()
-        self.encoder, self.kind, self.ways = encoder, kind, ways
-        self._unlabelled = unlabelled
+        super().__init__(encoder)
+        self.head, self.kind, self.ways, self.adapted = head, kind, head.ways, adapted
+        self.loss, self.rule, self.task_encoder = loss, rule, task_encoder
         self.optimizer, self.inner_steps = optimizer, inner_steps
-        # One vector for all ways: no task can depend on which class has which label.
-        self.head = nn.Parameter(torch.randn(features) / features**0.5)
-        self.head_bias = nn.Parameter(torch.zeros(()))
-        self.adapted = tuple(_adapted_names(encoder))
-        self.loss = InnerLoss(
-            kind,
-            ways,
-            tuple(n for n in (*self.adapted, HEAD[0]) if self._weight(n).dim() > 1 or n == HEAD[0]),
-            inductive=parts.inductive,
-            transductive=parts.transductive and kind.predicts_probabilities,
-            penalty=parts.penalty,
-            film=parts.film,
-            similarity=similarity,
-        )
-        self.rates = nn.ParameterList(self._first_rates() if parts.rates else [])
-
-    def _weight(self, name: str) -> Tensor:
-        return self.head if name in HEAD else self.encoder.get_parameter(name)
-
-    def _first_rates(self) -> list[Tensor]:
-        """Return the step size of each weight; all ways share those of the head, as its weights."""
-        weights = [*(self._weight(name) for name in self.adapted), self.head, self.head_bias]
-        return [torch.full_like(theta, self.optimizer.learning_rate) for theta in weights]
+        self._unlabelled, self._every_step = unlabelled, every_step
 
     def begin(self) -> Point:
         """Return the weights that a task begins from, connected to what is meta-learned."""
-        own = [self.encoder.get_parameter(name) for name in self.adapted]
-        head = [self.head.expand(self.ways, -1).clone(), self.head_bias.expand(self.ways).clone()]
-        weights = [*own, *head]
+        weights: list[Tensor] = [self.encoder.get_parameter(name) for name in self.adapted.body]
+        if self.task_encoder is not None:
+            # Inner gradients must not reach the task's vector, which the same parameters give.
+            weights = [weight.clone() for weight in weights]
+        if self.adapted.head:
+            weights += self.head.begin()
         return Point(weights, self.optimizer.init(weights))
 
-    def embed(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
-        """Return features [B, F] under adapted weights."""
-        fast = dict(zip(self.adapted, weights, strict=False))
+    def embed(
+        self, weights: Sequence[Tensor], inputs: Tensor, task: Tensor | None = None
+    ) -> Tensor:
+        """Return features [B, F] under adapted weights, and of a task's vector for FiLM."""
+        fast = dict(zip(self.adapted.body, weights, strict=False)) | _told(self.encoder, task)
         arranged = inputs if is_plain(inputs) else channels_last(inputs)
         features: Tensor = functional_call(self.encoder, fast, (arranged,))
         return features
 
-    def outputs(self, weights: Sequence[Tensor], inputs: Tensor) -> Tensor:
+    def outputs(
+        self, weights: Sequence[Tensor], inputs: Tensor, task: Tensor | None = None
+    ) -> Tensor:
         """Return outputs [B, N] under adapted weights."""
-        return F.linear(self.embed(weights, inputs), *weights[-2:])
+        return F.linear(self.embed(weights, inputs, task), *self._head_of(weights))
 
-    def inner_loss(self, weights: Sequence[Tensor], episode: Episode) -> Tensor:
-        """Return M; the query targets are never looked at."""
-        embedded = self.embed(weights, episode.support)
-        support = F.linear(embedded, *weights[-2:])
+    def _head_of(self, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        return weights[-2:] if self.adapted.head else self.head.begin()
+
+    def task_of(self, episode: Episode) -> Tensor | None:
+        """Return the vector of a task for FiLM, from its support set and the first weights."""
+        if self.task_encoder is None:
+            return None
+        features = self.embed(self.begin().parameters, episode.support)
+        found: Tensor = self.task_encoder(features, episode.support_targets)
+        return found
+
+    def inner_loss(self, weights: Sequence[Tensor], episode: Episode, index: int = 0) -> Tensor:
+        """Return M in an inner step; the query targets are never looked at."""
+        task, head = self.task_of(episode), self._head_of(weights)
+        embedded = self.embed(weights, episode.support, task)
+        support = F.linear(embedded, *head)
         query = similarities = None
-        if self.loss.prototypes is not None:
-            features = self.embed(weights, self._some(episode.query))
-            query = F.linear(features, *weights[-2:])
-            similarities = self.loss.prototypes(
-                features, embedded, episode.support_targets, self.ways
-            )
-        named = dict(zip((*self.adapted, *HEAD), weights, strict=True))
-        value: Tensor = self.loss(support, episode.support_targets, query, similarities, named)
+        if self.loss.needs_query:
+            features = self.embed(weights, self._some(episode.query), task)
+            query = F.linear(features, *head)
+            if self.loss.prototypes is not None:
+                similarities = self.loss.prototypes(
+                    features, embedded, episode.support_targets, self.ways
+                )
+        named = dict(zip(self.adapted.names, weights, strict=True))
+        seen = (support, episode.support_targets, query, similarities, named, index)
+        value: Tensor = functional_call(self.loss, _told(self.loss, task), seen)
         return value
 
     def _some(self, query: Tensor) -> Tensor:
@@ -148,101 +185,141 @@ class Learner(nn.Module):
         order = torch.randperm(len(query), generator=torch.Generator().manual_seed(0))
         return query[order[: self._unlabelled].to(query.device)]
 
-    def step(self, point: Point, episode: Episode, *, build: bool) -> Point:
+    def step(self, point: Point, episode: Episode, index: int, *, build: bool) -> Point:
         """Take one inner step; differentiable with `build`."""
-        value = self.inner_loss(point.parameters, episode)
+        value = self.inner_loss(point.parameters, episode, index)
         gradients = torch.autograd.grad(value, point.parameters, create_graph=build)
-        return self._moved(point, gradients)
+        moved: Point = self.rule(point, gradients, index, self.optimizer)
+        return moved
 
-    def _moved(self, point: Point, gradients: Sequence[Tensor]) -> Point:
-        if not len(self.rates):
-            return Point(*self.optimizer.step(point.parameters, list(gradients), point.state))
-        # A step is linear in gradient and decay, and rates do not change within a task: a rate on
-        # both before the momentum is the same as a rate on the step.
-        decay = self.optimizer.weight_decay
-        rated = [
-            rate * g.add(theta, alpha=decay)
-            for rate, g, theta in zip(self.rates, gradients, point.parameters, strict=True)
-        ]
-        unit = replace(self.optimizer, learning_rate=1.0, weight_decay=0.0)
-        return Point(*unit.step(point.parameters, rated, point.state))
+    def path(self, episode: Episode, order: Order = "first") -> list[Point]:
+        """Return where a task's inner loop begins and where each of its steps ends."""
+        points = [self.begin()]
+        for index in range(self.inner_steps):
+            points.append(self.step(points[-1], episode, index, build=order != "first"))
+        return points
 
     def adapt(self, episode: Episode, order: Order = "first") -> Point:
         """Return where a task's inner loop ends, connected to where it began."""
-        point = self.begin()
-        for _ in range(self.inner_steps):
-            point = self.step(point, episode, build=order != "first")
-        return point
+        return self.path(episode, order)[-1]
 
     def predict(self, episode: Episode) -> Tensor:
         """Return outputs on the query inputs after adaptation, [Q, N], detached."""
         with torch.enable_grad():
             weights = self.adapt(episode).parameters
         with torch.no_grad():
-            return self.outputs(weights, episode.query)
+            return self.outputs(weights, episode.query, self.task_of(episode))
 
     def query_loss(self, weights: Sequence[Tensor], episode: Episode) -> Tensor:
-        """Return the outer loss: the usual one on the query set."""
-        outputs = self.outputs(weights, episode.query)
+        """Return the usual loss on the query set."""
+        outputs = self.outputs(weights, episode.query, self.task_of(episode))
         return task_loss(outputs, episode.query_targets, self.kind).mean()
 
-    def accumulate(self, episode: Episode, order: Order, share: float) -> float:
+    def outer_loss(
+        self, points: Sequence[Point], episode: Episode, progress: float = 1.0
+    ) -> Tensor:
+        """Return what meta-learning lowers, for the points that a task's inner loop passes."""
+        pairs = zip(points, self._shares(progress), strict=True)
+        losses = [share * self.query_loss(p.parameters, episode) for p, share in pairs if share]
+        return torch.stack(losses).sum()
+
+    def _shares(self, progress: float) -> list[float]:
+        """Return the weight of each point's query loss in the outer loss."""
+        if not self.inner_steps:
+            return [1.0]
+        return [0.0, *step_weights(self.inner_steps, progress if self._every_step else 1.0)]
+
+    def accumulate(
+        self, episode: Episode, order: Order, share: float, progress: float = 1.0
+    ) -> float:
         """Add the meta-gradient of one task, times `share`, to `grad`; return the outer loss."""
         if order == "recompute":
-            return self._accumulate_again(episode, share)
-        value = self.query_loss(self.adapt(episode, order).parameters, episode)
+            return self._accumulate_again(episode, share, progress)
+        value = self.outer_loss(self.path(episode, order), episode, progress)
         (share * value).backward()
         return float(value.detach())
 
-    def accumulate_stacked(self, episodes: Sequence[Episode], order: Order) -> float:
+    def accumulate_stacked(
+        self, episodes: Sequence[Episode], order: Order, progress: float = 1.0
+    ) -> float:
         """Do what `accumulate` does for the mean over several tasks, all in one pass.
 
         Weights gain a first dimension, one entry a task, and all steps stay in memory.
         """
         parts = [[getattr(e, item.name) for e in episodes] for item in fields(Episode)]
-        outer = vmap(partial(self._outer_loss, order), randomness="different")
+        outer = vmap(partial(self._outer_loss, order, progress), randomness="different")
         value: Tensor = outer(*map(torch.stack, parts)).mean()
         value.backward()
         return float(value.detach())
 
-    def _outer_loss(self, order: Order, *parts: Tensor) -> Tensor:
-        episode, point = Episode(*parts), self.begin()
+    def _outer_loss(self, order: Order, progress: float, *parts: Tensor) -> Tensor:
+        episode, points = Episode(*parts), [self.begin()]
         slopes = grad(self.inner_loss)
-        for _ in range(self.inner_steps):
-            gradients = slopes(point.parameters, episode)
+        for index in range(self.inner_steps):
+            gradients = slopes(points[-1].parameters, episode, index)
             if order == "first":
                 gradients = [g.detach() for g in gradients]
-            point = self._moved(point, gradients)
-        return self.query_loss(point.parameters, episode)
+            points.append(self.rule(points[-1], gradients, index, self.optimizer))
+        return self.outer_loss(points, episode, progress)
 
-    def _accumulate_again(self, episode: Episode, share: float) -> float:
+    def _accumulate_again(self, episode: Episode, share: float, progress: float) -> float:
         """Run every step twice, and keep the graph of one at a time."""
         points = [self.begin().leaf()]
-        for _ in range(self.inner_steps):
-            points.append(self.step(points[-1], episode, build=False).leaf())
-        last = points.pop()
+        for index in range(self.inner_steps):
+            points.append(self.step(points[-1], episode, index, build=False).leaf())
         shared = [theta for theta in self.parameters() if theta.requires_grad]
-        value = self.query_loss(last.parameters, episode)
-        found = torch.autograd.grad(
-            share * value, [*last.tensors(), *shared], materialize_grads=True
-        )
-        adjoint, direct = list(found[: -len(shared)]), found[-len(shared) :]
-        steps: list[Step] = [self._repeated(episode)] * len(points)
-        adjoint, inner = pull_back_through(steps, points, adjoint, shared)
+        totals, total = [torch.zeros_like(theta) for theta in shared], 0.0
+        adjoint = [torch.zeros_like(tensor) for tensor in points[-1].tensors()]
+        shares = self._shares(progress)
+        for index in reversed(range(len(points))):
+            point, found = points[index], []
+            if shares[index]:
+                value = shares[index] * self.query_loss(point.parameters, episode)
+                found = list(
+                    torch.autograd.grad(
+                        share * value, [*point.tensors(), *shared], materialize_grads=True
+                    )
+                )
+                total += float(value.detach())
+                adjoint = [a + g for a, g in zip(adjoint, found, strict=False)]
+                totals = _added(totals, found[len(adjoint) :])
+            if index:
+                before = points[index - 1]
+                steps = [self._repeated(episode, index - 1)]
+                adjoint, inner = pull_back_through(steps, [before], adjoint, shared)
+                totals = _added(totals, inner)
         begin = self.begin().parameters
         first = torch.autograd.grad(begin, shared, adjoint[: len(begin)], materialize_grads=True)
-        for theta, *parts in zip(shared, direct, inner, first, strict=True):
-            total = sum(parts[1:], start=parts[0])
-            theta.grad = total if theta.grad is None else theta.grad + total
-        return float(value.detach())
+        for theta, g in zip(shared, _added(totals, first), strict=True):
+            theta.grad = g if theta.grad is None else theta.grad + g
+        return total
 
-    def _repeated(self, episode: Episode) -> Step:
-        return lambda point, build: self.step(point, episode, build=build)
+    def _repeated(self, episode: Episode, index: int) -> Step:
+        return lambda point, build: self.step(point, episode, index, build=build)
 
 
-def _adapted_names(encoder: nn.Module) -> list[str]:
-    """Return the weights that a task changes: those of its layers, but not of warps and norms."""
-    names = []
+def _added(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    return [one + other for one, other in zip(ones, others, strict=True)]
+
+
+def _told(module: nn.Module, task: Tensor | None) -> dict[str, Tensor]:
+    """Return a task's vector under the name of each FiLM's buffer."""
+    if task is None:
+        return {}
+    return {f"{name}.task": task for name, each in module.named_modules() if isinstance(each, FiLM)}
+
+
+def adapted_names(encoder: nn.Module, blocks: Sequence[int] = ()) -> tuple[str, ...]:
+    """Return the weights that a task changes: those of its layers, but not of warps and norms.
+
+    Args:
+        encoder: a network of few-shot learning.
+        blocks: of it that adapt, counted from 1; empty for all.
+
+    Raises:
+        ConfigurationError: there is no such block.
+    """
+    names = list[str]()
     for path, module in encoder.named_modules():
         inside = any(
             isinstance(encoder.get_submodule(path.rsplit(".", depth)[0]), Warp | FiLM)
@@ -250,4 +327,13 @@ def _adapted_names(encoder: nn.Module) -> list[str]:
         )
         if isinstance(module, nn.Conv2d | nn.Linear) and not inside:
             names += [f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)]
-    return names
+    if not blocks:
+        return tuple(names)
+    found = list(dict.fromkeys(name.split(".")[0] for name in names))
+    for block in blocks:
+        require(
+            1 <= block <= len(found),
+            f"adapt_blocks names block {block}, but the network has blocks 1 to {len(found)}",
+        )
+    chosen = {found[block - 1] for block in blocks}
+    return tuple(name for name in names if name.split(".")[0] in chosen)

@@ -46,14 +46,15 @@ class Term(nn.Module):
     Args:
         inputs: width of what it sees, and of its two hidden layers.
         film: whether its layers are modulated by the task.
+        task: width of a task's vector that FiLM sees; 0 for the mean row.
     """
 
-    def __init__(self, inputs: int, *, film: bool):
+    def __init__(self, inputs: int, *, film: bool, task: int = 0):
         super().__init__()
         self.hidden = nn.ModuleList(nn.Linear(inputs, inputs) for _ in range(HIDDEN_LAYERS))
         self.last = nn.Linear(inputs, 1)
         widths = [inputs] * HIDDEN_LAYERS + [1]
-        self.films = nn.ModuleList(FiLM(width, inputs) for width in widths if film)
+        self.films = nn.ModuleList(FiLM(width, inputs, task) for width in widths if film)
         for layer in (*self.hidden, self.last):
             nn.init.normal_(layer.weight, std=DEVIATION)
             nn.init.zeros_(layer.bias)
@@ -126,6 +127,7 @@ class InnerLoss(nn.Module):
         penalty: whether there is the term of weights.
         film: whether the terms are modulated by the task.
         similarity: of query rows to prototypes; for the transductive term.
+        task: width of a task's vector that FiLM sees; 0 for mean rows.
     """
 
     def __init__(
@@ -139,15 +141,17 @@ class InnerLoss(nn.Module):
         penalty: bool,
         film: bool,
         similarity: Similarity = "cosine",
+        task: int = 0,
     ):
         super().__init__()
         self.kind, self.ways, self.layers = kind, ways, layers
         width = 2 * ways + 1
-        self.inductive = Term(width, film=film) if inductive else None
-        self.transductive = Term(width, film=film) if transductive else None
+        self.inductive = Term(width, film=film, task=task) if inductive else None
+        self.transductive = Term(width, film=film, task=task) if transductive else None
         self.prototypes = Prototypes(similarity) if transductive else None
         count = len(layers) if penalty else 0
-        self.penalty = nn.ModuleList(Term(STATISTICS, film=film) for _ in range(count))
+        self.penalty = nn.ModuleList(Term(STATISTICS, film=film, task=task) for _ in range(count))
+        self.needs_query = transductive
 
     def forward(
         self,
@@ -156,6 +160,7 @@ class InnerLoss(nn.Module):
         query: Tensor | None,
         similarities: Tensor | None,
         weights: Mapping[str, Tensor],
+        index: int = 0,
     ) -> Tensor:
         """Return the loss.
 
@@ -165,6 +170,7 @@ class InnerLoss(nn.Module):
             query: outputs on the query inputs, [Q, N]; for the transductive term.
             similarities: what `prototypes` gives, [Q, N]; likewise.
             weights: the adapted weights by name; for the penalty.
+            index: of the inner step, to which the loss is blind.
         """
         total = task_loss(support, targets, self.kind).mean()
         if self.inductive is not None:

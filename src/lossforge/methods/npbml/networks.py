@@ -83,15 +83,18 @@ class Conv4(nn.Sequential):
         width: channels of each block.
         warp: whether there are warp layers.
         film: whether FiLM follows the norms.
+        task: width of a task's vector that FiLM sees; 0 for the mean of its inputs.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+    def __init__(
+        self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool, task: int = 0
+    ):
         layers: list[nn.Module] = []
         for before in (input_shape[0], *[width] * (CONV4_BLOCKS - 1)):
             layers += [
                 Convolution(before, width),
                 warp_convolution(width, warp=warp),
-                PooledNorm(width, film=film),
+                PooledNorm(width, film=film, task=task),
             ]
         super().__init__(*layers, nn.Flatten())
 
@@ -105,23 +108,27 @@ class ResNet12(nn.Sequential):
         width: channels of the first block; the others have 2, 4 and 8 times as many.
         warp: whether a warp layer follows each block's convolutions.
         film: whether FiLM follows the norm of each block's last convolution.
+        task: width of a task's vector that FiLM sees; 0 for the mean of its inputs.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+    def __init__(
+        self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool, task: int = 0
+    ):
         widths = [input_shape[0], *(factor * width for factor in RESNET12_WIDTHS)]
-        blocks = [_Block(*pair, warp=warp, film=film) for pair in pairwise(widths)]
+        blocks = [_Block(*pair, warp=warp, film=film, task=task) for pair in pairwise(widths)]
         super().__init__(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 @final
 class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, *, warp: bool, film: bool):
+    def __init__(self, inputs: int, outputs: int, *, warp: bool, film: bool, task: int = 0):
         super().__init__()
         self.convolutions = nn.ModuleList(
             he_convolution(before, outputs, 3) for before in (inputs, outputs, outputs)
         )
         self.norms = nn.ModuleList(
-            TaskNorm(outputs, film=modulated and film) for modulated in (False, False, True)
+            TaskNorm(outputs, film=modulated and film, task=task)
+            for modulated in (False, False, True)
         )
         self.shortcut = he_convolution(inputs, outputs, 1)
         self.shortcut_norm = TaskNorm(outputs)
@@ -145,12 +152,14 @@ class _Block(nn.Module):
 class Dense(nn.Sequential):
     """Two hidden layers with warp layers and FiLM after them: for tables and sinusoids."""
 
-    def __init__(self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool):
+    def __init__(
+        self, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool, task: int = 0
+    ):
         layers: list[nn.Module] = [nn.Flatten()]
         for before in (int(torch.tensor(input_shape).prod()), width):
             layers += [nn.Linear(before, width), warp_linear(width, warp=warp)]
             if film:
-                layers.append(FiLM(width))
+                layers.append(FiLM(width, task=task))
             layers.append(nn.ReLU())
         super().__init__(*layers)
 
@@ -175,7 +184,7 @@ ENCODERS: dict[str, tuple[Callable[..., nn.Module], int]] = {
 
 
 def make_encoder(
-    name: str, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool
+    name: str, input_shape: tuple[int, ...], width: int, *, warp: bool, film: bool, task: int = 0
 ) -> nn.Module:
     """Return a fresh encoder, drawn from torch's global generator.
 
@@ -185,6 +194,7 @@ def make_encoder(
         width: of the first layer; 0 for the papers'.
         warp: whether there are warp layers.
         film: whether FiLM stands before the activations.
+        task: width of a task's vector that FiLM sees; 0 for the mean of its inputs.
 
     Raises:
         UnknownNameError: there is no such encoder.
@@ -198,4 +208,4 @@ def make_encoder(
             f"{name} takes images of 16x16 or more, not inputs of shape {list(input_shape)}; "
             "pass --network dense"
         )
-    return build(input_shape, width or usual, warp=warp, film=film)
+    return build(input_shape, width or usual, warp=warp, film=film, task=task)

@@ -31,11 +31,11 @@ def is_plain(images: Tensor) -> bool:
 class _Scaled(nn.Module, ABC):
     """A norm's scale and shift of each channel, and the FiLM that follows it."""
 
-    def __init__(self, channels: int, *, film: bool = False):
+    def __init__(self, channels: int, *, film: bool = False, task: int = 0):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.film = FiLM(channels) if film else None
+        self.film = FiLM(channels, task=task) if film else None
 
     def _coefficients(self, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
         """Return scale and shift [C] of what has mean 0 and deviation 1, FiLM included.
@@ -72,6 +72,7 @@ class TaskNorm(_Scaled):
     Args:
         channels: the second dimension of the inputs.
         film: whether FiLM follows.
+        task: width of the task's vector that FiLM sees; 0 for the mean before the norm.
 
     Examples:
         >>> x = torch.randn(8, 3, 5, 5)
@@ -104,6 +105,7 @@ class PooledNorm(_Scaled):
     Args:
         channels: the second dimension of the inputs.
         film: whether FiLM stands between the norm and the ReLU.
+        task: width of the task's vector that FiLM sees; 0 for the mean before the norm.
 
     Examples:
         >>> x = torch.randn(8, 3, 6, 6)

@@ -1,0 +1,130 @@
+"""Workers against one, on real trainings: how much faster, with the same results.
+
+Run on a quiet machine: both sides of a ratio follow one another, and a busy machine distorts it.
+The pools are started before the clock is. Where Ray is installed, its cluster on this machine is
+measured, too. The last row is about a busy machine: PyTorch's default number of threads against
+the program's one, beside another process that computes.
+
+    python benchmarks/scaling.py [--quick] [--json PATH] [--threads 1]
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from harness import Report, median_ratio, parse_arguments, seconds
+from lossforge.experiments.arguments import GivenLoss, GivenTask
+from lossforge.experiments.compare_run import CompareExperiment, TrainCell
+from lossforge.experiments.grid import Cell, Grid
+from lossforge.extras import has_extra
+from lossforge.losses import CrossEntropy, Focal, LabelSmoothing, SparseLSR
+from lossforge.methods import AdaLFL, BaseTraining
+from lossforge.searching import Fitness, make_problems
+from lossforge.searching.executors import Executor, Here, LocalPool, limited_threads
+from lossforge.searching.fitness_work import FitnessJob, FitnessWork
+from lossforge.tasks import load
+from lossforge.training.full import Recipe
+
+FASTER = "times as fast, above 1 is better"
+
+Run = Callable[[Executor], object]
+
+
+def candidates(steps: int) -> Run:
+    """Return fitness runs of eight losses on digits with the network of 2 x 1000."""
+    problems = tuple(make_problems(load("digits"), "mlp:width=1000,depth=2"))
+    smoothed = [LabelSmoothing(0.05 * i) for i in range(1, 5)]
+    losses = (CrossEntropy(), Focal(), *smoothed, SparseLSR(), Focal(1.0))
+    job = FitnessJob(losses, Fitness(steps, racing=False), BaseTraining(), 0)
+    work, jobs = FitnessWork(problems), list(job.split(problems))
+    return lambda executor: list(executor.map(work, jobs))
+
+
+def grid(steps: int) -> Run:
+    """Return a grid of `compare`: three losses, four seeds."""
+    experiment = comparison(steps)
+    work = TrainCell(experiment)
+    cells: list[Cell] = [
+        cell
+        for entry in experiment.grid.entries()
+        for cell in experiment.grid.cells(*entry, experiment.grid.recipe.learning_rate)
+    ]
+    return lambda executor: list(executor.map(work, cells))
+
+
+def comparison(steps: int) -> CompareExperiment:
+    names = ("cross_entropy", "focal", "label_smoothing")
+    settings = Grid(
+        *(names, ("digits",), ("mlp:width=256",), 4, 0, Recipe(steps=steps), AdaLFL()),
+        *("valid", "none", (), 1),
+    )
+    task = GivenTask("digits", load("digits"), "cpu", None)
+    losses = {name: GivenLoss(name) for name in names}
+    models = {name: name for name in settings.models}
+    return CompareExperiment(settings, {"digits": task}, models, losses, "quick")
+
+
+def ratio(run: Run, one: Executor, many: Executor, repeats: int) -> float:
+    """Return how many times as fast many workers are; the results must be the same."""
+    assert run(one) == run(many), "results differ between executors"
+    turns = [(seconds(lambda: run(one)), seconds(lambda: run(many))) for _ in range(repeats)]
+    return median_ratio([a for a, _ in turns], [b for _, b in turns])
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def competing_load() -> Iterator[None]:
+    """Keep one core busy inside the block."""
+    process = multiprocessing.get_context("spawn").Process(target=spin, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def under_load(run: Run, repeats: int) -> float:
+    """Return how many times as fast one thread is as PyTorch's default, beside another process."""
+    default = os.cpu_count() or 1
+    with competing_load():
+        turns: list[Sequence[float]] = []
+        for _ in range(repeats):
+            pair = []
+            for threads in (default, 1):
+                with limited_threads(threads):
+                    pair.append(seconds(lambda: run(Here())))
+            turns.append(pair)
+    return median_ratio([a for a, _ in turns], [b for _, b in turns])
+
+
+def main() -> None:
+    arguments = parse_arguments(__doc__.splitlines()[0])
+    report = Report()
+    repeats, scale = (1, 1) if arguments.quick else (5, 4)
+    works = {"8 candidates, 2 x 1000 on digits": candidates(10 * scale)}
+    works["compare, 3 losses x 4 seeds"] = grid(100 * scale)
+    with limited_threads(1), LocalPool(1) as one, LocalPool(2) as two:
+        for name, run in works.items():
+            found = ratio(run, one, two, repeats)
+            report.add(f"{name}: 2 workers", "1 worker", found, FASTER, "1.7")
+        if has_extra("ray"):
+            from lossforge.searching.executors.ray_cluster import RayCluster
+
+            with RayCluster(2) as cluster:
+                for name, run in works.items():
+                    found = ratio(run, one, cluster, repeats)
+                    report.add(f"{name}: Ray, 2 workers", "1 worker", found, FASTER, "1.5")
+    small = grid(25 * scale)
+    found = under_load(small, repeats)
+    report.add("1 thread beside a busy process", "PyTorch's default", found, FASTER, "4")
+    report.save(arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""How far a run is, read from its folder's files alone: nothing in it is locked or changed."""
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from lossforge.errors import FileFormatError
+from lossforge.files import read_json
+from lossforge.runs import lock
+from lossforge.runs.folder import CONFIG, PROGRESS, RunFolder
+from lossforge.searching import State
+
+LINES = 5
+"""of history that are shown"""
+
+
+@final
+@dataclass(frozen=True)
+class Status:
+    """How far a run is.
+
+    Attributes:
+        path: of its folder.
+        command: search, train, compare, fewshot or benchmark.
+        owner: the process that works on it, as it named itself; None where there is none.
+        progress: the last event of its progress; None where nobody knows.
+        age: seconds since that event.
+        history: its lines of history, the last ones last.
+        result: its results; None while it is not complete.
+    """
+
+    path: Path
+    command: str
+    owner: State | None
+    progress: State | None
+    age: float
+    history: tuple[State, ...]
+    result: State | None
+
+    @classmethod
+    def read(cls, path: Path) -> "Status":
+        """Read how far the run in a folder is.
+
+        Raises:
+            RunError: there is no run.
+        """
+        folder = RunFolder.open(path)
+        config: dict[str, Any] = {}
+        with suppress(FileFormatError):
+            config = read_json(path / CONFIG)
+        return cls(
+            path,
+            str(config.get("command", "run")),
+            _owner(path),
+            folder.progress,
+            _age(path / PROGRESS),
+            _history(path),
+            folder.result,
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.result is not None
+
+    def lines(self) -> list[str]:
+        """Return the status as lines for people."""
+        return [self._headline(), *map(_describe_entry, self.history[-LINES:]), *self._present()]
+
+    def _headline(self) -> str:
+        about = f"{self.path}: {self.command}"
+        if self.result is not None:
+            return f"{about}, complete after {self.result.get('seconds', 0):.0f} s"
+        if self.owner is None:
+            return f"{about}, interrupted; no process works on it"
+        who = f"process {self.owner.get('pid')} on {self.owner.get('host')}"
+        return f"{about}, {who} since {self.owner.get('since')}"
+
+    def _present(self) -> list[str]:
+        if self.result is not None:
+            kept = ("metric", "valid", "test", "loss")
+            return [", ".join(f"{k} {_short(self.result[k])}" for k in kept if k in self.result)]
+        event = self.progress
+        if self.owner is None or event is None or event.get("event") != "progress":
+            return []
+        left = event.get("seconds_left")
+        rest = "" if left is None else f", {max(0, left - self.age):.0f} s left"
+        share = f"{100 * event['share']:.0f} % of the run{rest}"
+        return [f"{event['stage']} {event['done']}/{event['total']}; {share}"]
+
+
+def _owner(path: Path) -> State | None:
+    """Return who says that it works on a run.
+
+    The lock itself is not tried: for a moment, that would keep a run from beginning. Its file goes
+    with its holder, unless that was killed; on this machine, processes can be looked up.
+    """
+    try:
+        content: State = json.loads((path / lock.NAME).read_text(encoding="utf-8"))
+        is_here = content["host"] == socket.gethostname()
+        return None if is_here and not _is_alive(int(content["pid"])) else content
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # there, a signal 0 would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
+def _history(path: Path) -> tuple[State, ...]:
+    with suppress(OSError, ValueError):
+        text = (path / "history.jsonl").read_text(encoding="utf-8")
+        return tuple(json.loads(line) for line in text.splitlines())
+    return ()
+
+
+def _describe_entry(entry: State) -> str:
+    parts = (f"{k} {_short(v)}" for k, v in entry.items() if not isinstance(v, dict))
+    return "  " + ", ".join(parts)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

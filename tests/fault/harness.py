@@ -1,0 +1,292 @@
+"""How an attack is made and judged: tries are forked processes, whose words and status count.
+
+A try is survived if the program ends with the result of an undisturbed run, or refuses in a line
+that begins with "lossforge: ". Each is killed where a file is written: `files._fill` and
+`files._rename` are what every write goes through.
+"""
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lossforge import files
+from lossforge.cli import main
+from lossforge.errors import LossforgeError
+from lossforge.runs import RunFolder
+
+FEW_SHOT = ["--task", "clusters", "--ways", "3", "--queries", "3", "--width", "4"]
+FEW_SHOT += ["--meta-steps", "2", "--pretrain-steps", "1", "--valid-tasks", "2"]
+FEW_SHOT += ["--test-tasks", "2", "--check-every", "1"]
+SEARCH = ["--population", "4", "--generations", "2", "--meta-steps", "2", "--fitness-steps", "4"]
+SEARCH += ["--filter-steps", "5", "--compare-seeds", "1", "--compare-steps", "4"]
+LINEAR = ["--task", "iris", "--model", "linear"]
+STEPS = ["--steps", "4", "--check-every", "2"]
+
+COMMANDS = {
+    "search": ["search", "evomal", *LINEAR, *SEARCH],
+    "train": ["train", *LINEAR, *STEPS],
+    "compare": ["compare", *LINEAR, *STEPS, "--losses", "cross_entropy", "focal", "--seeds", "1"],
+    "fewshot": ["fewshot", "maml", *FEW_SHOT],
+    "ablation": ["fewshot", "ablation", *FEW_SHOT, "--variants", "maml", "protonet"],
+}
+
+MOMENTS = ("before", "half-way", "before the rename", "after the rename")
+
+SECONDS = 120
+"""after which a try hangs, on a busy machine"""
+
+Arrange = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a try ended: its exit status, None where it was killed, and what it said."""
+
+    status: int | None
+    said: str
+
+    @property
+    def is_refusal(self) -> bool:
+        lines = [line for line in self.said.splitlines() if line.startswith("lossforge: ")]
+        return self.status == 2 and len(lines) == 1 and "Traceback" not in self.said
+
+
+def attempt(words: list[str], folder: Path, arrange: Arrange | None = None) -> Ending:
+    """Run the program in a forked process, in a folder, after `arrange` was called there."""
+    return wait(begin(words, folder, arrange))
+
+
+def begin(words: list[str], folder: Path, arrange: Arrange | None = None) -> tuple[int, Path]:
+    handle, name = tempfile.mkstemp()
+    process = os.fork()
+    if process:
+        os.close(handle)
+        return process, Path(name)
+    status = 99
+    try:
+        os.chdir(folder)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        if arrange is not None:
+            arrange()
+        status = main(words)
+        sys.stdout.flush()
+    except BaseException:  # a traceback is what must not happen: it is written down
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def wait(begun: tuple[int, Path]) -> Ending:
+    process, output = begun
+    end = time.monotonic() + SECONDS
+    while (found := os.waitpid(process, os.WNOHANG))[0] == 0:
+        if time.monotonic() > end:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return Ending(98, f"hung for {SECONDS} s")
+        time.sleep(0.002)
+    said = output.read_text(errors="replace")
+    output.unlink()
+    return Ending(None if os.WIFSIGNALED(found[1]) else os.WEXITSTATUS(found[1]), said)
+
+
+def kill_at(write: int, moment: str) -> Arrange:
+    """Return what makes a process die at its n-th write, from 0."""
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return _at(write, moment, die)
+
+
+def fail_at(write: int) -> Arrange:
+    """Return what makes a process find the disk full from its n-th write on."""
+
+    def full() -> None:
+        raise OSError(28, "No space left on device", "temporary")
+
+    return _at(write, "half-way", full)
+
+
+def _at(write: int, moment: str, happen: Callable[[], None]) -> Arrange:
+    def arrange() -> None:
+        fill, rename, done = files._fill, files._rename, []
+
+        def filling(temporary: Path, data: bytes) -> None:
+            if len(done) >= write and moment == "before":
+                happen()
+            if len(done) >= write and moment == "half-way":
+                temporary.write_bytes(data[: len(data) // 2])
+                happen()
+            fill(temporary, data)
+
+        def renaming(temporary: Path, path: Path) -> None:
+            if len(done) >= write and moment == "before the rename":
+                happen()
+            rename(temporary, path)
+            if len(done) >= write and moment == "after the rename":
+                happen()
+            done.append(path)
+
+        files._fill, files._rename = filling, renaming
+
+    return arrange
+
+
+def stop_before_the_result() -> None:
+    """Make a process die where it would write its results: a run that is not complete is left."""
+
+    def die(self: RunFolder, result: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder.write_result = die  # type: ignore[method-assign]
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return what a run wrote, times left out."""
+    found: dict[str, Any] = {}
+    for path in sorted(run.rglob("*")):
+        name = str(path.relative_to(run))
+        if path.name in ("result.json", "config.json"):
+            found[name] = timeless(json.loads(path.read_text()))
+        elif path.name == "history.jsonl":
+            found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
+        elif path.name in ("loss.json", "loss.safetensors"):
+            found[name] = path.read_bytes()
+        elif path.name.startswith("."):
+            found[name] = "a leftover"
+    return found
+
+
+def timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: timeless(each) for key, each in value.items() if key != "seconds"}
+    return [timeless(each) for each in value] if isinstance(value, list) else value
+
+
+@dataclass
+class Tally:
+    """What was tried, and what was not survived."""
+
+    tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def record(self, attack: str, what: str, trouble: str | None) -> None:
+        """Count a try; `trouble` is why it was not survived."""
+        self.tries[attack] += 1
+        if trouble is not None:
+            self.failures.append((attack, f"{what}: {trouble}"))
+
+    def table(self) -> str:
+        """Return the table of attacks."""
+        lost = [attack for attack, _ in self.failures]
+        rows = [(a, str(n), str(n - lost.count(a))) for a, n in self.tries.items()]
+        rows = [("attack", "tries", "survived"), *rows]
+        total = sum(self.tries.values())
+        rows.append(("all", str(total), str(total - len(lost))))
+        return "\n".join(f"{a:<32}{n:>7}{s:>10}" for a, n, s in rows)
+
+
+@dataclass
+class Attacks:
+    """A family of attacks.
+
+    Attributes:
+        folder: to work in, of this family alone.
+        full: try everything; else a sample that takes seconds.
+        random: draws the sample.
+        tally: of what was tried.
+    """
+
+    folder: Path
+    full: bool
+    random: random.Random
+    tally: Tally
+
+    classes: ClassVar[tuple[str, ...]]
+    """names of methods, each a class of attacks"""
+
+    def prepare(self) -> None:
+        """Make what the attacks need."""
+
+    def count(self, full: int, sample: int) -> int:
+        """Return how many tries to make."""
+        return full if self.full else sample
+
+    def sample(self, items: list[Any], count: int) -> list[Any]:
+        """Return all items, or a sample in the short form."""
+        return items if self.full or len(items) <= count else self.random.sample(items, count)
+
+    def carry_out(self, only: list[str]) -> None:
+        """Make the attacks of some classes."""
+        chosen = [name for name in self.classes if name in only]
+        if chosen:
+            self.folder.mkdir()
+            self.prepare()
+        for name in chosen:
+            getattr(self, name)()
+
+
+class _TookTooLongError(Exception):
+    """A call that hangs is ended by this."""
+
+
+SECONDS_OF_CALL = 5
+"""of computing, after which a call in this process hangs"""
+
+
+@contextmanager
+def time_limit() -> Iterator[None]:
+    """Raise an error in what computes for too long; waiting for the processor does not count."""
+
+    def stop(*_: object) -> None:
+        raise _TookTooLongError(f"computed for over {SECONDS_OF_CALL} s")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_OF_CALL)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+MOST_MEMORY = 2**30
+"""bytes that a call may take, for a file under 1 MB"""
+
+
+def judge(call: Callable[[], object]) -> str | None:
+    """Return what is wrong with how a call ends, None where it returns or refuses in a line."""
+    resource.setrlimit(resource.RLIMIT_AS, (_memory() + MOST_MEMORY, resource.RLIM_INFINITY))
+    try:
+        with time_limit():
+            call()
+    except LossforgeError as error:
+        return "two lines" if "\n" in str(error) else None
+    except MemoryError:
+        return "took over 1 GB"
+    except Exception as error:  # whatever else is raised is a traceback
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{error!r} at {where.filename}:{where.lineno}"
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return None
+
+
+def _memory() -> int:
+    """Return the bytes of addresses that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()

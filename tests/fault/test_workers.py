@@ -1,0 +1,137 @@
+"""Workers and drivers that are killed: a run ends as if nothing had happened."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+import lossforge as lf
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "kill"), reason="processes are killed by signals")
+
+GRID = ["compare", "--losses", "cross_entropy", "focal", "label_smoothing", "--task", "iris"]
+GRID += ["--model", "linear", "--seeds", "3", "--steps", "200", "--check-every", "100"]
+
+
+@contextmanager
+def killer(kills: int, seed: int) -> Iterator[list[int]]:
+    """Kill random workers of this process inside the block; yields those that were killed."""
+    draw, killed, over = random.Random(seed), list[int](), threading.Event()
+
+    def run() -> None:
+        while len(killed) < kills and not over.wait(draw.uniform(0.05, 0.5)):
+            # Only workers that compute: a start that is cut short again and again is no retry.
+            children = [each for each in multiprocessing.active_children() if is_at_work(each.pid)]
+            if children:
+                victim = draw.choice(children)
+                with suppress(ProcessLookupError):
+                    os.kill(victim.pid or 0, signal.SIGKILL)
+                    killed.append(victim.pid or 0)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def is_at_work(pid: int | None) -> bool:
+    """Tell whether a worker has read its data, which it maps into its memory."""
+    try:
+        return "/lossforge-" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+def trained(workers: int, seeds: int) -> object:
+    report = lf.compare(
+        ["cross_entropy", "focal", "label_smoothing"],
+        "digits",
+        "mlp:width=64",
+        seeds=seeds,
+        steps=150,
+        check_every=50,
+        workers=workers,
+        progress=False,
+    )
+    return [{**line, "seconds": 0} for line in report.result["lines"]]
+
+
+def survives(kills: int, seeds: int) -> None:
+    expected = trained(workers=1, seeds=seeds)
+    with killer(kills, seed=0) as killed:
+        found = trained(workers=2, seeds=seeds)
+    assert len(killed) == kills, "the run ended before enough workers were killed"
+    assert found == expected
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
+
+
+@needs_proc
+def test_three_workers_are_killed():
+    survives(3, seeds=12)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_fifty_workers_are_killed():
+    survives(50, seeds=150)
+
+
+def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lossforge", *words],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def finish(words: list[str], folder: Path, status: int = 0) -> str:
+    process = start(words, folder)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == status, error
+    return error
+
+
+def outcome(run: Path) -> object:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    result = json.loads((run / "result.json").read_text())
+    return result | {"seconds": 0}, [line | {"seconds": 0} for line in history]
+
+
+def test_a_run_goes_on_with_another_number_of_workers(tmp_path):
+    finish([*GRID, "--workers", "1", "--out", "whole"], tmp_path)
+    process, run = (
+        start([*GRID, "--workers", "2", "--out", "killed"], tmp_path),
+        tmp_path / "killed",
+    )
+    while process.poll() is None and not (run / "history.jsonl").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (run / "result.json").exists()
+    finish(["resume", "killed", "--workers", "1"], tmp_path)
+    assert outcome(run) == outcome(tmp_path / "whole")
+
+
+def test_time_that_is_up_has_an_exit_status_and_the_way_to_go_on(tmp_path):
+    endless = [*GRID, "--steps", "1000000", "--max-time", "1s", "--out", "run"]
+    error = finish(endless, tmp_path, status=75)
+    assert "lossforge: the time is up; go on with: lossforge resume run" in error
+    assert "Traceback" not in error

@@ -1,0 +1,84 @@
+"""How far a run is, as its files tell."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossforge.cli import main
+from lossforge.errors import RunError
+from lossforge.runs import RunFolder
+from lossforge.runs.status import Status
+
+EVENT = {"event": "progress", "stage": "training", "done": 3, "total": 4, "share": 0.75}
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> RunFolder:
+    """A run that this process works on."""
+    run = RunFolder.claim(tmp_path / "run", {"command": "compare"}, overwrite=False)
+    run.checkpoint({}, {"cell": "iris | linear | mse", "valid": 0.123456})
+    run.write_progress({**EVENT, "seconds_left": 100.0})
+    return run
+
+
+def test_a_run_at_work(begun):
+    status = Status.read(begun.path)
+    headline, entry, present = status.lines()
+    assert f"compare, process {os.getpid()} on " in headline
+    assert entry.startswith("  cell iris | linear | mse, valid 0.1235")
+    assert present.startswith("training 3/4; 75 % of the run, ")
+    assert present.endswith(" s left")
+    assert not status.is_complete
+    begun.release()
+
+
+def test_an_interrupted_run(begun):
+    begun.release()
+    headline, _ = Status.read(begun.path).lines()
+    assert headline.endswith("compare, interrupted; no process works on it")
+
+
+def test_a_killed_run(begun):
+    """Its lock's file stays; the process that it names is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    owner = json.loads((begun.path / ".lock").read_text()) | {"pid": process.pid}
+    (begun.path / ".lock").write_text(json.dumps(owner))
+    assert Status.read(begun.path).owner is None
+    begun.release()
+
+
+def test_a_complete_run_is_shown_once(begun, capsys):
+    begun.write_result({"metric": "mse", "valid": 0.1, "test": 0.2, "loss": "mse", "seconds": 3.2})
+    begun.release()
+    assert main(["watch", str(begun.path)]) == 0
+    assert main(["watch", str(begun.path), "--once"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("compare, complete after 3 s") == 2
+    assert "metric mse, valid 0.1, test 0.2, loss mse" in shown
+
+
+def test_nothing_is_written(begun):
+    before = {path: path.stat().st_mtime_ns for path in begun.path.iterdir()}
+    Status.read(begun.path).lines()
+    assert {path: path.stat().st_mtime_ns for path in begun.path.iterdir()} == before
+    begun.release()
+
+
+def test_no_run(tmp_path, capsys):
+    with pytest.raises(RunError):
+        Status.read(tmp_path)
+    assert main(["watch", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("lossforge: ")
+
+
+def test_the_progress_of_a_run_can_be_overwritten_and_read_damaged(begun):
+    (begun.path / "progress.json").write_text("{")
+    assert Status.read(begun.path).progress is None
+    begun.release()
+    RunFolder.create(begun.path, {"command": "train"}, overwrite=True)
+    assert not (begun.path / "progress.json").exists()
