@@ -78,7 +78,7 @@ def main() -> None:
     if arguments.quick:
         tasks, searches = ("wine",), 1
         variants = {name: VARIANTS[name] for name in ("quick", "ranked by the error rate")}
-        budget = {"search_steps": 300, "population": 8, "finalists": 2, "final_steps": 20}
+        budget = {"search_steps": 300, "population": 8, "finalists": 2}
     report, lines = (
         Report(),
         ["| task | variant | test | steps | seconds |", "|---|---|---:|---:|---:|"],

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -33,6 +35,13 @@ def test_weights_follow_from_the_seed_and_are_no_others():
     first, again, other = (initialize(narrow, seed)[1].weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_factory_can_be_sent_to_another_process():
+    narrow = narrowed(wide, 50)
+    sent = pickle.loads(pickle.dumps(narrow))
+    assert sent == narrow
+    assert torch.equal(initialize(sent, 0)[1].weight, initialize(narrow, 0)[1].weight)
 
 
 class Residual(nn.Module):

@@ -73,6 +73,9 @@ def test_a_longer_final_trains_for_as_many_steps():
 
     Reevaluation(2, runs=1, steps=30)(ranked, Fitness(10), IRIS, BASE, 0, progress)
     assert totals == {30}
+    totals.clear()
+    Reevaluation(2, runs=1, length=2.5)(ranked, Fitness(10), IRIS, BASE, 0, progress)
+    assert totals == {25}
 
 
 @pytest.mark.parametrize("wrong", [{"finalists": 0}, {"runs": 0}, {"steps": -1}])

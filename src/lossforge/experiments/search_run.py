@@ -504,7 +504,8 @@ class SearchReport(Report):
         defaults |= asdict(comparison_for(preset, task, COMPARISONS[preset]))
         defaults |= asdict(CALIBRATIONS[preset])
         shared = {key: config[key] for key in ("task", "model", "seed", "preset")}
-        options = shared | config["settings"] | config["comparison"] | config["calibration"]
+        options = shared | config["settings"] | config["comparison"]
+        options |= config.get("calibration", {})
         return repeat_command(["search", config["method"]], options, defaults | DEFAULTS)
 
     def tables(self) -> list[Table]:

@@ -1,5 +1,8 @@
 """Narrower versions of dense networks, on which a search can try more candidates in less time."""
 
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from torch import nn
 
@@ -36,8 +39,19 @@ def narrowed(factory: Factory, width: int) -> Factory | None:
     if all(layer.out_features <= width for layer in layers[:-1]):
         return None
 
-    def build() -> nn.Module:
-        wide = factory()
+    return _Narrowed(factory, width)
+
+
+@final
+@dataclass(frozen=True)
+class _Narrowed:
+    """A factory that other processes can be sent, if the wide networks' factory can."""
+
+    factory: Factory
+    width: int
+
+    def __call__(self) -> nn.Module:
+        wide = self.factory()
         assert isinstance(wide, nn.Sequential)
         *_, last = (layer for layer in wide if isinstance(layer, nn.Linear))
         parts: list[nn.Module] = []
@@ -46,12 +60,10 @@ def narrowed(factory: Factory, width: int) -> Factory | None:
             if not isinstance(layer, nn.Linear):
                 parts.append(layer)
                 continue
-            outputs = layer.out_features if layer is last else min(width, layer.out_features)
+            outputs = layer.out_features if layer is last else min(self.width, layer.out_features)
             parts.append(_cut(layer, inputs or layer.in_features, outputs))
             inputs = outputs
         return nn.Sequential(*parts)
-
-    return build
 
 
 def _is_simple(layer: nn.Module) -> bool:

@@ -27,8 +27,15 @@ LATER = frozenset(
         "task_loss",
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
-        *("final_kept", "final_simplest", "confirmed", "confirmed_runs", "confirmed_steps"),
-        *("confirmed_factors", "tune", "search_steps"),
+        *(
+            "final_length",
+            "final_kept",
+            "final_simplest",
+            "confirmed",
+            "confirmed_runs",
+            "confirmed_steps",
+        ),
+        *("confirmed_factors", "confirmed_versions", "tune", "search_steps"),
     }
 )
 """Hyper-parameters that configurations of older versions lack; they have their defaults there."""

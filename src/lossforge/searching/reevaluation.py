@@ -35,8 +35,10 @@ class Reevaluation:
     runs: Annotated[int, OptionName("final_runs")] = 3
     """initializations from which networks are trained under each finalist"""
     steps: Annotated[int, OptionName("final_steps")] = 0
-    """training steps under each finalist; 0 for as many as in a fitness run. A longer training
-    finds losses that diverge late"""
+    """training steps under each finalist; 0 for final_length times as many as in a fitness run. A
+    longer training finds losses that diverge late"""
+    length: Annotated[float, OptionName("final_length")] = 1.0
+    """training under each finalist lasts so many times as long as a fitness run"""
     kept: Annotated[int, OptionName("final_kept")] = 0
     """finalists that are left after the first initialization, so that only they are trained under
     from all; 0 leaves all of them"""
@@ -45,10 +47,12 @@ class Reevaluation:
     confirmed: int = 2
     """finalists that are trained under at last on the network itself, where candidates were tried
     on a narrower one, or with several factors"""
-    confirmed_runs: int = 2
-    """initializations of that training; as many losses are left after the first as are confirmed"""
     confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
-    """steps of that training; 0 for as many as under a finalist"""
+    """training steps under each of them times each factor; 0 for as many as in a fitness run"""
+    confirmed_versions: int = 3
+    """of those, how many are trained under as long as finalists"""
+    confirmed_runs: int = 2
+    """initializations from which they are"""
     factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
     """factors on a loss that are tried in that training; the best is folded into the loss"""
 
@@ -56,8 +60,10 @@ class Reevaluation:
         require_in_range("finalists", self.finalists, 1)
         require_in_range("final_runs", self.runs, 1)
         require_in_range("final_steps", self.steps, 0)
+        require_in_range("final_length", self.length, 0, exclude_low=True)
         require_in_range("final_kept", self.kept, 0)
         require_in_range("confirmed", self.confirmed, 1)
+        require_in_range("confirmed_versions", self.confirmed_versions, 1)
         require_in_range("confirmed_runs", self.confirmed_runs, 1)
         require_in_range("confirmed_steps", self.confirming_steps, 0)
         require(
@@ -90,7 +96,7 @@ class Reevaluation:
         """
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
-        steps = self.steps or fitness.steps
+        steps = self.steps or max(1, round(self.length * fitness.steps))
         measured = _Measured(fitness.in_full(steps), base, progress)
         seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
@@ -99,10 +105,11 @@ class Reevaluation:
             if not finals[0].is_sound:
                 continue
             if confirm_on is not None or self.factors != (1.0,):
-                complete = fitness.in_full(self.confirming_steps or steps)
-                measured = _Measured(complete, base, progress)
+                shorter = _Measured(
+                    fitness.in_full(self.confirming_steps or fitness.steps), base, progress
+                )
                 finals = self._confirmed(
-                    finals[: self.confirmed], measured, confirm_on or problems, seed
+                    finals[: self.confirmed], shorter, measured, confirm_on or problems, seed
                 )
             chosen = _simplest(finals) if self.simplest else finals[0]
             return chosen.loss, chosen.metric
@@ -111,19 +118,24 @@ class Reevaluation:
     def _confirmed(
         self,
         finals: "Sequence[_Final]",
-        measured: "_Measured",
+        shorter: "_Measured",
+        longer: "_Measured",
         problems: Sequence[Problem],
         seed: int,
     ) -> "list[_Final]":
-        """Return finalists as they do on other networks, each with its best factor."""
+        """Return finalists as they do on the network itself, those with the best factors."""
         scaled = [
             version
             for final in finals
             if final.is_sound
             for version in _versions(final.loss, self.factors)
         ]
-        seeds = [derive_seed(seed, "confirmed", run) for run in range(self.confirmed_runs)]
-        found = _raced(scaled, measured, problems, seeds, self.confirmed)
+        first, *seeds = (
+            derive_seed(seed, "confirmed", run) for run in range(1 + self.confirmed_runs)
+        )
+        ranked = sorted(shorter(scaled, problems, [first]), key=lambda final: final.mean)
+        kept = [final.loss for final in ranked[: self.confirmed_versions] if final.is_sound]
+        found = longer(kept, problems, seeds) if kept else []
         sound = [final for final in found if final.is_sound]
         return sorted(sound, key=lambda final: final.mean) or list(finals)
 

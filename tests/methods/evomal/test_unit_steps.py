@@ -86,3 +86,13 @@ def test_factors_are_of_slopes_that_populations_have():
     theirs = slope(CrossEntropy(), sample).norm()
     for factor, size in zip(unit.factors(losses), sizes, strict=True):
         assert abs(factor) * float(size / theirs) == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["log(p - 0.5*y)", "log(tanh(2.6*y - 2.3*p + 1.1))"])
+def test_a_loss_with_a_pole_has_no_factor(text):
+    assert measure("classification").factors([SymbolicLoss(text)]) == [None]
+
+
+@pytest.mark.parametrize("text", ["-y*log(p)", "square(y - p)", "abs(y - p)", "sqrt(p)*y"])
+def test_a_loss_that_is_steep_nowhere_has_one(text):
+    assert measure("classification").factors([SymbolicLoss(text)]) != [None]

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import Loss, ModulePopulation, SymbolicLoss, SymbolicPopulation, default_loss
-from lossforge.methods.evomal.filters import Sample, fresh_predictions
+from lossforge.methods.evomal.filters import SPREAD, Sample, fresh_predictions
 from lossforge.methods.evomal.genome import Genome
+from lossforge.randomness import torch_generator
 from lossforge.searching import BaseTraining, Fitness, Problem, SearchContext
 
 LEAST_COSINE = 0.05
@@ -27,6 +28,13 @@ candidate's direction is unknown"""
 
 LARGEST = 1e3
 """factor on a candidate; one that needs more lives on differences that rounding may take away"""
+
+STEEPEST = 50.0
+"""how many times as steep as at fresh predictions a loss may be anywhere; one with a pole, such as
+the logarithm of a difference, throws some networks out of their course, and others not"""
+
+SPREAD_ROWS = 2000
+"""random predictions, from ties to certainty, among which poles are looked for"""
 
 FACTOR = 3.0
 """between neighboring factors on the default loss"""
@@ -45,20 +53,23 @@ class UnitSteps:
 
     Attributes:
         samples: fresh predictions of each task's network.
+        spread: random predictions, from ties to certainty, for each task.
     """
 
     samples: tuple[Sample, ...]
+    spread: tuple[Sample, ...] = ()
 
     @classmethod
     def of(cls, problems: Sequence[Problem], rows: int, seed: int) -> "UnitSteps":
         """Return the measure for the networks of a search."""
-        return cls(tuple(fresh_predictions(problem, rows, seed) for problem in problems))
+        samples = tuple(fresh_predictions(problem, rows, seed) for problem in problems)
+        return cls(samples, tuple(_spread(sample, seed) for sample in samples))
 
     def factors(self, losses: Sequence[SymbolicLoss]) -> list[float | None]:
         """Return the factor that makes each loss's first steps as large as the default loss's.
 
         It is negative where the loss leads away from the targets, and None where the loss has no
-        finite gradient, or one across the default loss's.
+        finite gradient, one across the default loss's, or a pole.
         """
         if not losses:
             return []
@@ -74,7 +85,23 @@ class UnitSteps:
             cosines.append(slopes @ theirs / (norms * theirs.norm()))
         size = torch.stack(sizes).mean(0).exp()
         cosine = torch.stack(cosines).mean(0)
-        return [_factor(*pair) for pair in zip(size.tolist(), cosine.tolist(), strict=True)]
+        return [
+            None if is_steep else _factor(*pair)
+            for *pair, is_steep in zip(
+                size.tolist(), cosine.tolist(), self._are_steep(population), strict=True
+            )
+        ]
+
+    def _are_steep(self, losses: SymbolicPopulation) -> list[bool]:
+        """Tell which losses are far steeper somewhere than at fresh predictions."""
+        steep = torch.zeros(len(losses), dtype=torch.bool, device=losses.coefficients.device)
+        for sample, spread in zip(self.samples, self.spread, strict=False):
+            usual = losses.slope(sample.outputs, sample.targets) * len(sample.outputs)
+            found = losses.slope(spread.outputs, spread.targets) * len(spread.outputs)
+            size = usual.flatten(1).square().mean(1).sqrt()
+            steep |= found.flatten(1).abs().amax(1) > STEEPEST * size
+        flags: list[bool] = steep.tolist()
+        return flags
 
     @staticmethod
     def resized(genome: Genome, scale: float) -> Genome:
@@ -145,6 +172,15 @@ class _Multiple(Loss):
 
     def __str__(self) -> str:
         return f"{self._factor:g} {self._loss}"
+
+
+def _spread(sample: Sample, seed: int) -> Sample:
+    """Return random predictions for the targets of a sample, repeated."""
+    times = math.ceil(SPREAD_ROWS / len(sample.outputs))
+    shape = (times * len(sample.outputs), *sample.outputs.shape[1:])
+    outputs = SPREAD * torch.randn(shape, generator=torch_generator(seed, "poles"))
+    targets = sample.targets.repeat(times, *[1] * (sample.targets.dim() - 1))
+    return Sample(outputs.to(sample.outputs), targets)
 
 
 def _with_root(genome: Genome, factor: float) -> Genome:
