@@ -2,9 +2,10 @@
 
     python tests/fault/attacks.py [--full] [--seed N] [--only CLASS ...]
 
-prints a table (attack, tries, survived) and every try that was not survived; its exit status is 1
-where there is one. Each call works in a folder of its own, so that several can run at once, and
-`--only` goes on with what is left.
+prints a table (attack, tries, survived): the rows of a class as soon as it is finished, followed by
+its tries that were not survived. The exit status is 1 where there is one. Nothing but this output
+tells which classes are finished: after a run that was cut, give the others to `--only`. Each call
+works in a folder of its own, so that several can run at once.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fault.data_attacks import DataAttacks
-from fault.harness import Tally
+from fault.harness import Tally, row
 from fault.process_attacks import ProcessAttacks
 from fault.run_attacks import RunAttacks
 from lossforge.cli import COMMANDS as CLI
@@ -41,14 +42,14 @@ def run(full: bool, seed: int, only: list[str]) -> int:
     # What loads say of odd tables would bury the table.
     logging.getLogger("lossforge").setLevel(logging.ERROR)
     tally, began = Tally(), time.monotonic()
+    print(row("attack", "tries", "survived"), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for family in FAMILIES:
             place = Path(folder) / family.__name__
-            family(place, full, random.Random(seed), tally).carry_out(only)
-    print(tally.table())
+            for _ in family(place, full, random.Random(seed), tally).carry_out(only):
+                print(tally.news(), end="", flush=True)
+    print(tally.total())
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-    for attack, what in tally.failures:
-        print(f"NOT SURVIVED {attack}: {what}")
     return 1 if tally.failures else 0
 
 

@@ -183,6 +183,7 @@ class Tally:
 
     tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
 
     def record(self, attack: str, what: str, trouble: str | None) -> None:
         """Count a try; `trouble` is why it was not survived."""
@@ -190,14 +191,26 @@ class Tally:
         if trouble is not None:
             self.failures.append((attack, f"{what}: {trouble}"))
 
-    def table(self) -> str:
-        """Return the table of attacks."""
-        lost = [attack for attack, _ in self.failures]
-        rows = [(a, str(n), str(n - lost.count(a))) for a, n in self.tries.items()]
-        rows = [("attack", "tries", "survived"), *rows]
-        total = sum(self.tries.values())
-        rows.append(("all", str(total), str(total - len(lost))))
-        return "\n".join(f"{a:<32}{n:>7}{s:>10}" for a, n, s in rows)
+    def news(self) -> str:
+        """Return the rows of attacks that no earlier call returned, and their failures."""
+        fresh = [attack for attack in self.tries if attack not in self._told]
+        self._told.update(fresh)
+        rows = [row(a, str(self.tries[a]), str(self.tries[a] - self._lost(a))) for a in fresh]
+        rows += [f"NOT SURVIVED {a}: {what}" for a, what in self.failures if a in fresh]
+        return "".join(f"{each}\n" for each in rows)
+
+    def total(self) -> str:
+        """Return the last row of the table."""
+        tries = sum(self.tries.values())
+        return row("all", str(tries), str(tries - len(self.failures)))
+
+    def _lost(self, attack: str) -> int:
+        return sum(each == attack for each, _ in self.failures)
+
+
+def row(attack: str, tries: str, survived: str) -> str:
+    """Return a row of the table."""
+    return f"{attack:<32}{tries:>7}{survived:>10}"
 
 
 @dataclass
@@ -230,14 +243,15 @@ class Attacks:
         """Return all items, or a sample in the short form."""
         return items if self.full or len(items) <= count else self.random.sample(items, count)
 
-    def carry_out(self, only: list[str]) -> None:
-        """Make the attacks of some classes."""
+    def carry_out(self, only: list[str]) -> Iterator[str]:
+        """Make the attacks of some classes, and yield the name of each that is finished."""
         chosen = [name for name in self.classes if name in only]
         if chosen:
             self.folder.mkdir()
             self.prepare()
         for name in chosen:
             getattr(self, name)()
+            yield name
 
 
 class _TookTooLongError(Exception):

@@ -142,6 +142,47 @@ def test_a_run_of_a_version_without_checksums_is_read_but_not_continued(tmp_path
     run.verify()
 
 
+def test_a_complete_run_that_lost_its_checksums_is_refused(tmp_path):
+    run = RunFolder.create(tmp_path / "a", {"version": "0.1.0"}, overwrite=False)
+    run.write_result({"test": 1})
+    run.verify()
+    (tmp_path / "a" / "checksums.json").unlink()
+    write_json(tmp_path / "a" / "result.json", {"test": 2})
+    with pytest.raises(RunError, match=r"has no checksums\.json"):
+        run.verify()
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "loss.json"])
+def test_a_complete_run_that_lost_what_its_report_needs_is_refused(name, tmp_path):
+    run = RunFolder.create(tmp_path / "a", {"version": "0.1.0"}, overwrite=False)
+    run.checkpoint({"n": 1}, {"best": 1})
+    run.write_loss(Huber(0.5))
+    run.write_result({"test": 1})
+    (tmp_path / "a" / "checkpoint.json").unlink()
+    run.verify()
+    (tmp_path / "a" / name).unlink()
+    with pytest.raises(FileFormatError, match=f"{name} is missing"):
+        run.verify()
+
+
+def test_what_a_process_left_that_was_killed_after_the_results_is_removed(tmp_path):
+    run = RunFolder.claim(tmp_path / "a", {"version": "0.1.0"}, overwrite=False)
+    child = run.child("maml", {"version": "0.1.0"})
+    child.write_result({"test": 1})
+    run.write_result({"test": 1})
+    before = {path for path in run.path.rglob("*") if path.name[0] != "."}
+    for place in (run.path, child.path):
+        (place / ".report.html.0123abcd.tmp").write_text("<")
+    other = RunFolder.open(run.path)
+    other.tidy()  # another process still works on it
+    assert (run.path / ".report.html.0123abcd.tmp").exists()
+    run.release()
+    for place in (run.path, child.path):
+        (place / ".lock").write_text("{}")
+    other.tidy()
+    assert set(run.path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("config", [None, b"", b'{"seed', b"\xff"])
 def test_a_folder_whose_configuration_is_lost_can_be_begun_anew(config, tmp_path):
     run = RunFolder.create(tmp_path / "a", {"seed": 1}, overwrite=False)

@@ -7,6 +7,7 @@ way through it, before or after its renaming, temporary files and the lock's fil
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from lossforge.runs.lock import FolderLock
 
 ROUNDS = 3
 MOMENTS = ("before", "half-way", "before the rename", "after the rename")
+EDITED = ("config.json", "result.json", "history.jsonl", "loss.json", "checkpoint.json")
 SEEDS = st.integers(0, 3)
 DEATHS = st.none() | st.tuples(st.integers(0, 11), st.sampled_from(MOMENTS))
 
@@ -82,6 +84,10 @@ def killed_at(death: tuple[int, str] | None):
         mock.patch.object(FolderLock, "release", releasing),
     ):
         yield
+
+
+def config_of(seed: int) -> dict[str, object]:
+    return {"version": "0.1.0", "seed": seed}
 
 
 def total_of(seed: int, rounds: int) -> int:
@@ -149,13 +155,14 @@ class Runs(RuleBasedStateMachine):
         assert [json.loads(line)["total"] for line in history] == [
             total_of(seed, n + 1) for n in range(ROUNDS)
         ]
+        assert not [path for path in self.path.iterdir() if path.name[0] == "."]
         self.seeds = {seed}
 
     @rule(seed=SEEDS, death=DEATHS)
     def overwrite(self, seed, death):
         """It always works, whatever is in the folder."""
         self.seeds.add(seed)
-        if self.attempt(lambda: RunFolder.claim(self.path, {"seed": seed}, overwrite=True), death):
+        if self.attempt(lambda: RunFolder.claim(self.path, config_of(seed), overwrite=True), death):
             self.is_damaged, self.seeds = False, {seed}
             self.complete()
 
@@ -166,7 +173,7 @@ class Runs(RuleBasedStateMachine):
         before = snapshot(self.path)
         try:
             ended = self.attempt(
-                lambda: RunFolder.claim(self.path, {"seed": seed}, overwrite=False), death
+                lambda: RunFolder.claim(self.path, config_of(seed), overwrite=False), death
             )
         except LossforgeError:
             assert before
@@ -183,6 +190,8 @@ class Runs(RuleBasedStateMachine):
         run.verify()
         if run.result is None:
             run.lock()
+        else:
+            run.tidy()
         return run
 
     @rule(death=DEATHS)
@@ -197,7 +206,7 @@ class Runs(RuleBasedStateMachine):
         if ended:
             self.complete()
 
-    @precondition(lambda self: self.path.exists() and not self.is_damaged)
+    @precondition(lambda self: self.path.exists())
     @rule(
         which=st.integers(0, 50),
         place=st.floats(0, 1, exclude_max=True),
@@ -217,6 +226,23 @@ class Runs(RuleBasedStateMachine):
         elif data:
             data[at] ^= 1 << bit
             path.write_bytes(data[:at] if how == "cut" else data)
+        self.is_damaged = True
+
+    @precondition(lambda self: (self.path / "config.json").exists())
+    @rule(name=st.sampled_from(EDITED), strips=st.booleans(), seed=SEEDS)
+    def edit(self, name, strips, seed):
+        """Write what a person might: other numbers, and no checksums where they were in the way."""
+        path = self.path / name
+        if strips:
+            (self.path / "checksums.json").unlink(missing_ok=True)
+            self.is_damaged = True
+        try:
+            content = path.read_text()
+        except (OSError, ValueError):
+            return
+        path.write_text(
+            re.sub(r"\d+(?=\D*$)", lambda found: f"{int(found[0]) + seed + 1}", content)
+        )
         self.is_damaged = True
 
     @invariant()

@@ -305,6 +305,8 @@ def open_to_continue(path: Path) -> RunFolder:
     folder.verify()
     if folder.result is None:
         folder.lock()
+    else:
+        folder.tidy()
     return folder
 
 

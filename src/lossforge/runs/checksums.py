@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -76,15 +76,37 @@ class Checksums:
                 "restore it, or begin anew with --overwrite"
             )
 
-    def check_files(self, folder: Path) -> None:
-        """Raise `FileFormatError` where a file of a complete run is not as it was written."""
+    def check_files(self, folder: Path, needed: Container[str] = ()) -> None:
+        """Check the files of a complete run.
+
+        Args:
+            folder: of the run.
+            needed: names of files that nobody may remove.
+
+        Raises:
+            FileFormatError: a file is not as it was written, or one that is needed is missing.
+        """
         for name, digest in self.files.items():
             path = folder / name
+            if name in needed and not path.is_file():
+                raise FileFormatError(
+                    f"{path} is missing; restore it, or begin anew with --overwrite"
+                )
             if path.is_file() and digest_of_file(path) != digest:
                 raise FileFormatError(
                     f"{path} is damaged or was edited: its checksum does not match; restore it, "
                     "or begin anew with --overwrite"
                 )
+
+
+def are_due(config: Mapping[str, Any]) -> bool:
+    """Tell whether the version that began a run keeps checksums, as all do that give their name.
+
+    Examples:
+        >>> are_due({"version": "0.1.0", "seed": 1}), are_due({"seed": 1})
+        (True, False)
+    """
+    return "version" in config
 
 
 def digest_of(content: object) -> str:

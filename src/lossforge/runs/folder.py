@@ -36,7 +36,7 @@ from lossforge.losses import Loss, load, save
 from lossforge.methods import State
 from lossforge.runs import lock
 from lossforge.runs.checksums import NAME as CHECKSUMS
-from lossforge.runs.checksums import Checksums, digest_of, digest_of_file
+from lossforge.runs.checksums import Checksums, are_due, digest_of, digest_of_file
 from lossforge.runs.lock import FolderLock
 from lossforge.runs.watcher import Watcher
 
@@ -55,6 +55,9 @@ NEXT_TENSORS = "checkpoint.pt.next"
 
 CHECKED = (CONFIG, CHECKPOINT, TENSORS, HISTORY, LOSS, WEIGHTS, LEARNER, MODEL)
 """files of a complete run whose checksums are kept, besides that of the result"""
+
+NEEDED = frozenset({HISTORY, LOSS, WEIGHTS})
+"""of those, what reports are made of; weights and checkpoints may be removed to save space"""
 
 OWN = re.compile(
     rf"{re.escape(lock.NAME)}|{re.escape(CHECKSUMS)}|{RESULT}|{NEXT_TENSORS}"
@@ -157,6 +160,17 @@ class RunFolder:
             child.release()
         self._lock.release()
 
+    def tidy(self) -> None:
+        """Remove what a process left in a complete run that was killed after its results."""
+        if not self._file(lock.NAME).exists():
+            return
+        for path in sorted(self.path.rglob(CHECKSUMS)):
+            # Where another process works, or nothing may be written, there it stays.
+            with suppress(OSError, RunError):
+                folder = RunFolder(path.parent)
+                folder.lock()
+                folder.release()
+
     def verify(self) -> None:
         """Check that nobody changed what the run was begun with, nor what it wrote if complete.
 
@@ -165,13 +179,13 @@ class RunFolder:
             FileFormatError: a file is damaged.
         """
         config = self.config
-        if self.result is not None and not self._file(CHECKSUMS).exists():
+        if self.result is not None and not (are_due(config) or self._file(CHECKSUMS).exists()):
             # Complete before checksums were kept: there is nothing left to mix.
             return
         checksums = Checksums.read(self.path)
         checksums.check_config(config, self._file(CONFIG))
         if self.result is not None:
-            checksums.check_files(self.path)
+            checksums.check_files(self.path, NEEDED)
 
     @property
     def config(self) -> State:
@@ -272,6 +286,8 @@ class RunFolder:
         child = RunFolder(self.path / name)
         if self._is_new or not child._was_begun_with(config):
             return None
+        if self._lock.is_held:
+            child.tidy()
         return child.result
 
     def write_loss(self, loss: Loss) -> None:
