@@ -63,6 +63,12 @@ class DataAttacks(Attacks):
 
     classes = ("losses", "bombs", "tables", "archives", "parquets", "images", "texts")
 
+    def prepare(self) -> None:
+        """Read a table: Arrow reserves 1 GB of addresses, and no memory, at its first use."""
+        path = self.folder / "first.csv"
+        path.write_text("a,y\n" + "\n".join(f"k{i % 3},{i % 2}" for i in range(60)))
+        load_task(f"csv:{path}:y")
+
     def losses(self) -> None:
         """Change bytes of loss files: what is read is a loss, or refused."""
         network = NeuralLoss()

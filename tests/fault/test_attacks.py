@@ -50,6 +50,21 @@ def test_every_class_is_sampled():
     }
 
 
+def test_rows_are_told_once_each_with_its_failures():
+    from fault.harness import Tally  # not above: Windows lacks what it imports
+
+    tally = Tally()
+    tally.record("kill", "write 0", None)
+    assert tally.news().split() == ["kill", "1", "1"]
+    tally.record("cut", "byte 3", "a traceback")
+    tally.record("cut", "byte 4", None)
+    cut, failure = tally.news().splitlines()
+    assert cut.split() == ["cut", "2", "1"]
+    assert failure == "NOT SURVIVED cut: byte 3: a traceback"
+    assert tally.news() == ""
+    assert tally.total().split() == ["all", "3", "2"]
+
+
 @pytest.mark.slow
 def test_all_attacks_are_survived():
     print(table("--full"))
