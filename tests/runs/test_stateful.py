@@ -82,6 +82,7 @@ def killed_at(death: tuple[int, str] | None):
         mock.patch.object(files, "_rename", renaming),
         mock.patch.object(files, "_unlink", unlinking),
         mock.patch.object(FolderLock, "release", releasing),
+        mock.patch.object(os, "fsync"),  # no one pulls the plug, and disks are slow
     ):
         yield
 
