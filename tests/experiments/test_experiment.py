@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lossforge.errors import ConfigurationError, RunError
+from lossforge.experiments.arguments import saved_losses
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
@@ -13,7 +14,6 @@ from lossforge.experiments.experiment import (
     check_same,
     open_to_continue,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.tables import Table
 from lossforge.losses import Focal
