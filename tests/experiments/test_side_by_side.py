@@ -7,7 +7,8 @@ import pytest
 
 import lossforge as lf
 from conftest import Memory
-from lossforge.losses import Focal, NeuralLoss
+from lossforge.experiments import Comparison
+from lossforge.losses import CrossEntropy, Focal, NeuralLoss
 from lossforge.searching import BaseTraining, Calibration, Calibrator, Fitness, make_problems
 from lossforge.searching.executors import Execution, Here, LocalPool
 from lossforge.searching.executors.automatic import Automatic
@@ -75,11 +76,54 @@ def test_a_calibration(pool, model):
             BaseTraining(),
             0,
             journal,
-            executor,
+            executor=executor,
         )
         return calibrator.calibrate(), journal.checkpoints
 
     assert kept(pool) == kept(Here())
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp:width=400"])
+def test_a_closing_comparison(pool, model):
+    (problem,) = make_problems(load("iris"), model)
+    groups = [
+        ({"ce": CrossEntropy(), "focal": Focal()}, BaseTraining()),
+        ({"ce": CrossEntropy()}, BaseTraining(learning_rate=0.1)),
+    ]
+    comparison = Comparison(compare_seeds=2, compare_steps=30)
+    stages = []
+
+    def scores(executor):
+        return comparison.several(groups, problem, 0, lambda *stage: stages.append(stage), executor)
+
+    assert scores(pool) == scores(Here())
+    assert {name for name, *_ in stages} == {"comparing"}
+
+
+def test_an_ablation(pool, tmp_path, monkeypatch):
+    tiny = {"meta_steps": 2, "pretrain_steps": 1, "valid_tasks": 2, "test_tasks": 2, "width": 4}
+
+    def learned(out):
+        report = lf.fewshot(
+            *("ablation", "clusters"),
+            ways=3,
+            queries=3,
+            variants=("maml", "protonet"),
+            out=out,
+            progress=False,
+            **tiny,
+        )
+        weights = {
+            name: [theta.tolist() for theta in learner.parameters()]
+            for name, learner in report.learners.items()
+        }
+        return [{**row, "seconds": 0} for row in report.rows()], weights
+
+    here = learned(None)
+    monkeypatch.setattr(LocalPool, "close", lambda self: None)
+    monkeypatch.setattr(Execution, "open", lambda self, threads=1: pool)
+    assert learned(None) == learned(tmp_path / "run") == here
+    assert (tmp_path / "run" / "maml" / "learner.pt").exists()
 
 
 def test_workers_are_started_when_they_pay(pool, monkeypatch):
@@ -89,6 +133,7 @@ def test_workers_are_started_when_they_pay(pool, monkeypatch):
         problems = make_problems(load("iris"), "linear")
         Calibrator(
             *(Calibration(rival_steps=6, rival_seeds=1), Fitness(), problems, BaseTraining(), 0),
-            *(Memory(), executor),
+            Memory(),
+            executor=executor,
         ).calibrate()
         assert executor.has_started is expected

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from fault.harness import COMMANDS, Attacks, Ending, attempt, begin, outcome, wait
 
@@ -34,7 +33,7 @@ class ProcessAttacks(Attacks):
         """Send signals at any moment of a run: it says how to go on, and goes on."""
         ending = attempt([*LONG, "--out", "whole"], self.folder)
         whole = outcome(self.folder / "whole")
-        for number in range(self.count(60, 2)):
+        for number in range(self.count(60, 1)):
             sent = self.random.choice(list(STATUS))
             name = f"run-{number}"
             begun = begin([*LONG, "--out", name], self.folder)
@@ -61,7 +60,7 @@ class ProcessAttacks(Attacks):
 
     def pipes(self) -> None:
         """Close the reader's end of output: the work is done all the same."""
-        for words in ([*SHORT, "--out", "piped"], *HELP):
+        for words in ([*SHORT, "--out", "piped"], *self.sample(HELP, 1)):
             reader, writer = os.pipe()
             os.close(reader)
             process = subprocess.run(
@@ -80,26 +79,27 @@ class ProcessAttacks(Attacks):
     def terminals(self) -> None:
         """Run in other encodings and without a terminal's usual surroundings."""
         for name, settings in self._some(TERMINALS):
-            for words in ([*SHORT, "--out", f"in {name}"], ["list", "tasks"], ["explain", "focal"]):
+            commands = ([*SHORT, "--out", f"in {name}"], ["list", "tasks"], ["explain", "focal"])
+            for words in self.sample(list(commands), 1):
                 trouble = self._run(words, settings)
                 self.tally.record("encodings", f"{name}: {words[0]}", trouble)
 
     def widths(self) -> None:
         """Print into terminals of any width."""
         for width in self.sample([*range(1, 21), 40, 200, 0, -1], 1):
-            for words in self.sample(HELP, 2):
+            for words in self.sample(HELP, 1):
                 trouble = self._run(words, {"COLUMNS": str(width)})
                 self.tally.record("widths", f"{width}: {' '.join(words)}", trouble)
 
     def optimized(self) -> None:
         """Run without assertions and docstrings."""
-        for words in ([*SHORT, "--out", "bare"], *(HELP if self.full else HELP[2:3])):
+        for words in ([*SHORT, "--out", "bare"], *(HELP if self.full else [])):
             trouble = self._run(words, {}, "-OO")
             self.tally.record("python -OO", " ".join(words)[:60], trouble)
 
     def imports(self) -> None:
         """Interrupt while modules are imported."""
-        for number in range(self.count(60, 2)):
+        for number in range(self.count(60, 1)):
             process = subprocess.Popen(
                 self._program(["explain", "focal"]),
                 stdout=subprocess.PIPE,
@@ -135,8 +135,3 @@ class ProcessAttacks(Attacks):
         if done.returncode != 0 or "Traceback" in said:
             return f"{done.returncode}: {said[-400:]}"
         return None
-
-
-def leftovers(folder: Path) -> list[Path]:
-    """Return what writers that were killed left behind."""
-    return [path for path in folder.rglob(".*") if path.name != ".lock"]

@@ -25,11 +25,29 @@ def table(*options: str) -> str:
     return finished.stdout
 
 
-def test_a_sample_of_all_attacks_is_survived():
-    rows = [line for line in table().splitlines() if line]
+RUNS = [
+    *("kills", "repeated_kills", "overwriting", "full_disks", "damages", "edits", "exchanges"),
+    *("crowds", "limits"),
+]
+DATA = ["losses", "bombs", "tables", "archives", "parquets", "images", "texts"]
+PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
+
+
+@pytest.mark.parametrize("classes", [RUNS, DATA, PROCESSES], ids=["runs", "data", "processes"])
+def test_a_sample_of_all_attacks_is_survived(classes):
+    rows = [line for line in table("--only", *classes).splitlines() if line]
     assert rows[0].split() == ["attack", "tries", "survived"]
-    assert len(rows) == 12
+    assert len(rows) >= len(classes) + 2
     assert all(int(row.split()[-2]) > 0 for row in rows[1:])
+
+
+def test_every_class_is_sampled():
+    listed = (line for line in table("--help").split() if line)
+    assert {word.strip("{},") for each in listed for word in each.split(",")} >= {
+        *RUNS,
+        *DATA,
+        *PROCESSES,
+    }
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ import lossforge as lf
 pytestmark = pytest.mark.skipif(not hasattr(os, "kill"), reason="processes are killed by signals")
 
 GRID = ["compare", "--losses", "cross_entropy", "focal", "label_smoothing", "--task", "iris"]
-GRID += ["--model", "linear", "--seeds", "3", "--steps", "200", "--check-every", "100"]
+GRID += ["--model", "linear", "--seeds", "3", "--steps", "100", "--check-every", "50"]
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def trained(workers: int, seeds: int) -> object:
         "digits",
         "mlp:width=64",
         seeds=seeds,
-        steps=150,
+        steps=100,
         check_every=50,
         workers=workers,
         progress=False,
@@ -82,7 +82,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="re
 
 @needs_proc
 def test_three_workers_are_killed():
-    survives(3, seeds=12)
+    survives(3, seeds=6)
 
 
 @needs_proc
@@ -104,7 +104,7 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
 
 def finish(words: list[str], folder: Path, status: int = 0) -> str:
     process = start(words, folder)
-    _, error = process.communicate(timeout=300)
+    _, error = process.communicate(timeout=900)
     assert process.returncode == status, error
     return error
 

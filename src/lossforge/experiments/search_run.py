@@ -405,6 +405,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "task": self.task.name,
                 "model": self.model_name,
                 "seed": self.seed,
+                "outputs": self.task.task.outputs,
                 "metric": self.task.task.metric,
                 "valid": valid,
                 "test": test,

@@ -295,6 +295,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "model": self.model_name,
             "seed": self.seed,
             "kind": self.task.task.kind.name,
+            "outputs": self.task.task.outputs,
             "metric": self.task.task.metric,
             "valid": outcome.valid,
             "test": outcome.test,
