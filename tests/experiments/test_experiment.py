@@ -48,7 +48,7 @@ class Counting(Experiment[Counted]):
     def objects(self):
         return {"mine": Focal(1.0)}
 
-    def carry_out(self, run, *, progress):
+    def carry_out(self, run, *, progress, executor):
         run.checkpoint({"n": 2}, {"n": 2})
         if self.stop is not None:
             raise self.stop
