@@ -294,7 +294,7 @@ class FullTraining:
         last = model.state_dict()
         model.load_state_dict(self._best or last)
         step, valid = (
-            min(self._curve, key=lambda look: look[1])
+            min(self._curve, key=lambda evaluation: evaluation[1])
             if self._recipe.keep_best
             else self._curve[-1]
         )
