@@ -235,7 +235,7 @@ class Timid(Loss):
         super().__init__("classification")
         self.least = least
 
-    def per_example(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
         p = outputs.softmax(-1).gather(1, targets[:, None])[:, 0]
         # Below, the tangent: the slope in p stays.
         return torch.where(p > self.least, -p.clamp_min(1e-12).log(), (self.least - p) / self.least)

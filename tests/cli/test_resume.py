@@ -24,17 +24,19 @@ def test_every_report_has_its_printer(name, monkeypatch, capsys):
     }
     report = object.__new__(kinds[name])
     printed = []
-    monkeypatch.setattr(resume.experiments, "resume", lambda _: report)
+    monkeypatch.setattr(resume.experiments, "resume", lambda *_, **__: report)
     for each in kinds:
         monkeypatch.setattr(resume, f"print_{each}", lambda r, each=each: printed.append((each, r)))
     assert main(["resume", "run"]) == 0
     assert printed == [(name, report)]
 
 
-@pytest.mark.parametrize("words", [[], ["a", "b"]])
-def test_one_run_is_needed(words, capsys):
+@pytest.mark.parametrize(
+    ("words", "says"), [([], "say which run"), (["a", "b"], "'b' belongs to no option")]
+)
+def test_one_run_is_needed(words, says, capsys):
     assert main(["resume", *words]) == 2
-    assert "say which run" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 def test_no_run_is_told(tmp_path, capsys):

@@ -61,7 +61,7 @@ def test_an_interrupted_training_goes_on(more, monkeypatch):
     assert main([*words, "--out", "whole"]) == 0
     from lossforge.training.full import FullTraining
 
-    real, looks = FullTraining._look, []
+    real, looks = FullTraining._evaluate, []
 
     def stopped(self):
         real(self)
@@ -69,9 +69,9 @@ def test_an_interrupted_training_goes_on(more, monkeypatch):
         if len(looks) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(FullTraining, "_look", stopped)
+    monkeypatch.setattr(FullTraining, "_evaluate", stopped)
     assert main([*words, "--out", "stopped"]) == 130
-    monkeypatch.setattr(FullTraining, "_look", real)
+    monkeypatch.setattr(FullTraining, "_evaluate", real)
     assert main(["resume", "stopped"]) == 0
     ours, theirs = result("stopped"), result("whole")
     assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -126,7 +124,7 @@ def test_a_report_is_a_frame_and_a_figure(report, tmp_path):
 def test_a_cell_is_a_function_of_its_job(report):
     first, *_ = benchmark_run.BenchmarkExperiment.of(
         ["gp-lfl"], (Setting("iris", "linear", 1, SMALL.recipe, SMALL.calibration, SMALL.search),),
-        suite=None, seed=0, rope=0.01, preset=None, device="cpu", data_dir=None, map_cells=None,
+        suite=None, seed=0, rope=0.01, preset=None, device="cpu", data_dir=None, threads=1,
     ).jobs()  # fmt: skip
     again = pickle.loads(pickle.dumps(first))
     path = report.path / "cells" / first.key / "result.json"
@@ -135,15 +133,9 @@ def test_a_cell_is_a_function_of_its_job(report):
     )
 
 
-def test_cells_carried_out_elsewhere_give_the_same_files(short, tmp_path):
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        run(tmp_path / "elsewhere", "gp-lfl", "iris", map_cells=pool.map)
+def test_cells_in_workers_give_the_same_files(short, tmp_path):
+    run(tmp_path / "elsewhere", "gp-lfl", "iris", workers=2)
     assert files_of(tmp_path / "elsewhere") == files_of(short.path)
-
-
-def test_the_builtin_map_serves(short):
-    found = run(None, "gp-lfl", "iris", map_cells=map)
-    assert without_seconds(found.result) == without_seconds(short.result)
 
 
 @pytest.mark.parametrize("stop_at", [0, 3])

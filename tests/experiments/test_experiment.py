@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lossforge.errors import ConfigurationError, RunError
+from lossforge.experiments.arguments import saved_losses
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
@@ -13,7 +14,6 @@ from lossforge.experiments.experiment import (
     check_same,
     open_to_continue,
     perform,
-    saved_losses,
 )
 from lossforge.experiments.tables import Table
 from lossforge.losses import Focal
@@ -48,7 +48,7 @@ class Counting(Experiment[Counted]):
     def objects(self):
         return {"mine": Focal(1.0)}
 
-    def carry_out(self, run, *, progress):
+    def carry_out(self, run, *, progress, executor):
         run.checkpoint({"n": 2}, {"n": 2})
         if self.stop is not None:
             raise self.stop

@@ -59,18 +59,18 @@ def test_an_adaptive_loss_is_kept_and_its_adaptation_written(tmp_path):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_settings_change_the_preset(preset):
     recipe, adalfl = PRESETS[preset]
-    assert as_recipe(None, preset, {}, "train") == recipe
-    assert as_recipe(None, preset, {"steps": 7}, "train").steps == 7
+    assert as_recipe(None, preset, {}, "train", "iris") == recipe
+    assert as_recipe(None, preset, {"steps": 7}, "train", "iris").steps == 7
     own = Recipe(steps=9)
-    assert as_recipe(own, preset, {}, "train") == own
+    assert as_recipe(own, preset, {}, "train", "iris") == own
     assert as_adalfl(None, preset) == adalfl
 
 
 def test_mistakes_are_told():
     with pytest.raises(UnknownNameError, match="did you mean 'steps'"):
-        as_recipe(None, "quick", {"step": 7}, "train")
+        as_recipe(None, "quick", {"step": 7}, "train", "iris")
     with pytest.raises(LossforgeError, match="Recipe"):
-        as_recipe({"steps": 3}, "quick", {}, "train")
+        as_recipe({"steps": 3}, "quick", {}, "train", "iris")
     with pytest.raises(LossforgeError, match="AdaLFL"):
         as_adalfl("adalfl", "quick")
     with pytest.raises(LossforgeError, match="vaild"):

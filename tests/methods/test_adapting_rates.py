@@ -48,47 +48,47 @@ RECIPES = {
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_gradient_agrees_with_central_differences(recipe):
     def outcome(layer: int, log: float) -> float:
-        teacher = begun(RECIPES[recipe], meta_learning_rate=1e-30)
-        teacher.step(rows(1))
+        objective = begun(RECIPES[recipe], meta_learning_rate=1e-30)
+        objective.step(rows(1))
         with torch.no_grad():
-            teacher._logs = teacher._logs.double()
-            teacher._logs[layer] = log
-        teacher._learn = lambda moved: None
-        teacher.step(rows(5))
+            objective._logs = objective._logs.double()
+            objective._logs[layer] = log
+        objective._learn = lambda moved: None
+        objective.step(rows(5))
         inputs, targets = rows(2)
-        return CrossEntropy()(teacher._trainee.module(inputs), targets).item()
+        return CrossEntropy()(objective._trainee.module(inputs), targets).item()
 
-    teacher = begun(RECIPES[recipe], meta_learning_rate=1e-30)
-    assert teacher.layers == ["0", "2"]
-    teacher.step(rows(1))
-    teacher.step(rows(5))
+    objective = begun(RECIPES[recipe], meta_learning_rate=1e-30)
+    assert objective.layers == ["0", "2"]
+    objective.step(rows(1))
+    objective.step(rows(5))
     for layer in range(2):
         expected = (outcome(layer, STEP) - outcome(layer, -STEP)) / (2 * STEP)
         assert abs(expected) > 1e-5
-        assert teacher._logs.grad[layer].item() == pytest.approx(expected, rel=1e-4)
+        assert objective._logs.grad[layer].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_factors_of_one_leave_training_as_it_is_without():
     recipe = RECIPES["sgd"]
-    teacher = begun(recipe, meta_learning_rate=1e-30)
-    plain = copy.deepcopy(teacher._trainee.module)
+    objective = begun(recipe, meta_learning_rate=1e-30)
+    plain = copy.deepcopy(objective._trainee.module)
     optimizer = recipe.make_optimizer(plain.parameters())
     for seed in (1, 5, 7):
-        teacher.step(rows(seed))
+        objective.step(rows(seed))
         optimizer.zero_grad()
         inputs, targets = rows(seed)
         nn.functional.cross_entropy(plain(inputs), targets).backward()
         optimizer.step()
     for found, expected in zip(
-        teacher._trainee.module.parameters(), plain.parameters(), strict=True
+        objective._trainee.module.parameters(), plain.parameters(), strict=True
     ):
         torch.testing.assert_close(found, expected)
 
 
 def test_a_factor_is_one_on_the_learning_rate():
     twice, plain = begun(RECIPES["sgd"], start=2.0), begun(Recipe(learning_rate=0.6))
-    for teacher in (twice, plain):
-        teacher.step(rows(1))
+    for objective in (twice, plain):
+        objective.step(rows(1))
     for found, expected in zip(
         twice._trainee.module.parameters(), plain._trainee.module.parameters(), strict=True
     ):
@@ -96,13 +96,13 @@ def test_a_factor_is_one_on_the_learning_rate():
 
 
 def test_rates_that_are_too_small_rise_layer_by_layer():
-    teacher = begun(Recipe(learning_rate=1e-3), meta_learning_rate=0.05)
+    objective = begun(Recipe(learning_rate=1e-3), meta_learning_rate=0.05)
     for seed in range(30):
-        teacher.step(rows(seed % 2))
-    found = teacher.numbers()
+        objective.step(rows(seed % 2))
+    found = objective.numbers()
     assert min(found.values()) > 1.5
     assert len(set(found.values())) == 2
-    assert [step for step, _ in teacher.moments] == list(range(30))
+    assert [step for step, _ in objective.moments] == list(range(30))
 
 
 def test_a_restored_training_ends_as_one_that_was_not_interrupted():
@@ -117,8 +117,8 @@ def test_a_restored_training_ends_as_one_that_was_not_interrupted():
     resumed = training()
     resumed.restore(saved[0])
     resumed.run(lambda: None, lambda *told: None)
-    assert resumed.teacher.numbers() == whole.teacher.numbers()
-    assert resumed.teacher.moments == whole.teacher.moments
+    assert resumed.objective.numbers() == whole.objective.numbers()
+    assert resumed.objective.moments == whole.objective.moments
 
 
 def test_the_program_trains_and_compares_under_them(tmp_path, capsys):

@@ -148,7 +148,7 @@ def test_the_objective_decides_where_the_number_goes():
         config = TrainingConfig("adaptive:label_smoothing", recipe, AdaLFL(), task_loss=task_loss)
         training = config.begin(load("digits"), "mlp:width=32", 0, None)
         training.run(lambda: None, lambda *told: None)
-        return training.teacher.adapt.loss.numbers()["smoothing"]
+        return training.objective.adapt.loss.numbers()["smoothing"]
 
     # Plain cross-entropy punishes unsure predictions, so it undoes what label smoothing does.
     assert learned("cross_entropy") < 0.01

@@ -56,7 +56,7 @@ def test_patience_stops_and_takes_the_best_check(memory):
 
 @pytest.mark.parametrize("task", ["planted_student_t", "planted_outliers", "planted_label_noise"])
 def test_with_networks_of_its_own_a_loss_rests_where_noise_does_not_pull(task):
-    # What the paper's form does not learn in as many steps: see benchmarks/results/head_to_head.md.
+    # What the paper's form does not learn in as many steps: it overshoots.
     settings = {"meta_steps": 400, "check_every": 100, "fitness_steps": 150, "patience": 4}
     fresh, own = (
         ML3(**settings, horizons=(h,)).run(load(task), "mlp:width=32", 0).valid for h in (1, 50)

@@ -18,7 +18,7 @@ def taught(**options) -> dict[str, torch.Tensor]:
     config = TrainingConfig("adalfl", RECIPE, ADALFL, **options)
     training = config.begin(load("iris"), "linear", 3, lambda done, total: None)
     training.run(lambda: None, lambda *told: None)
-    return training.teacher.adapt.loss.state_dict()
+    return training.objective.adapt.loss.state_dict()
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -47,8 +47,8 @@ def test_losses_that_do_not_fit_are_refused(loss, task_loss):
 def test_trials_are_judged_on_all_validation_rows_once():
     task = load("wine")
     config = TrainingConfig("adalfl", Recipe(steps=1, batch_size=16), ADALFL)
-    teacher = config.begin(task, "linear", 0, None).teacher
-    inputs = torch.cat([x for x, _ in teacher._judge()])
+    objective = config.begin(task, "linear", 0, None).objective
+    inputs = torch.cat([x for x, _ in objective._judge()])
     assert torch.equal(inputs, task.valid.inputs)
 
 
@@ -71,7 +71,7 @@ def test_each_ablation_of_the_paper_form_changes_the_loss(changed):
             load("iris"), "linear", 3, lambda done, total: None
         )
         training.run(lambda: None, lambda *told: None)
-        loss = training.teacher.adapt.loss
+        loss = training.objective.adapt.loss
         outputs, targets = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), [0] * 5
         return loss(outputs, torch.tensor(targets)).detach()
 

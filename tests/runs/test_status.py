@@ -52,16 +52,6 @@ def test_a_killed_run(begun):
     begun.release()
 
 
-def test_a_complete_run_is_shown_once(begun, capsys):
-    begun.write_result({"metric": "mse", "valid": 0.1, "test": 0.2, "loss": "mse", "seconds": 3.2})
-    begun.release()
-    assert main(["watch", str(begun.path)]) == 0
-    assert main(["watch", str(begun.path), "--once"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert shown.count("compare, complete after 3 s") == 2
-    assert "metric mse, valid 0.1, test 0.2, loss mse" in shown
-
-
 def test_nothing_is_written(begun):
     before = {path: path.stat().st_mtime_ns for path in begun.path.iterdir()}
     Status.read(begun.path).lines()

@@ -15,8 +15,8 @@ def begin(recipe: Recipe, loss=None, seed: int = 0) -> tuple[FullTraining, nn.Mo
     task = load("iris")
     module = initialize(resolve("mlp:width=8,depth=1", task), seed)
     trainee = recipe.make_trainee(module)
-    teacher = FixedLoss(trainee, loss or CrossEntropy())
-    return FullTraining(recipe, task, trainee, teacher, seed), module
+    objective = FixedLoss(trainee, loss or CrossEntropy())
+    return FullTraining(recipe, task, trainee, objective, seed), module
 
 
 def run(training: FullTraining):

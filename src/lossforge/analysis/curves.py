@@ -75,9 +75,7 @@ def curves_of(loss: Loss, classes: int) -> list[Curve]:
             _curve(name, p, loss.elementwise(torch.full_like(wide, y), wide)[:, 0])
             for name, y in ((TARGET, 1.0), (NON_TARGET, 0.0))
         ]
-    outputs = torch.zeros(POINTS, classes, dtype=torch.double)
-    outputs[:, 0] = (p * (classes - 1) / (1 - p)).log()
-    return [_curve(EXAMPLE, p, loss.per_example(outputs, torch.zeros(POINTS, dtype=torch.long)))]
+    return [_example_curve(loss, classes)]
 
 
 def default_curves(loss: Loss, classes: int) -> list[Curve]:
@@ -87,10 +85,21 @@ def default_curves(loss: Loss, classes: int) -> list[Curve]:
         loss: that the default loss is held against.
         classes: of the outputs (classification).
     """
-    default: Loss = default_loss(loss.kind)
-    if loss.kind.predicts_probabilities and isinstance(loss, PerOutput):
-        default = SymbolicLoss("-y*log(p)", kind=loss.kind)
-    return curves_of(default, classes)
+    if not loss.kind.predicts_probabilities:
+        return curves_of(default_loss(loss.kind), classes)
+    if isinstance(loss, PerOutput):
+        return curves_of(SymbolicLoss("-y*log(p)", kind=loss.kind), classes)
+    # Also where the default is itself a sum over its outputs: both are drawn over one axis.
+    default, classes = of_one_row(default_loss(loss.kind), classes)
+    return [_example_curve(default, classes)]
+
+
+def _example_curve(loss: Loss, classes: int) -> Curve:
+    """Return a loss by the target's probability, the other outputs being equal."""
+    p = torch.linspace(EDGE, 1 - EDGE, POINTS, dtype=torch.double)
+    outputs = torch.zeros(POINTS, classes, dtype=torch.double)
+    outputs[:, 0] = (p * (classes - 1) / (1 - p)).log()
+    return _curve(EXAMPLE, p, loss.per_example(outputs, torch.zeros(POINTS, dtype=torch.long)))
 
 
 def _curve(name: str, p: Tensor, value: Tensor) -> Curve:

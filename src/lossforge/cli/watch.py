@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -18,12 +19,12 @@ class WatchOptions:
     Only the files of the folder are read, so this works from another machine that sees them.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """the run's folder"""
     interval: float = 2
-    """seconds between looks"""
+    """seconds between updates"""
     once: tyro.conf.FlagCreatePairsOff[bool] = False
-    """look once"""
+    """print the state once and end"""
 
 
 def watch(words: list[str]) -> int:

@@ -380,8 +380,8 @@ class TrainCell:
             training = config.begin(task, model, cell.seed, partial(report, "warming up"))
         except DivergedError as error:
             return _failed(cell, str(error))
-        teacher = training.teacher
-        told = describe_warm_up(teacher.adapt) if isinstance(teacher, Adapting) else None
+        objective = training.objective
+        told = describe_warm_up(objective.adapt) if isinstance(objective, Adapting) else None
         return training.run(lambda: None, report), told
 
 

@@ -95,7 +95,7 @@ class Grid:
             require_in_range("factors", factor, 0, exclude_low=True)
 
     def training_config(self, cell: Cell) -> TrainingConfig:
-        """Return how a cell's network is taught."""
+        """Return how a cell's network is trained."""
         recipe = replace(self.recipe, learning_rate=cell.learning_rate)
         return TrainingConfig(cell.loss, recipe, self.adalfl, self.adapt_on, self.task_loss)
 

@@ -249,8 +249,8 @@ class TrainExperiment(Experiment["TrainingReport"]):
             training = self.training_config().begin(task, self.model, self.seed, warmed)
             if saved is not None:
                 _restore(training, saved, run.path)
-            elif isinstance(training.teacher, Adapting):
-                reporter.tell(describe_warm_up(training.teacher.adapt))
+            elif isinstance(training.objective, Adapting):
+                reporter.tell(describe_warm_up(training.objective.adapt))
 
             def checkpoint() -> None:
                 step, score = training.curve[-1]
@@ -260,10 +260,10 @@ class TrainExperiment(Experiment["TrainingReport"]):
             outcome = training.run(checkpoint, reporter.progress)
         if outcome.failure is not None:
             raise RunError(f"training broke off at step {outcome.step}: {outcome.failure}")
-        if isinstance(training.teacher, Adapting):
-            self._write_adaptation(run, training.teacher.adapt)
-        elif isinstance(training.teacher, AdaptingRates) and run.path is not None:
-            moments = [{"step": s, "numbers": found} for s, found in training.teacher.moments]
+        if isinstance(training.objective, Adapting):
+            self._write_adaptation(run, training.objective.adapt)
+        elif isinstance(training.objective, AdaptingRates) and run.path is not None:
+            moments = [{"step": s, "numbers": found} for s, found in training.objective.moments]
             write_json(run.path / "adaptation.json", {"moments": moments})
         run.write_model(training.model.state_dict(), about_model(self.model_name, task))
         run.write_result(self._result(outcome, run.seconds) | _learned(training))
@@ -436,11 +436,11 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
 
 def _learned(training: FullTraining) -> State:
     """Return the numbers that an adaptive loss ended with, where it has few."""
-    teacher = training.teacher
-    if isinstance(teacher, AdaptingRates):
-        return {"learned": teacher.numbers()}
-    if isinstance(teacher, Adapting) and isinstance(teacher.adapt.loss, ParametricLoss):
-        return {"learned": teacher.adapt.loss.numbers()}
+    objective = training.objective
+    if isinstance(objective, AdaptingRates):
+        return {"learned": objective.numbers()}
+    if isinstance(objective, Adapting) and isinstance(objective.adapt.loss, ParametricLoss):
+        return {"learned": objective.adapt.loss.numbers()}
     return {}
 
 

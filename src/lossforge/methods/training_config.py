@@ -85,10 +85,10 @@ class TrainingConfig:
         if adapts_rates(self.loss):
             rates = self._adapting_rates(trainee, task, seed)
             return FullTraining(self.recipe, task, trainee, rates, seed)
-        teacher = Adapting(self._attach(trainee, task, seed), task, self, seed)
+        objective = Adapting(self._attach(trainee, task, seed), task, self, seed)
         if warmed is not None and self.loss == AdaLFL.name:
-            teacher.warm_up(warmed, factory)
-        return FullTraining(self.recipe, task, trainee, teacher, seed)
+            objective.warm_up(warmed, factory)
+        return FullTraining(self.recipe, task, trainee, objective, seed)
 
     def _adapting_rates(self, trainee: TrainState, task: Task, seed: int) -> AdaptingRates:
         split = task.valid if self.adapt_on == "valid" else task.train
@@ -131,7 +131,7 @@ def _find(loss: str | Loss, task: Task) -> Loss:
 
 @final
 class Adapting:
-    """The teacher whose loss adapts; it draws its validation batches itself.
+    """The objective whose loss adapts; it draws its validation batches itself.
 
     Attributes:
         adapt: the loss and its training.

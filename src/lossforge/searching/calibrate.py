@@ -195,6 +195,7 @@ class Calibrator:
         self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
+        self._works: dict[tuple[Problem, ...], FitnessWork] = {}
         self._executor = Here() if executor is None else executor
         self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
@@ -276,8 +277,7 @@ class Calibrator:
             self._journal.progress(stage, begun + round(wave * done / total), expected)
 
         tally = Tally(report, stage, len(jobs), self._executor.workers)
-        work = FitnessWork(tuple(self._problems_at(steps)))
-        found = self._executor.map(work, jobs, tally)
+        found = self._executor.map(self._work_at(steps), jobs, tally)
         for group, (names, power, run) in zip(groups, missing, strict=True):
             trials = [trial for _ in group for trial in next(found)]
             self._record(names, trials, steps, power, run)
@@ -295,6 +295,11 @@ class Calibrator:
                 ]
                 if names:
                     yield names, power, run
+
+    def _work_at(self, steps: int) -> FitnessWork:
+        """Return the same object each time, whose data an executor sends once."""
+        problems = tuple(self._problems_at(steps))
+        return self._works.setdefault(problems, FitnessWork(problems))
 
     def _problems_at(self, steps: int) -> Sequence[Problem]:
         return self._trial_problems if steps == self._short else self._problems

@@ -192,20 +192,20 @@ class FullTraining:
     """One network in training.
 
     Attributes:
-        teacher: what its steps lower: a fixed or an adapting loss.
+        objective: what its steps lower: a fixed or an adapting loss.
 
     Args:
         recipe: how it is trained.
         task: what it learns.
         trainee: the network with its optimizer.
-        teacher: what its steps lower: a fixed or an adapting loss.
+        objective: what its steps lower: a fixed or an adapting loss.
         seed: of batches and of what the network draws itself.
     """
 
     def __init__(
-        self, recipe: Recipe, task: Task, trainee: TrainState, teacher: Objective, seed: int
+        self, recipe: Recipe, task: Task, trainee: TrainState, objective: Objective, seed: int
     ):
-        self._recipe, self._task, self.teacher = recipe, task, teacher
+        self._recipe, self._task, self.objective = recipe, task, objective
         self._trainee, self._seed = trainee, seed
         generator = torch_generator(seed, "batches")
         self._batches = Batches(task.train, recipe.batch_size, generator, task.augment)
@@ -240,7 +240,7 @@ class FullTraining:
         state = {
             "model": self._trainee.model.state_dict(),
             "optimizer": self._trainee.optimizer.state_dict(),
-            "teacher": self.teacher.state_dict(),
+            "teacher": self.objective.state_dict(),
             "batches": self._batches.state(),
             "best": self._best,
             "curve": self._curve,
@@ -254,7 +254,7 @@ class FullTraining:
         state = torch.load(io.BytesIO(content), self._task.device, weights_only=True)
         self._trainee.model.load_state_dict(state["model"])
         self._trainee.optimizer.load_state_dict(state["optimizer"])
-        self.teacher.load_state_dict(state["teacher"])
+        self.objective.load_state_dict(state["teacher"])
         self._batches.restore(state["batches"])
         self._best, self._curve, self._step = state["best"], state["curve"], state["step"]
 
@@ -271,7 +271,7 @@ class FullTraining:
             for group in self._trainee.optimizer.param_groups:
                 group["lr"] = recipe.rate(self._step)
             with isolated_seed(derive_seed(self._seed, "network", self._step)):
-                self.teacher.step(self._batches.draw())
+                self.objective.step(self._batches.draw())
             self._step += 1
             progress("training", self._step, recipe.steps)
 
@@ -294,7 +294,7 @@ class FullTraining:
         last = model.state_dict()
         model.load_state_dict(self._best or last)
         step, valid = (
-            min(self._curve, key=lambda look: look[1])
+            min(self._curve, key=lambda evaluation: evaluation[1])
             if self._recipe.keep_best
             else self._curve[-1]
         )

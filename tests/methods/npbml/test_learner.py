@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossforge.methods.npbml import VARIANTS, Components, FewShot, Learner, make_learner
+from lossforge.methods.npbml import VARIANTS, FewShot, Learner, make_learner
 from lossforge.methods.npbml.film import FiLM
 from lossforge.tasks.episodes import Episode, EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
@@ -164,39 +164,6 @@ def test_the_transductive_term_may_see_a_part_of_the_query_rows():
     assert len(learner._some(episode.query)) == len(episode.query)
 
 
-@pytest.mark.parametrize("network", ["dense", "conv4"])
-def test_meta_sgd_begins_as_maml(network):
-    rates, episode = made("metasgd", network)
-    maml, _ = made("maml", network)
-    with torch.no_grad():
-        for rate in rates.rule.rates:
-            rate.fill_(0.1)
-    maml.load_state_dict(
-        {name: value for name, value in rates.state_dict().items() if not name.startswith("rule")}
-    )
-    assert rates.optimizer.momentum > 0
-    assert rates.optimizer.weight_decay > 0
-    for found, expected in zip(rates.begin().parameters, maml.begin().parameters, strict=True):
-        assert torch.equal(found, expected)
-    for found, expected in zip(
-        rates.adapt(episode).parameters, maml.adapt(episode).parameters, strict=True
-    ):
-        torch.testing.assert_close(found, expected)
-
-
-def test_rates_of_meta_sgd_are_the_step_sizes_themselves():
-    task = vectors_task()
-    learner = make_learner(FewShot("metasgd", inner_rate=0.03), task, SHAPE, 0)
-    assert all(bool((rate == torch.tensor(0.03)).all()) for rate in learner.rule.rates)
-    assert [rate.shape for rate in learner.rule.rates[-2:]] == [learner.head.weight.shape, ()]
-    episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        learner.rule.rates[0].zero_()
-    begun, moved = learner.begin().parameters, learner.adapt(episode).parameters
-    assert torch.equal(begun[0], moved[0])
-    assert not torch.equal(begun[1], moved[1])
-
-
 @pytest.mark.parametrize("variant", ["maml", "metasgd"])
 def test_no_task_can_depend_on_which_class_has_which_label(variant):
     learner, episode = made(variant)
@@ -243,12 +210,6 @@ def test_fresh_parts_leave_the_network_as_it_was():
 
 def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
     return encoder.state_dict()
-
-
-def test_parts_are_switches():
-    assert Components() == Components(
-        warp=True, film=True, inductive=True, transductive=True, penalty=True
-    )
 
 
 @pytest.mark.parametrize("order", ["second", "first"])

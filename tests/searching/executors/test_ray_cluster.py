@@ -18,7 +18,7 @@ pytestmark = [
 def cluster():
     from lossforge.searching.executors.ray_cluster import RayCluster
 
-    with RayCluster(2, limit=60) as cluster:
+    with RayCluster(2) as cluster:
         yield cluster
 
 

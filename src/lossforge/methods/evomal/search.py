@@ -68,7 +68,7 @@ QUICK: Mapping[str, Any] = {
     "final_simplest": True,
     "confirmed_factors": (1 / 3, 1.0, 3.0),
 }
-"""What departs from the paper, each an option; see benchmarks/ablation.py for what it pays."""
+"""What departs from the paper, each an option; benchmarks/ablation.py measures what it pays."""
 
 QUICK_TUNING: Mapping[str, Any] = {
     "tune": "finalists",

@@ -42,7 +42,7 @@ class RayCluster(Executor):
         threads: of PyTorch in each job.
         cores: that each job reserves.
         gpus: that each job reserves; several jobs share a GPU where this is a fraction.
-        limit: seconds that a job may take once it was begun; None for any number.
+        limit: seconds that a job may take, the start of its worker included; None for any number.
 
     Raises:
         MissingPackageError: Ray is not installed.
