@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from lossforge.analysis import task_losses as module
 from lossforge.analysis.task_losses import TaskLoss, draw_task_losses, task_losses
 from lossforge.errors import ConfigurationError
-from lossforge.methods.npbml import FewShot
-from lossforge.methods.npbml.few_shot import make_learner
+from lossforge.methods.npbml import FewShot, make_learner
 from lossforge.tasks.episodes import EpisodeSpec
 from lossforge.tasks.few_shot_sets import load_few_shot
 

@@ -149,17 +149,17 @@ def test_a_loss_given_as_an_object_is_saved_with_the_run_and_resumed_by_the_prog
     loss = lf.losses.SymbolicLoss("3*abs(y - p) - y*log(p)")
     settings = {"seeds": 2, "model": "linear", "progress": False, **TRAIN}
     whole = lf.compare({"ce": "cross_entropy", "ours": loss}, "iris", out="whole", **settings)
-    real, checks = FullTraining._look, []
+    real, checks = FullTraining._evaluate, []
 
     def stopped(self):
         checks.append(real(self))
         if len(checks) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(FullTraining, "_look", stopped)
+    monkeypatch.setattr(FullTraining, "_evaluate", stopped)
     with pytest.raises(KeyboardInterrupt, match="go on with: lossforge resume run"):
         lf.compare({"ce": "cross_entropy", "ours": loss}, "iris", out="run", **settings)
-    monkeypatch.setattr(FullTraining, "_look", real)
+    monkeypatch.setattr(FullTraining, "_evaluate", real)
     assert main(["resume", "run"]) == 0
     assert files("run") == files("whole")
     assert [row["loss"] for row in whole.rows()] == ["ce", "ours"]

@@ -94,7 +94,7 @@ def damaged(folder: Path, how: str) -> None:
         ("truncated", "no whole Parquet"),
         ("column", "no column 'label'"),
         ("size", "unequal size"),
-        ("image", "row 0: no image"),
+        ("image", "row 0 is no whole image"),
         ("label", "label"),
     ],
 )

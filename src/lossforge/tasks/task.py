@@ -145,7 +145,7 @@ class Task:
             >>> import numpy as np
             >>> inputs, labels = np.random.default_rng(0).normal(size=(50, 3)), [0, 1] * 25
             >>> task = Task.from_arrays(inputs, labels)
-            >>> task.kind, task.input_shape, len(task.train), len(task.test)
+            >>> task.kind.name, task.input_shape, len(task.train), len(task.test)
             ('classification', (3,), 30, 10)
         """
         from lossforge.tasks.from_arrays import from_arrays

@@ -15,13 +15,13 @@ SHAPE = EpisodeSpec(ways=3, shots=2, queries=2)
 
 
 def images_task() -> FewShotTask:
-    draw = torch.Generator().manual_seed(0)
+    draw = torch.Generator().manual_seed(9)
     rows = {f"class {i:02d}": torch.randn(6, 1, 16, 16, generator=draw) for i in range(16)}
     return characters_task("toy", rows, 0, rotations=False)
 
 
 def vectors_task() -> FewShotTask:
-    draw = torch.Generator().manual_seed(0)
+    draw = torch.Generator().manual_seed(9)
     rows = {f"class {i:02d}": torch.randn(6, 5, generator=draw) for i in range(16)}
     return characters_task("toy", rows, 0, rotations=False)
 
@@ -34,7 +34,7 @@ def made(variant: str, network: str = "dense", **settings) -> tuple[Learner, Epi
     episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
     learner = learner.double()
     with torch.no_grad():  # away from where parts begin: zero modulation, equal biases
-        draw = torch.Generator().manual_seed(4)
+        draw = torch.Generator().manual_seed(9)
         for weight in learner.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=draw, dtype=torch.double))
     return learner, replace(episode, support=episode.support.double(), query=episode.query.double())
@@ -49,7 +49,7 @@ def check_against_central_differences(
     learner: Learner, episode: Episode, order: str, step: float = 1e-6
 ) -> None:
     learner.accumulate(episode, order, 1.0)
-    draw = torch.Generator().manual_seed(4)
+    draw = torch.Generator().manual_seed(9)
     found, expected = {}, {}
     for name, weight in learner.named_parameters():
         assert weight.grad is not None, name
@@ -100,7 +100,7 @@ def test_the_meta_gradient_reaches_every_film_generator(network):
 @pytest.mark.parametrize("similarity", ["cosine", "distance"])
 def test_the_meta_gradient_reaches_the_temperature(similarity, network):
     learner, episode = made("npbml", network, similarity=similarity)
-    draw = torch.Generator().manual_seed(6)
+    draw = torch.Generator().manual_seed(9)
     with torch.no_grad():  # a term that matters, or rounding hides the temperature
         for weight in learner.loss.transductive.parameters():
             weight.copy_(0.3 * torch.randn(weight.shape, generator=draw))
@@ -217,7 +217,7 @@ def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("variant", ["maml", "metasgd", "npbml"])
 def test_stacked_tasks_give_the_meta_gradient_of_one_after_the_other(variant, network, order):
     learner, episode = made(variant, network)
-    draw = torch.Generator().manual_seed(5)
+    draw = torch.Generator().manual_seed(9)
     others = [torch.randn(episode.support.shape, generator=draw).double() for _ in range(2)]
     episodes = [episode, *(replace(episode, support=rows) for rows in others)]
     mean = sum(learner.accumulate(each, order, 1 / 3) for each in episodes) / 3
