@@ -33,7 +33,15 @@ DATA = ["losses", "bombs", "tables", "archives", "parquets", "images", "texts"]
 PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
 
 
-@pytest.mark.parametrize("classes", [RUNS, DATA, PROCESSES], ids=["runs", "data", "processes"])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        pytest.param(RUNS, id="runs"),
+        pytest.param(DATA, id="data"),
+        # Of these tests/integration/test_surroundings.py has a short form.
+        pytest.param(PROCESSES, id="processes", marks=pytest.mark.slow),
+    ],
+)
 def test_a_sample_of_all_attacks_is_survived(classes):
     rows = [line for line in table("--only", *classes).splitlines() if line]
     assert rows[0].split() == ["attack", "tries", "survived"]

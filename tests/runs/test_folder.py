@@ -133,13 +133,11 @@ def test_a_complete_run_is_told_from_an_edited_one(name, tmp_path):
         RunFolder.open(tmp_path / "a").verify()
 
 
-def test_a_run_of_a_version_without_checksums_is_read_but_not_continued(tmp_path):
+def test_a_run_without_checksums_is_refused(tmp_path):
     run = RunFolder.create(tmp_path / "a", {"seed": 1}, overwrite=False)
     (tmp_path / "a" / "checksums.json").unlink()
     with pytest.raises(RunError, match="begin anew"):
         run.verify()
-    write_json(tmp_path / "a" / "result.json", {"test": 1})
-    run.verify()
 
 
 def test_a_complete_run_that_lost_its_checksums_is_refused(tmp_path):

@@ -99,16 +99,6 @@ class Checksums:
                 )
 
 
-def are_due(config: Mapping[str, Any]) -> bool:
-    """Tell whether the version that began a run keeps checksums, as all do that give their name.
-
-    Examples:
-        >>> are_due({"version": "0.1.0", "seed": 1}), are_due({"seed": 1})
-        (True, False)
-    """
-    return "version" in config
-
-
 def digest_of(content: object) -> str:
     """Return the SHA-256 of plain data, the same whether it was read from JSON or not.
 

@@ -36,7 +36,7 @@ from lossforge.losses import Loss, load, save
 from lossforge.methods import State
 from lossforge.runs import lock
 from lossforge.runs.checksums import NAME as CHECKSUMS
-from lossforge.runs.checksums import Checksums, are_due, digest_of, digest_of_file
+from lossforge.runs.checksums import Checksums, digest_of, digest_of_file
 from lossforge.runs.lock import FolderLock
 from lossforge.runs.watcher import Watcher
 
@@ -179,9 +179,6 @@ class RunFolder:
             FileFormatError: a file is damaged.
         """
         config = self.config
-        if self.result is not None and not (are_due(config) or self._file(CHECKSUMS).exists()):
-            # Complete before checksums were kept: there is nothing left to mix.
-            return
         checksums = Checksums.read(self.path)
         checksums.check_config(config, self._file(CONFIG))
         if self.result is not None:
