@@ -32,7 +32,7 @@ commands:
   list WHAT       show the tasks, models, losses or methods there are
 
 `lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
-four minutes on two cores:
+three minutes on two cores:
 
   lossforge search evomal --task digits --preset quick
 """
