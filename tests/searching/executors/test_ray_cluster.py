@@ -1,5 +1,8 @@
 """The executor on Ray: results in order, on the same data, and faults that cost a retry."""
 
+import os
+import sys
+
 import pytest
 import torch
 
@@ -18,8 +21,11 @@ pytestmark = [
 def cluster():
     from lossforge.searching.executors.ray_cluster import RayCluster
 
-    with RayCluster(2) as cluster:
-        yield cluster
+    # Ray's workers find the jobs' module by the environment, not by what pytest adds to the path.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(each for each in sys.path if each))
+        with RayCluster(2) as cluster:
+            yield cluster
 
 
 def test_results_come_in_the_order_of_the_jobs(cluster):
