@@ -5,9 +5,10 @@ the same code with the same number of threads, and results come in the order of 
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, final
+from typing import Any, Protocol, Self, TypeVar, final
 
 from lossforge.errors import ConfigurationError
 
@@ -103,6 +104,56 @@ class Executor(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Mapping(ABC):
+    """One call of `Executor.map` that is carried out elsewhere.
+
+    Attributes:
+        jobs: to compute.
+        waiting: indices of the jobs to begin next, in order.
+        done: results that were not yielded yet, by index.
+    """
+
+    def __init__(self, jobs: Sequence[Any], report: JobReport, give_up: GiveUp[Any, Any] | None):
+        self.jobs, self.report = jobs, report
+        self.waiting = deque(range(len(jobs)))
+        self.done: dict[int, Any] = {}
+        self._give_up = give_up
+        self._faults: Counter[int] = Counter()
+
+    def results(self) -> Iterator[Any]:
+        """Yield the results in the order of the jobs."""
+        for index in range(len(self.jobs)):
+            while index not in self.done:
+                self.go_on()
+            yield self.done.pop(index)
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Begin jobs that wait, wait until something happens, and note it."""
+
+    def fault(self, index: int, reason: str) -> None:
+        """Have a job tried again, or give it up.
+
+        Args:
+            index: of the job.
+            reason: why the attempt failed.
+
+        Raises:
+            WorkerError: all attempts failed, and nothing stands for the result.
+        """
+        self._faults[index] += 1
+        if self._faults[index] < ATTEMPTS:
+            self.waiting.appendleft(index)
+            return
+        reason = f"failed {ATTEMPTS} times; at last {reason}"
+        if self._give_up is None:
+            raise WorkerError(
+                f"a job {reason}; use fewer workers where memory is short, or a longer "
+                "--trial-timeout"
+            )
+        self.done[index] = self._give_up(self.jobs[index], reason)
 
 
 @final

@@ -11,7 +11,6 @@ import shutil
 import signal
 import tempfile
 import time
-from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -28,6 +27,7 @@ from lossforge.searching.executors.executor import (
     GiveUp,
     JobReport,
     JobT,
+    Mapping,
     ResultT,
     Work,
     WorkerError,
@@ -240,7 +240,7 @@ def _one_visible_gpu(slot: int) -> Iterator[None]:
 
 
 @final
-class _Mapping:
+class _Mapping(Mapping):
     """One call of `LocalPool.map`."""
 
     def __init__(
@@ -251,34 +251,24 @@ class _Mapping:
         report: JobReport,
         give_up: GiveUp[Any, Any] | None,
     ):
-        self._pool, self._work, self._jobs = pool, work, jobs
-        self._report, self._give_up = report, give_up
-        self._waiting = deque(range(len(jobs)))
-        self._results: dict[int, Any] = {}
-        self._faults: Counter[int] = Counter()
+        super().__init__(jobs, report, give_up)
+        self._pool, self._work = pool, work
         self._failed_starts = 0
 
-    def results(self) -> Iterator[Any]:
-        """Yield the results in order."""
-        for index in range(len(self._jobs)):
-            while index not in self._results:
-                self._go_on()
-            yield self._results.pop(index)
-
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Give idle workers jobs, wait until a worker says something or dies, and note it."""
-        processes = self._pool.staffed(len(self._jobs) - len(self._results))
+        processes = self._pool.staffed(len(self.jobs) - len(self.done))
         for process in processes:
-            if process.is_free and self._waiting:
-                index = self._waiting.popleft()
-                process.begin(Order(index, self._jobs[index], self._work))
+            if process.is_free and self.waiting:
+                index = self.waiting.popleft()
+                process.begin(Order(index, self.jobs[index], self._work))
         ready = wait([each.connection for each in processes], self._seconds_left(processes))
         for process in processes:
             if process.connection in ready:
                 self._note(process)
             elif process.index is not None and self._is_late(process):
                 process.kill()
-                self._fault(process.index, f"it took longer than {self._pool.limit:g} s")
+                self.fault(process.index, f"it took longer than {self._pool.limit:g} s")
 
     def _note(self, process: _Process) -> None:
         index, message = process.index, process.hear()
@@ -289,19 +279,19 @@ class _Mapping:
             case "ready":
                 self._failed_starts = 0
             case "progress":
-                self._report(message.number, *message.content)
+                self.report(message.number, *message.content)
             case "done":
-                self._results[message.number] = message.content
+                self.done[message.number] = message.content
             case "failed":
                 raise message.content
             case "exhausted":
-                self._fault(message.number, message.content)
+                self.fault(message.number, message.content)
 
     def _bury(self, process: _Process, index: int | None) -> None:
         reason, was_killed = process.obituary()
         process.kill()
         if index is not None:
-            self._fault(index, reason)
+            self.fault(index, reason)
         elif not process.is_ready:
             self._failed_starts += 1
             if self._failed_starts >= ATTEMPTS or not was_killed:
@@ -309,20 +299,6 @@ class _Mapping:
                     f"workers cannot start: {reason.removeprefix('its ')}; a script must call this "
                     "below `if __name__ == '__main__':`; or use one worker"
                 )
-
-    def _fault(self, index: int, reason: str) -> None:
-        """Have a job tried again, or give it up."""
-        self._faults[index] += 1
-        if self._faults[index] < ATTEMPTS:
-            self._waiting.appendleft(index)
-            return
-        reason = f"failed {ATTEMPTS} times; at last {reason}"
-        if self._give_up is None:
-            raise WorkerError(
-                f"a job {reason}; use fewer workers where memory is short, or a longer "
-                "--trial-timeout"
-            )
-        self._results[index] = self._give_up(self._jobs[index], reason)
 
     def _is_late(self, process: _Process) -> bool:
         limit = self._pool.limit

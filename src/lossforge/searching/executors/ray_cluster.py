@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import ceil
@@ -12,11 +11,11 @@ import torch
 
 from lossforge.extras import require_extra
 from lossforge.searching.executors.executor import (
-    ATTEMPTS,
     Executor,
     GiveUp,
     JobReport,
     JobT,
+    Mapping,
     ResultT,
     Work,
     WorkerError,
@@ -177,7 +176,7 @@ class _Submitter:
 
 
 @final
-class _Mapping:
+class _Mapping(Mapping):
     """One call of `RayCluster.map`."""
 
     def __init__(
@@ -189,29 +188,24 @@ class _Mapping:
         report: JobReport,
         give_up: GiveUp[Any, Any] | None,
     ):
+        super().__init__(jobs, report, give_up)
         self._submit, self._workers, self._limit = submit, workers, limit
-        self._jobs, self._report, self._give_up = jobs, report, give_up
-        self._waiting = deque(range(len(jobs)))
         self._running: dict[Any, int] = {}
         self._began: dict[Any, float] = {}
-        self._results: dict[int, Any] = {}
-        self._faults: Counter[int] = Counter()
 
     def results(self) -> Iterator[Any]:
-        """Yield the results in order."""
+        """Yield the results in order; end what still runs where no more are wanted."""
         try:
-            for index in range(len(self._jobs)):
-                while index not in self._results:
-                    self._go_on()
-                yield self._results.pop(index)
+            yield from super().results()
         finally:
             for future in self._running:
                 self._submit.cancel(future)
 
-    def _go_on(self) -> None:
-        while self._waiting and len(self._running) < self._workers:
-            index = self._waiting.popleft()
-            future = self._submit.begin(self._jobs[index])
+    def go_on(self) -> None:
+        """Submit as many jobs as there are workers, and note those that have ended."""
+        while self.waiting and len(self._running) < self._workers:
+            index = self.waiting.popleft()
+            future = self._submit.begin(self.jobs[index])
             self._running[future], self._began[future] = index, time.monotonic()
         seconds = None if self._limit is None else SECONDS_BETWEEN_LOOKS
         for future in self._submit.done(list(self._running), seconds):
@@ -222,26 +216,12 @@ class _Mapping:
     def _note(self, index: int, kind: str, content: Any) -> None:
         match kind:
             case "done":
-                self._results[index] = content
-                self._report(index, "training", 1, 1)
+                self.done[index] = content
+                self.report(index, "training", 1, 1)
             case "failed":
                 raise content
             case _:
-                self._fault(index, content)
-
-    def _fault(self, index: int, reason: str) -> None:
-        """Have a job tried again, or give it up."""
-        self._faults[index] += 1
-        if self._faults[index] < ATTEMPTS:
-            self._waiting.appendleft(index)
-            return
-        reason = f"failed {ATTEMPTS} times; at last {reason}"
-        if self._give_up is None:
-            raise WorkerError(
-                f"a job {reason}; use fewer workers where memory is short, or a longer "
-                "--trial-timeout"
-            )
-        self._results[index] = self._give_up(self._jobs[index], reason)
+                self.fault(index, content)
 
     def _stop_late(self) -> None:
         if self._limit is None:
@@ -249,4 +229,4 @@ class _Mapping:
         now = time.monotonic()
         for future in [each for each in self._running if now - self._began[each] > self._limit]:
             self._submit.cancel(future)
-            self._fault(self._running.pop(future), f"it took longer than {self._limit:g} s")
+            self.fault(self._running.pop(future), f"it took longer than {self._limit:g} s")
