@@ -47,6 +47,16 @@ class RunError(LossforgeError):
     """A run's folder cannot be used as asked."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error of another library as one line; its class where it has none.
+
+    Examples:
+        >>> one_line(ValueError("no\\n  luck")), one_line(KeyError())
+        ('no luck', 'KeyError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for an unknown name, with the nearest known one or all of them.
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lossforge.errors import FileFormatError, RunError
+from lossforge.errors import FileFormatError, RunError, one_line
 from lossforge.models import FAMILIES, Factory, Model, initialize
 from lossforge.models.factory import factory_of
 from lossforge.runs.folder import MODEL
@@ -99,7 +99,7 @@ def _restore(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> N
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
         raise FileFormatError(
-            f"the weights of {path} do not fit the network {type(network).__name__}: {reason}"
+            f"the weights of {path} do not fit the network {type(network).__name__}: "
+            f"{one_line(error)[:200]}"
         ) from None

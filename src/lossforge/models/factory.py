@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from lossforge.errors import ConfigurationError, LossforgeError
+from lossforge.errors import ConfigurationError, LossforgeError, one_line
 from lossforge.models.calling import Inputs, call
 from lossforge.models.instances import FreshCopies
 from lossforge.randomness import isolated_seed
@@ -36,7 +36,7 @@ def initialize(factory: Factory, seed: int) -> nn.Module:
     except LossforgeError:
         raise
     except Exception as error:
-        raise ConfigurationError(f"the model's factory fails: {_one_line(error)}") from error
+        raise ConfigurationError(f"the model's factory fails: {one_line(error)}") from error
     require(
         isinstance(network, nn.Module),
         f"the model's factory gives {_type_of(network)}; it must return an nn.Module",
@@ -109,7 +109,7 @@ def _probe(network: nn.Module, inputs: Inputs) -> Tensor:
             outputs: Tensor = call(network, inputs)
     except Exception as error:
         raise ConfigurationError(
-            f"the network does not take inputs of {_described(inputs)}: {_one_line(error)}"
+            f"the network does not take inputs of {_described(inputs)}: {one_line(error)}"
         ) from error
     return outputs
 
@@ -120,10 +120,6 @@ def _described(inputs: Inputs) -> str:
     if isinstance(inputs, Mapping):
         return ", ".join(f"{name}: {_described(each)}" for name, each in inputs.items())
     return ", ".join(_described(each) for each in inputs)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _type_of(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
-from lossforge.errors import ConfigurationError, LossforgeError, unknown_name
+from lossforge.errors import ConfigurationError, LossforgeError, one_line, unknown_name
 from lossforge.extras import require_extra, require_package
 from lossforge.models.instances import Pretrained
 from lossforge.specs import from_options, parse_spec
@@ -81,7 +81,7 @@ def from_library(spec: str, task: Task) -> Factory | None:
     except LossforgeError:
         raise
     except Exception as error:  # libraries raise many kinds for an unknown name or option
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         raise ConfigurationError(f"{library} cannot make the network {name!r}: {reason}") from None
 
 

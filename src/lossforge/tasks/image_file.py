@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossforge.errors import DataError
+from lossforge.errors import DataError, one_line
 from lossforge.files import read_regular
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def open_image(source: Path | bytes, where: str) -> "Image":
     except MemoryError:
         raise DataError(f"{where} needs more memory than there is; make it smaller") from None
     except Exception as error:  # Pillow's decoders raise errors of a dozen kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{where} is no whole image ({reason}); replace or remove it") from None
+        raise DataError(
+            f"{where} is no whole image ({one_line(error)}); replace or remove it"
+        ) from None
     return image
