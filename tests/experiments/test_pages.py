@@ -32,8 +32,12 @@ def trained(tmp_path_factory) -> TrainingReport:
 
 
 def test_a_run_in_memory_has_no_page(monkeypatch):
-    monkeypatch.setattr("lossforge.experiments.pages.write_page", None)
+    written = []
+    monkeypatch.setattr(
+        "lossforge.experiments.pages.write_page", lambda *page: written.append(page)
+    )
     keep_page(MemoryRun({}), [], "", None)
+    assert written == []
 
 
 def test_the_environment_is_kept_beside_the_page(trained):

@@ -140,6 +140,15 @@ def test_rows_of_other_lengths_are_padded_to_the_longest_of_all_splits():
     assert not task.train.inputs[0, len(first) :].any()
 
 
+@pytest.mark.parametrize("ragged", [0, 1, 2])
+def test_one_data_set_of_other_lengths_pads_all(ragged: int):
+    fixed = [(torch.ones(4, dtype=torch.int64), i % 2) for i in range(20)]
+    sets = [fixed, fixed, fixed]
+    sets[ragged] = [(torch.ones(3 + i % 5, dtype=torch.int64), i % 2) for i in range(20)]
+    task = from_datasets(*sets)
+    assert {split.inputs.shape[1] for split in (task.train, task.valid, task.test)} == {7}
+
+
 def test_collated_rows_are_read_when_a_batch_needs_them():
     def collate(rows: list[Tensor]) -> Tensor:
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=9)

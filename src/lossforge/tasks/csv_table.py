@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from lossforge.errors import DataError, unknown_name
 from lossforge.tasks.assembly import assemble
-from lossforge.tasks.from_arrays import deal
 from lossforge.tasks.kinds import Classification, Kind, Regression
-from lossforge.tasks.splits import Rows
+from lossforge.tasks.splits import Rows, deal
 from lossforge.tasks.table_columns import is_numeric, numbers_of, read_columns, texts_of
 from lossforge.tasks.table_features import encode_features
 from lossforge.tasks.table_files import read_table

@@ -9,14 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.tasks.assembly import assemble, standardize
 from lossforge.tasks.kinds import Classification, Kind, Regression, as_kind
-from lossforge.tasks.splits import (
-    FRACTIONS,
-    Rows,
-    quantile_bins,
-    split_by_time,
-    split_groups,
-    split_rows,
-)
+from lossforge.tasks.splits import FRACTIONS, Rows, deal, quantile_bins
 from lossforge.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -111,62 +104,6 @@ def from_dataframe(
         split_seed,
         sizes=tuple(0 if frame is None else len(frame) for frame in frames),
     )
-
-
-def deal(
-    sizes: tuple[int, ...],
-    strata: NDArray[Any],
-    fractions: tuple[float, ...] = FRACTIONS,
-    *,
-    groups: ArrayLike | None = None,
-    times: ArrayLike | None = None,
-    seed: int,
-) -> tuple[Rows, ...]:
-    """Return the rows of training, validation and test; those not given are training rows.
-
-    Args:
-        sizes: rows of the given splits, which stand one after the other; 0 for one not given.
-        strata: [N] what splits are stratified by.
-        fractions: share of each split where all three are dealt.
-        groups: [sizes[0]] group of each row, which stays in one split.
-        times: [sizes[0]] time of each row; the earliest train.
-        seed: of the dealing.
-    """
-    if len(fractions) != len(sizes):
-        raise ConfigurationError(f"fractions must be {len(sizes)} numbers, not {fractions!r}")
-    if groups is not None and times is not None:
-        raise ConfigurationError("groups and times each decide the splits; give one of the two")
-    starts = np.cumsum([0, *sizes])
-    given = [np.arange(starts[i], starts[i + 1]) for i in range(len(sizes))]
-    missing = [i for i, size in enumerate(sizes) if size == 0]
-    if not missing:
-        return tuple(given)
-    shares = np.array([fractions[0], *(fractions[i] for i in missing)])
-    share = tuple((shares / shares.sum()).tolist())
-    first = sizes[0]
-    if groups is not None:
-        dealt = split_groups(_one_each(groups, first, "groups"), strata[:first], seed, share)
-    elif times is not None:
-        dealt = split_by_time(_one_each(times, first, "times"), share)
-    else:
-        dealt = split_rows(strata[:first], seed, share)
-    for index, rows in zip([0, *missing], dealt, strict=True):
-        given[index] = rows
-    return tuple(given)
-
-
-def _one_each(values: ArrayLike, rows: int, what: str) -> NDArray[Any]:
-    found = np.asarray(values)
-    if found.shape != (rows,):
-        raise ConfigurationError(
-            f"{what} have shape {list(found.shape)}, but there are {rows} rows; give one for each"
-        )
-    if what == "times":
-        if found.dtype.kind == "M":
-            return found.astype("datetime64[us]").astype(np.float64)
-        if found.dtype.kind not in "iuf":
-            raise ConfigurationError(f"times must be numbers or datetime64, not {found.dtype}")
-    return found
 
 
 def _array(values: Any, what: str) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from lossforge.errors import DataError, LossforgeError
+from lossforge.errors import DataError, LossforgeError, one_line
 from lossforge.tasks.kinds import IGNORED, Classification, Kind, Regression, as_kind
 from lossforge.tasks.row_source import (
     DatasetRows,
@@ -21,7 +21,7 @@ from lossforge.tasks.row_source import (
     RowWriter,
     bytes_of,
 )
-from lossforge.tasks.splits import FRACTIONS, quantile_bins, split_rows
+from lossforge.tasks.splits import deal, quantile_bins
 from lossforge.tasks.task import Augment, Split, Task
 
 TARGET_KEYS = ("target", "targets", "label", "labels", "y")
@@ -283,8 +283,7 @@ def _each(source: Any, part: str) -> Iterator[Any]:
     except LossforgeError:
         raise
     except Exception as error:  # whatever a person's data set raises
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"reading the {part} data set failed: {reason}") from error
+        raise DataError(f"reading the {part} data set failed: {one_line(error)}") from error
 
 
 def _parted(item: Any, part: str) -> tuple[Any, Any]:
@@ -344,14 +343,13 @@ def _stacked(targets: list[Tensor]) -> Any:
 
 def _pad_together(parts: Sequence[_Read]) -> None:
     """Pad what differs in length to the longest of all data sets."""
-    for part in parts:
-        if isinstance(part.inputs, RowSource):
-            continue
-        for name in part.inputs:
-            rows = [each.inputs[name] for each in parts if isinstance(each.inputs, dict)]
-            if any(isinstance(each, list) for each in rows):
-                longest = max(_longest(each) for each in rows)
-                part.inputs[name] = _padded(part.inputs[name], longest, 0)
+    held = [part.inputs for part in parts if isinstance(part.inputs, dict)]
+    for name in held[0] if held else ():
+        rows = [inputs[name] for inputs in held]
+        if any(isinstance(each, list) for each in rows):
+            longest = max(map(_longest, rows))
+            for inputs in held:
+                inputs[name] = _padded(inputs[name], longest, 0)
     if any(isinstance(part.targets, list) for part in parts):
         longest = max(_longest(part.targets) for part in parts)
         for part in parts:
@@ -364,12 +362,13 @@ def _kind_of(targets: Tensor) -> Kind:
 
 def _splits(given: dict[str, Split], seed: int) -> tuple[Split, Split, Split]:
     """Return three splits; what was not given is taken from the training rows."""
-    missing = [part for part in ("valid", "test") if part not in given]
-    if missing:
-        whole = given["train"]
-        dealt = split_rows(_strata(whole.targets), seed, FRACTIONS if missing[1:] else (0.75, 0.25))
-        for part, rows in zip(["train", *missing], dealt, strict=True):
-            given[part] = whole.take(torch.from_numpy(rows))
+    whole, parts = given["train"], ("train", "valid", "test")
+    if len(given) < len(parts):
+        sizes = tuple(len(given[part]) if part in given else 0 for part in parts)
+        dealt = deal(sizes, _strata(whole.targets), seed=seed)
+        for part, rows in zip(parts, dealt, strict=True):
+            if part == "train" or part not in given:
+                given[part] = whole.take(torch.from_numpy(rows))
     return given["train"], given["valid"], given["test"]
 
 
