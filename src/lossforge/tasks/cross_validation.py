@@ -89,10 +89,13 @@ def _fold(task: Task, validates: Tensor) -> Task:
 
 
 def _joined(first: Split, second: Split) -> Split:
-    pairs = zip(
-        (first.inputs, first.targets, first.rows),
-        (second.inputs, second.targets, second.rows),
-        strict=True,
+    return Split(
+        torch.cat([_tensor(first.inputs), _tensor(second.inputs)]),
+        torch.cat([first.targets, second.targets]),
+        torch.cat([first.rows, second.rows]),
     )
-    inputs, targets, rows = (torch.cat(pair) for pair in pairs)
-    return Split(inputs, targets, rows)
+
+
+def _tensor(inputs: Tensor | RowSource) -> Tensor:
+    assert isinstance(inputs, Tensor)  # sources have one fold
+    return inputs
