@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar, final
 
+from lossforge.losses import Loss, SymbolicLoss
 from lossforge.losses.expression import (
     DIFFERENCE,
     PAPER_LANGUAGE,
@@ -110,6 +111,18 @@ class Genetics:
         if not self.differences or kind.predicts_probabilities:
             return self
         return replace(self, terminals=(DIFFERENCE, "1", "-1"))
+
+    def tied(self, loss: Loss) -> Loss:
+        """Return a loss whose differences p - y are differences again, where those are terminals.
+
+        Local search moves the coefficients of p and y by themselves.
+        """
+        if not (self.language.has_difference and isinstance(loss, SymbolicLoss)):
+            return loss
+        coefficients = loss.coefficients.detach().clone()
+        for start in difference_starts(loss.expression.nodes):
+            coefficients[start + 1 : start + 3] = coefficients[start + 1 : start + 3].mean()
+        return SymbolicLoss(loss.expression, coefficients, kind=loss.kind, softplus=loss.softplus)
 
     def first_generation(self, count: int, generator: Random) -> list[Genome]:
         """Return random expressions, ramped half-and-half, each with y and p."""
@@ -214,7 +227,8 @@ def perturb(
     """
     if not size:
         return genome
-    tied = _differences(genome) if language.has_difference else frozenset()
+    starts = difference_starts(genome.nodes) if language.has_difference else ()
+    tied = {start + part for start in starts for part in (1, 2)}
     changed = genome.with_coefficients(
         [
             c if place in tied else c * math.exp(generator.gauss(0, size))
@@ -226,12 +240,15 @@ def perturb(
     return replace(changed, scale=genome.scale * math.exp(generator.gauss(0, size)))
 
 
-def _differences(genome: Genome) -> frozenset[int]:
-    """Return where y and p stand in differences of the two."""
+def difference_starts(nodes: Sequence[str]) -> list[int]:
+    """Return where differences p - y begin in a tree's nodes.
+
+    Examples:
+        >>> difference_starts(("mul", "sub", "p", "y", "sub", "y", "p"))
+        [1]
+    """
     whole = LEAVES[DIFFERENCE]
-    places = range(genome.size - len(whole) + 1)
-    starts = [i for i in places if genome.nodes[i : i + len(whole)] == whole]
-    return frozenset(place for start in starts for place in (start + 1, start + 2))
+    return [i for i in range(len(nodes)) if tuple(nodes[i : i + len(whole)]) == whole]
 
 
 def with_both_inputs(

@@ -59,14 +59,14 @@ QUICK: Mapping[str, Any] = {
     "filter_steps": 50,
     "redraws": 4,
     # Many are trained for a few steps, and few for many.
-    "fitness_steps": 100,
+    "fitness_steps": 400,
     "fitness_measure": "margin",
     "halving": 0.34,
     "finalists": 16,
     "final_kept": 5,
     "final_folds": 4,
     "final_runs": 5,
-    "final_length": 4.0,
+    "final_length": 1.0,
     "final_simplest": True,
     "confirmed_factors": (1 / 3, 1.0, 3.0),
 }
@@ -342,7 +342,8 @@ class TunedSearch(ExpressionSearch, ABC):
         )
         if self.scales:
             tuned = self._resized(tuned, population, context)
-        return [tuned.loss(i).cpu() for i in range(len(tuned))]
+        genetics = self.genetics.adapted(context.kind)
+        return [genetics.tied(tuned.loss(i)).cpu() for i in range(len(tuned))]
 
     def _initial(
         self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext
