@@ -106,7 +106,7 @@ def test_a_large_state_is_not_sent(problems, monkeypatch):
 def test_jobs_that_are_given_up_are_the_worst():
     trials = FitnessJob(LOSSES, Fitness(30), BASE, 0).given_up("it took longer than 5 s")
     assert [trial.fitness for trial in trials] == [inf] * 3
-    assert {trial.outcome for trial in trials} == {"failed"}
+    assert {trial.outcome for trial in trials} == {"not computed"}
     rung = RungJob(LOSSES, Fitness(30), BASE, 0, until=10).given_up("it took longer than 5 s")
     assert rung.measured.scores == (inf,) * 3
-    assert rung.measured.failures[0] == "failed: it took longer than 5 s"
+    assert rung.measured.failures[0] == "not computed: it took longer than 5 s"

@@ -62,6 +62,27 @@ class ProblemWork:
 
 @final
 @dataclass(frozen=True)
+class Fold:
+    """Which of the folds of a problem's rows networks train on.
+
+    Attributes:
+        number: of the fold; one that is too large begins again from the first.
+        count: how many folds there are at most; 1 for the rows as they are.
+    """
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, problem: Problem) -> Problem:
+        """Return a problem with the rows of the fold."""
+        if self.count == 1:
+            return problem
+        folds = problem.folds(self.count)
+        return folds[self.number % len(folds)]
+
+
+@final
+@dataclass(frozen=True)
 class FitnessJob:
     """Fitness runs that share a job.
 
@@ -71,6 +92,7 @@ class FitnessJob:
         base: how networks are trained.
         seed: of initializations and batches.
         curves: of complete runs, by which racing judges.
+        fold: of the rows that are trained on.
     """
 
     losses: tuple[Loss, ...]
@@ -78,6 +100,7 @@ class FitnessJob:
     base: BaseTraining
     seed: int
     curves: tuple[tuple[float, ...], ...] = ()
+    fold: Fold = Fold()
 
     def split(self, problems: Sequence[Problem]) -> Iterator["FitnessJob"]:
         """Yield the jobs of the losses' chunks, in order."""
@@ -87,11 +110,12 @@ class FitnessJob:
     def on(self, problems: Sequence[Problem], report: Report) -> list[Trial]:
         """Return the trials of the losses, in order."""
         losses = as_population(self.losses, problems[0].task.device)
-        return self.fitness(losses, problems, self.base, self.seed, report, self.curves)
+        folds = [self.fold.of(problem) for problem in problems]
+        return self.fitness(losses, folds, self.base, self.seed, report, self.curves)
 
     def given_up(self, reason: str) -> list[Trial]:
         """Return what stands for the trials if no worker can compute them."""
-        return [Trial(math.inf, 0, f"failed: {reason}", ()) for _ in self.losses]
+        return [Trial(math.inf, 0, f"not computed: {reason}", ()) for _ in self.losses]
 
 
 @final
@@ -154,7 +178,7 @@ class RungJob:
         """Return what stands for the result if no worker can compute it."""
         count = len(self.losses)
         worst = (math.inf,) * count
-        return RungResult(Measured(worst, worst, (f"failed: {reason}",) * count))
+        return RungResult(Measured(worst, worst, (f"not computed: {reason}",) * count))
 
 
 def chunks(

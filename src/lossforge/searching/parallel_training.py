@@ -19,6 +19,7 @@ from lossforge.searching.fitness_work import (
     UNDIVIDED,
     UNDIVIDED_SURVIVORS,
     FitnessJob,
+    Fold,
     ProblemWork,
     RungJob,
     RungResult,
@@ -75,7 +76,8 @@ class ParallelTraining:
         limit = stack_limit(self.problems, base, fitness.stacking)
         if fitness.halving and len(divided(len(losses), limit)) > 1:
             return self._halved(fitness, losses, base, seed, limit)
-        (trials,) = self.runs(fitness, losses, base, [seed], curves=curves)
+        portable = tuple(_portable(loss) for loss in losses)
+        (trials,) = self._runs([FitnessJob(portable, fitness, base, seed, curves)], "training")
         return trials
 
     def runs(
@@ -83,29 +85,29 @@ class ParallelTraining:
         fitness: Fitness,
         losses: Sequence[Loss],
         base: BaseTraining,
-        seeds: Sequence[int],
-        *,
-        curves: Curves = (),
-        stage: str = "training",
+        draws: Sequence[tuple[int, Fold]],
+        stage: str,
     ) -> list[list[Trial]]:
-        """Return the trials of all losses for each seed; halving is within chunks.
+        """Return the trials of all losses for each draw.
 
         Args:
-            fitness: how long networks are trained, and how they are measured.
+            fitness: how long networks are trained, and how they are measured; without halving.
             losses: the candidates.
             base: how networks are trained.
-            seeds: of initializations and batches.
-            curves: of complete runs, by which racing judges.
+            draws: seeds of initializations and batches, with the folds that are trained on.
             stage: what progress calls it.
         """
         portable = tuple(_portable(loss) for loss in losses)
-        by_seed = [
-            list(FitnessJob(portable, fitness, base, seed, curves).split(self.problems))
-            for seed in seeds
-        ]
-        jobs = [job for jobs in by_seed for job in jobs]
-        found = iter(self._computed(jobs, _Span(stage, 0, fitness.steps, fitness.steps)))
-        return [[trial for _ in jobs for trial in next(found)] for jobs in by_seed]
+        runs = [FitnessJob(portable, fitness, base, seed, fold=fold) for seed, fold in draws]
+        return self._runs(runs, stage)
+
+    def _runs(self, runs: Sequence[FitnessJob], stage: str) -> list[list[Trial]]:
+        """Return the trials of each run's losses."""
+        steps = runs[0].fitness.steps
+        by_run = [list(run.split(self.problems)) for run in runs]
+        jobs = [job for jobs in by_run for job in jobs]
+        found = iter(self._computed(jobs, _Span(stage, 0, steps, steps)))
+        return [[trial for _ in jobs for trial in next(found)] for jobs in by_run]
 
     def tune(
         self, tuning: MetaTraining, losses: LossPopulation, base: BaseTraining, seed: int
