@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from lossforge import __version__
-from lossforge.cli.allocator import keep_freed_memory
+from lossforge.allocator import keep_freed_memory
 from lossforge.cli.output import forgiving_output
 from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name

@@ -324,9 +324,7 @@ class TunedSearch(ExpressionSearch, ABC):
             return [losses]
         # Algorithm 1: transition to a trainable loss, then optimization of its coefficients.
         noisy = losses.with_coefficients(self._initial(losses, candidates, context))
-        tuned = self.tuning(
-            noisy, context.problems, self.base, context.seed("tuning"), context.progress
-        )
+        tuned = context.training.tune(self.tuning, noisy, self.base, context.seed("tuning"))
         if self.scales:
             tuned = self._resized(tuned, losses, context)
         return [tuned, losses] if self.keep_untuned else [tuned]
@@ -337,9 +335,7 @@ class TunedSearch(ExpressionSearch, ABC):
         if self.tuning.steps == 0 or self.tune != "finalists" or not losses:
             return []
         population = as_population(losses, context.device)
-        tuned = self.tuning(
-            population, context.problems, self.base, context.seed("tuning"), context.progress
-        )
+        tuned = context.training.tune(self.tuning, population, self.base, context.seed("tuning"))
         if self.scales:
             tuned = self._resized(tuned, population, context)
         genetics = self.genetics.adapted(context.kind)
