@@ -11,7 +11,7 @@ from lossforge.cli.parsing import word_after
 from lossforge.cli.printing import print_as
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.tables import Form, Table, check_form
-from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss
+from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss, zoo
 from lossforge.methods import METHODS, AdaLFL
 from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import LAYER_RATES, PREFIX, adaptive_names
@@ -63,7 +63,7 @@ def _print(rows: Iterable[Row]) -> None:
 
 
 def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
-    return {"tasks": _tasks, "models": _models, "losses": _losses, "methods": _methods}
+    return {"tasks": _tasks, "models": _models, "losses": _losses, "methods": _methods, "zoo": _zoo}
 
 
 def _tasks() -> Iterable[Row]:
@@ -88,6 +88,7 @@ def _losses() -> Iterable[Row]:
         yield str(loss()), f"{loss.of_kind}: {_about(loss)}"
     for name, objective in OBJECTIVES.items():
         yield name, f"--task-loss: {_about(objective)}"
+    yield "zoo:NAME", "a learned loss that ships with lossforge: lossforge list zoo"
     yield "PATH", "a loss file, or the folder of the run that found it"
 
 
@@ -97,6 +98,10 @@ def _methods() -> Iterable[Row]:
     yield "|".join(adaptive_names()), f"train --loss: {_about(ParametricLoss)}"
     yield f"{PREFIX}{LAYER_RATES}", f"train --loss: {_about(AdaptingRates)}"
     yield from ((name, f"fewshot: {about}") for name, (about, _) in VARIANTS.items())
+
+
+def _zoo() -> Iterable[Row]:
+    yield from ((f"{zoo.PREFIX}{name}", zoo.card(name).about) for name in zoo.names())
 
 
 def _about(thing: object) -> str:
