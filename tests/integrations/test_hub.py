@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -97,9 +98,10 @@ def test_a_wrong_token_is_told_in_a_line(hub, to):
     assert "secret" not in str(caught.value)
 
 
-def test_a_hub_that_cannot_be_reached_is_told_in_a_line(tmp_path):
+def test_a_hub_that_cannot_be_reached_is_told_in_a_line(tmp_path, monkeypatch):
     with hub_server() as served:
         gone = served.endpoint
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
     with pytest.raises(DataError, match="could not be read"):
         lf.from_hub(REPO, endpoint=gone, cache_dir=tmp_path)
 

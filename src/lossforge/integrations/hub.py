@@ -1,7 +1,7 @@
 """Losses on the Hugging Face hub: one repository each, with a model card.
 
-A repository holds ``loss.json``, beside it the weights of a loss network, and ``README.md``. What is
-downloaded is data: it is read as any loss file is, and nothing in it is executed.
+A repository holds ``loss.json``, the weights of a loss network beside it, and ``README.md``. What
+is downloaded is data: it is read as any loss file is, and nothing in it is executed.
 """
 
 import tempfile
