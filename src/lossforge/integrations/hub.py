@@ -7,6 +7,7 @@ is downloaded is data: it is read as any loss file is, and nothing in it is exec
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lossforge.errors import DataError, LossforgeError, one_line
@@ -100,13 +101,12 @@ def from_hub(
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint, token=token)
+    fetch = partial(api.hf_hub_download, repo, cache_dir=cache_dir)
     with _told(f"{repo} could not be read"):
-        place = {"repo_id": repo, "revision": revision, "cache_dir": cache_dir}
-        path = Path(api.hf_hub_download(filename=LOSS, **place))
+        path = Path(fetch(LOSS, revision=revision))
         if "weights" in read_json(path, MOST_BYTES):
             # Of the same commit, should another be pushed in between.
-            place["revision"] = path.parent.name
-            api.hf_hub_download(filename=WEIGHTS, **place)
+            fetch(WEIGHTS, revision=path.parent.name)
     return load(path, reduction=reduction)
 
 

@@ -132,9 +132,7 @@ class _Compared:
         """Return the command that compares this loss alone with the handcrafted ones."""
         text = self.report.command()
         if text is None:
-            raise RunError(
-                f"{self.report.path} was begun from Python with objects; use the program"
-            )
+            raise RunError(f"{self.report.path} was begun with objects; use the program")
         kept: list[str] = []
         for word in shlex.split(text):
             if word == self.name:
