@@ -134,6 +134,22 @@ def test_only_those_that_are_kept_are_trained_under_again():
     assert fitness.calls == [3, 2, 2]
 
 
+def test_finalists_are_trained_on_folds_in_turn_and_on_that_of_candidates_last():
+    seen = []
+
+    @dataclass(frozen=True)
+    class Watched(Scripted):
+        def __call__(self, losses, problems, base, seed, progress):
+            seen.append(problems[0].task.valid.rows)
+            return super().__call__(losses, problems, base, seed, progress)
+
+    ranked = [(loss, 0.1) for loss in (SHORT, LONG)]
+    Reevaluation(2, runs=4, folds=4)(ranked, Watched(()), IRIS, BASE, 0, lambda *_: None)
+    validated = [row for rows in seen for row in rows.tolist()]
+    assert len(set(validated)) == len(validated) == 120
+    assert seen[-1].tolist() == IRIS[0].task.valid.rows.tolist()
+
+
 def test_the_best_factor_is_folded_into_the_loss():
     settings = Reevaluation(2, runs=1, confirmed=1, confirmed_runs=1, factors=(1.0, 30.0))
     weak = SymbolicLoss("0.01*square(y - p)")

@@ -26,7 +26,7 @@ RUNGS = (0.1, 0.2, 0.4)
 MARGIN = 0.25
 """share of the metric by which a candidate may be worse at a rung than those that ended well"""
 
-HALVING_RUNGS = (0.25, 0.5)
+HALVING_RUNGS = (0.125, 0.25, 0.5)
 """shares of the fitness steps after which halving stops the worse candidates"""
 
 LEAST_KEPT = 4

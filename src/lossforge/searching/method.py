@@ -26,6 +26,7 @@ LATER = frozenset(
     {
         "task_loss",
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
+        *("differences", "final_folds"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
         *(
             "final_length",

@@ -42,6 +42,10 @@ class Reevaluation:
     kept: Annotated[int, OptionName("final_kept")] = 0
     """finalists that are left after the first initialization, so that only they are trained under
     from all; 0 leaves all of them"""
+    folds: Annotated[int, OptionName("final_folds")] = 1
+    """folds of few training and validation rows that networks are trained on in turn, one for each
+    initialization, so that finalists are chosen by other validation rows than candidates were; 1
+    for the rows as they are"""
     simplest: Annotated[bool, OptionName("final_simplest")] = False
     """choose the smallest of the finalists that are within a standard error of the best"""
     confirmed: int = 2
@@ -62,6 +66,7 @@ class Reevaluation:
         require_in_range("final_steps", self.steps, 0)
         require_in_range("final_length", self.length, 0, exclude_low=True)
         require_in_range("final_kept", self.kept, 0)
+        require_in_range("final_folds", self.folds, 1)
         require_in_range("confirmed", self.confirmed, 1)
         require_in_range("confirmed_versions", self.confirmed_versions, 1)
         require_in_range("confirmed_runs", self.confirmed_runs, 1)
@@ -97,16 +102,19 @@ class Reevaluation:
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
         steps = self.steps or max(1, round(self.length * fitness.steps))
-        measured = _Measured(fitness.in_full(steps), base, progress)
-        seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
+        measured = _Measured(fitness.in_full(steps), base, self.folds, progress)
+        draws = [_Draw(derive_seed(seed, "final", run), run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
-            finals = _raced(some, measured, problems, seeds, self.kept)
+            finals = _raced(some, measured, problems, draws, self.kept)
             if not finals[0].is_sound:
                 continue
             if confirm_on is not None or self.factors != (1.0,):
                 shorter = _Measured(
-                    fitness.in_full(self.confirming_steps or fitness.steps), base, progress
+                    fitness.in_full(self.confirming_steps or fitness.steps),
+                    base,
+                    self.folds,
+                    progress,
                 )
                 finals = self._confirmed(
                     finals[: self.confirmed], shorter, measured, confirm_on or problems, seed
@@ -130,14 +138,33 @@ class Reevaluation:
             if final.is_sound
             for version in _versions(final.loss, self.factors)
         ]
-        first, *seeds = (
-            derive_seed(seed, "confirmed", run) for run in range(1 + self.confirmed_runs)
+        first, *draws = (
+            _Draw(derive_seed(seed, "confirmed", run), run)
+            for run in range(1 + self.confirmed_runs)
         )
         ranked = sorted(shorter(scaled, problems, [first]), key=lambda final: final.mean)
         kept = [final.loss for final in ranked[: self.confirmed_versions] if final.is_sound]
-        found = longer(kept, problems, seeds) if kept else []
+        found = longer(kept, problems, draws) if kept else []
         sound = [final for final in found if final.is_sound]
         return sorted(sound, key=lambda final: final.mean) or list(finals)
+
+
+@final
+@dataclass(frozen=True)
+class _Draw:
+    """What networks are trained from.
+
+    Attributes:
+        seed: of initialization and batches.
+        number: decides the fold. Candidates were trained on the first, which so comes last.
+    """
+
+    seed: int
+    number: int
+
+    def fold(self, folds: Sequence[Problem]) -> Problem:
+        """Return the one of a problem's folds that is trained on."""
+        return folds[(self.number + 1) % len(folds)]
 
 
 @final
@@ -176,14 +203,15 @@ class _Final:
 @final
 @dataclass(frozen=True)
 class _Measured:
-    """Trains networks under losses from several initializations."""
+    """Trains networks under losses from several initializations, each on a fold of the rows."""
 
     fitness: Fitness
     base: BaseTraining
+    folds: int
     progress: Progress
 
     def __call__(
-        self, losses: Sequence[Loss], problems: Sequence[Problem], seeds: Sequence[int]
+        self, losses: Sequence[Loss], problems: Sequence[Problem], draws: Sequence[_Draw]
     ) -> list[_Final]:
         """Return each loss with its trials."""
 
@@ -191,7 +219,13 @@ class _Measured:
             self.progress(f"final {stage}", done, total)
 
         population = as_population(losses, problems[0].task.device)
-        runs = [self.fitness(population, problems, self.base, seed, report) for seed in seeds]
+        folds = [problem.folds(self.folds) for problem in problems]
+        runs = [
+            self.fitness(
+                population, [draw.fold(each) for each in folds], self.base, draw.seed, report
+            )
+            for draw in draws
+        ]
         return [
             _Final(loss, trials)
             for loss, trials in zip(losses, zip(*runs, strict=True), strict=True)
@@ -202,7 +236,7 @@ def _raced(
     losses: Sequence[Loss],
     measured: _Measured,
     problems: Sequence[Problem],
-    seeds: Sequence[int],
+    draws: Sequence[_Draw],
     kept: int,
 ) -> list[_Final]:
     """Return the losses that were trained under from all initializations, the best first.
@@ -211,16 +245,16 @@ def _raced(
         losses: to train under.
         measured: trains networks under losses.
         problems: to train on.
-        seeds: of the initializations.
+        draws: of initializations and folds.
         kept: how many losses are left after the first initialization; 0 for all.
     """
     if not 0 < kept < len(losses):
-        return sorted(measured(losses, problems, seeds), key=lambda final: final.mean)
-    first = sorted(measured(losses, problems, seeds[:1]), key=lambda final: final.mean)
+        return sorted(measured(losses, problems, draws), key=lambda final: final.mean)
+    first = sorted(measured(losses, problems, draws[:1]), key=lambda final: final.mean)
     best = first[:kept]
-    if len(seeds) == 1:
+    if len(draws) == 1:
         return best
-    others = measured([final.loss for final in best], problems, seeds[1:])
+    others = measured([final.loss for final in best], problems, draws[1:])
     both = [one.joined(other) for one, other in zip(best, others, strict=True)]
     return sorted(both, key=lambda final: final.mean)
 

@@ -76,6 +76,8 @@ class Task:
         target_scale: of each regression target, how large a standardized 1 is in the data's own
             unit; empty where targets are not standardized.
         notes: what a person should know about how the data were read, a line each.
+        interchangeable: training and validation rows were dealt at random from the same rows, so
+            that `lossforge.tasks.folds` may deal them anew.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -100,6 +102,7 @@ class Task:
     augment: Augment | None = None
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    interchangeable: bool = False
 
     @classmethod
     def from_arrays(
