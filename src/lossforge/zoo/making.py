@@ -52,16 +52,22 @@ def make_card(name: str, search: str | Path, comparisons: Sequence[str | Path]) 
     )
 
 
+def holds(comparison: str | Path, loss: Loss) -> bool:
+    """Tell whether a comparison on disk has a loss among those that it compares."""
+    digests: State = open_run(comparison).run.config.get("losses", {})
+    return digest(loss) in digests.values()
+
+
 def _origin(found: SearchReport) -> Origin:
     result, config = found.result, found.run.config
-    rivals = [each for each in result.get("rivals", ()) if each["valid"] is not None]
+    rivals = result.get("rivals", ())
     command = found.command()
     if not rivals or command is None:
         raise RunError(
             f"{found.path} was not compared with handcrafted losses, or was begun from Python with "
             "objects; search by the program, with its calibration"
         )
-    rival = min(rivals, key=lambda each: float(each["valid"]))
+    rival = min(rivals, key=_valid)
     return Origin(
         method=result["method"],
         task=result["task"],

@@ -120,11 +120,10 @@ class Check:
         """What the check shows: "better", "worse", "diverged", or "no difference"."""
         if self.test is None:
             return "diverged"
-        if self.rival_test is None:
-            return "better"
-        if self.difference is None or self.p is None or self.p >= SIGNIFICANT:
+        if self.p is None or self.p >= SIGNIFICANT:
             return "no difference"
-        return "better" if self.difference < 0 else "worse"
+        # Where a network diverged under the rival alone, there is no mean difference.
+        return "better" if self.difference is None or self.difference < 0 else "worse"
 
 
 @final
