@@ -24,9 +24,7 @@ def main() -> None:
     )
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="name in the zoo, and search")
     parser.add_argument("--checks", nargs="+", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--out", type=Path, default=FOLDER, metavar="DIR", help="by default the zoo"
-    )
+    parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="default: the zoo")
     options = parser.parse_args()
     for text in options.runs:
         name, _, run = text.partition("=")
