@@ -1,9 +1,10 @@
-"""Losses by name: a handcrafted one with options, or the path of a saved one."""
+"""Losses by name: a handcrafted one with options, one of the zoo, or the path of a saved one."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses import zoo
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
 from lossforge.losses.storage import load
@@ -16,7 +17,7 @@ CALIBRATED = "calibrated"
 
 
 def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
-    """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
+    """Return a loss by its name (``focal:gamma=1``, ``zoo:NAME``), or by the path of its file.
 
     Args:
         text: a name, a loss file, or the folder of the run that found it.
@@ -61,6 +62,8 @@ def objective(text: str, kind: Kind | str) -> Loss:
 def _find(text: str) -> Loss:
     if Path(text).exists():
         return load(text)
+    if zoo.is_in_zoo(text):
+        return zoo.load(text)
     name, options = parse_spec(text)
     if name in OBJECTIVES:
         require(not options, f"{text}: {name} has no options")
