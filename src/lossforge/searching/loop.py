@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar, final
 
 from lossforge.errors import NoCandidateError, RunError
@@ -119,7 +120,9 @@ class Loop(Generic[StateT, CandidateT]):
             context.progress,
             None if context.problems == tuple(self._problems) else self._problems,
         )
-        return SearchResult(loss, valid, archive.runs, method.front(archive), counts)
+        shown = self._problems[0].task.measure.shown
+        front = tuple(replace(each, valid=shown(each.valid)) for each in method.front(archive))
+        return SearchResult(loss, shown(valid), archive.runs, front, counts)
 
     def _entry(self) -> State:
         """Return this round's line of history."""
@@ -127,7 +130,7 @@ class Loop(Generic[StateT, CandidateT]):
         symbolic = best.loss if best and isinstance(best.loss, SymbolicLoss) else None
         return {
             "generation": self._round,
-            "best": best.metric if best else None,
+            "best": self._problems[0].task.measure.shown(best.metric) if best else None,
             "expression": to_text(symbolic.expression) if symbolic else None,
             "counts": self._method.counts(self._state, self._archive),
         }

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.tasks.assembly import assemble, standardize
 from lossforge.tasks.kinds import Classification, Kind, Regression, as_kind
+from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.splits import FRACTIONS, Rows, deal, quantile_bins
 from lossforge.tasks.task import Task
 
@@ -38,6 +39,7 @@ def from_arrays(
     scale_inputs: bool = True,
     tokens: bool = False,
     name: str = "arrays",
+    metric: MetricLike | None = None,
     split_seed: int = 0,
 ) -> Task:
     """Make a task of arrays or tensors; see `Task.from_arrays`."""
@@ -57,9 +59,10 @@ def from_arrays(
     parts = deal(sizes, strata, fractions, groups=groups, times=times, seed=split_seed)
     if scale_inputs and not tokens:
         values = _scaled(values, parts[0])
-    return assemble(
+    task = assemble(
         name, kind, inputs=values, targets=labels, parts=parts, classes=classes, notes=notes
     )
+    return task.with_metric(metric)
 
 
 def from_dataframe(
@@ -71,6 +74,7 @@ def from_dataframe(
     test: "pd.DataFrame | None" = None,
     options: "TableOptions | None" = None,
     name: str = "dataframe",
+    metric: MetricLike | None = None,
     split_seed: int = 0,
 ) -> Task:
     """Make a task of a data frame; see `Task.from_dataframe`."""
@@ -95,7 +99,7 @@ def from_dataframe(
         if set(frame.columns) != set(table.columns):
             odd = min(map(str, set(frame.columns) ^ set(table.columns)))
             raise DataError(f"column {odd!r} is not in every data frame; give them the same ones")
-    return table_task(
+    task = table_task(
         name,
         pd.concat(known, ignore_index=True) if len(known) > 1 else table,
         target,
@@ -104,6 +108,7 @@ def from_dataframe(
         split_seed,
         sizes=tuple(0 if frame is None else len(frame) for frame in frames),
     )
+    return task.with_metric(metric)
 
 
 def _array(values: Any, what: str) -> NDArray[Any]:

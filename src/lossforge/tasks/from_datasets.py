@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from lossforge.errors import DataError, LossforgeError, one_line
 from lossforge.tasks.kinds import IGNORED, Classification, Kind, Regression, as_kind
+from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.row_source import (
     DatasetRows,
     JointRows,
@@ -37,6 +38,7 @@ def from_datasets(
     *,
     kind: Kind | str | None = None,
     name: str = "dataset",
+    metric: MetricLike | None = None,
     outputs: int | None = None,
     classes: Sequence[str] = (),
     collate: Collate | None = None,
@@ -62,6 +64,7 @@ def from_datasets(
         kind: of the task, one of `lossforge.tasks.kinds` or its name; by default classification
             where targets are integers.
         name: what results call the task.
+        metric: what performance is measured by, as for `Task.with_metric`.
         outputs: values that a network gives for a row; by default counted in the targets.
         classes: names of the classes in the order of their labels.
         collate: puts a list of rows' inputs together; by default they are padded with zeros to the
@@ -98,7 +101,8 @@ def from_datasets(
         numbered[part] = each.split(kind, first)
         first += len(each.targets)
     splits = _splits(numbered, split_seed)
-    return Task(name, kind, outputs, *splits, tuple(classes), augment)
+    task = Task(name, kind, outputs, *splits, tuple(classes), augment)
+    return task.with_metric(metric)
 
 
 Leaves = dict[str, Tensor]

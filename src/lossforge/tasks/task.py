@@ -1,6 +1,7 @@
 """What a network learns: rows to train on, to validate on and to test on."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lossforge.errors import DataError
 from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tasks.metrics import Metric, MetricLike, as_metric
 from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
+
+METRIC_ROWS = 2000
+"""of a split, on which a metric is tried when a task is made"""
 
 
 @final
@@ -76,6 +81,9 @@ class Task:
         target_scale: of each regression target, how large a standardized 1 is in the data's own
             unit; empty where targets are not standardized.
         notes: what a person should know about how the data were read, a line each.
+        measured_by: what performance is measured by, where it is not the kind's own metric: a name
+            from `lossforge.tasks.metrics`, a function with its direction (`OwnMetric`), or a metric
+            of ``torchmetrics``.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -100,6 +108,7 @@ class Task:
     augment: Augment | None = None
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    measured_by: Metric | None = None
 
     @classmethod
     def from_arrays(
@@ -117,6 +126,7 @@ class Task:
         scale_inputs: bool = True,
         tokens: bool = False,
         name: str = "arrays",
+        metric: MetricLike | None = None,
         split_seed: int = 0,
     ) -> "Task":
         """Make a task of arrays or tensors; splits that are not given are dealt from these rows.
@@ -135,6 +145,7 @@ class Task:
             scale_inputs: standardize columns, or channels of images, by the training rows.
             tokens: inputs are whole numbers that stand for words, and stay as they are.
             name: what results call the task.
+            metric: what performance is measured by, as for `Task.with_metric`.
             split_seed: decides which rows train, validate and test.
 
         Raises:
@@ -163,6 +174,7 @@ class Task:
             scale_inputs=scale_inputs,
             tokens=tokens,
             name=name,
+            metric=metric,
             split_seed=split_seed,
         )
 
@@ -177,6 +189,7 @@ class Task:
         test: "DataFrame | None" = None,
         options: "TableOptions | None" = None,
         name: str = "dataframe",
+        metric: MetricLike | None = None,
         split_seed: int = 0,
     ) -> "Task":
         """Make a task of a data frame, its columns read as those of a ``csv:`` task are.
@@ -189,6 +202,7 @@ class Task:
             test: rows that test; by default some of the table's.
             options: which columns to drop, how to read them, and by which groups or times to split.
             name: what results call the task.
+            metric: what performance is measured by, as for `Task.with_metric`.
             split_seed: decides which rows train, validate and test.
 
         Raises:
@@ -211,6 +225,7 @@ class Task:
             test=test,
             options=options,
             name=name,
+            metric=metric,
             split_seed=split_seed,
         )
 
@@ -222,11 +237,41 @@ class Task:
             self.kind.check_targets(part, split.targets, self.outputs, self._require)
         self._check_disjoint()
         self.kind.check_learnable(self.train.targets, self.outputs, self.classes, self._require)
+        if self.measured_by is not None:
+            object.__setattr__(self, "measured_by", as_metric(self.measured_by, self.kind))
+            self._check_metric()
+
+    @property
+    def measure(self) -> Metric:
+        """What performance is measured by."""
+        return as_metric(self.measured_by, self.kind)
 
     @property
     def metric(self) -> str:
-        """What performance is measured by; lower is better."""
-        return self.kind.metric
+        """Name of what performance is measured by."""
+        return self.measure.name
+
+    def with_metric(self, metric: MetricLike | None) -> "Task":
+        """Return the same task with performance measured otherwise.
+
+        Args:
+            metric: a name, such as "f1" or "auroc"; a function of outputs and targets with its
+                direction (`lossforge.tasks.metrics.OwnMetric`); or a metric of ``torchmetrics``.
+                None for the kind's own.
+
+        Raises:
+            UnknownNameError: no metric has that name.
+            ConfigurationError: it is no metric for the task's kind, or its direction is not known.
+            DataError: it is not defined for the validation or the test rows.
+
+        Examples:
+            >>> from lossforge.tasks import load
+            >>> task = load("breast_cancer").with_metric("auroc")
+            >>> task.metric, task.measure.direction
+            ('auroc', 'higher is better')
+        """
+        chosen = None if metric is None else as_metric(metric, self.kind)
+        return replace(self, measured_by=chosen)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -246,6 +291,7 @@ class Task:
         *,
         kind: Kind | str | None = None,
         name: str = "dataset",
+        metric: MetricLike | None = None,
         outputs: int | None = None,
         classes: Sequence[str] = (),
         collate: Callable[[list[Any]], Any] | None = None,
@@ -269,6 +315,7 @@ class Task:
             test,
             kind=kind,
             name=name,
+            metric=metric,
             outputs=outputs,
             classes=classes,
             collate=collate,
@@ -353,6 +400,20 @@ class Task:
         self._require(
             finite, f"the {part} split holds NaN, infinite or float32-exceeding values; mend them"
         )
+
+    def _check_metric(self) -> None:
+        """Try the metric on what an untrained network could say."""
+        draw = torch.Generator().manual_seed(0)
+        for part, split in (("validation", self.valid), ("test", self.test)):
+            targets = split.targets[:METRIC_ROWS]
+            shape = self.kind.output_shape(self.outputs, targets)
+            outputs = torch.randn(1, *shape, generator=draw).to(targets.device)
+            (cost,) = self.measure.costs([(outputs, targets)]).tolist()
+            self._require(
+                math.isfinite(cost) or len(split) > METRIC_ROWS,
+                f"{self.metric} is not defined for the {part} rows, whose targets may be all "
+                "alike; give other rows or another metric",
+            )
 
     def _check_disjoint(self) -> None:
         rows = torch.cat([split.rows for _, split in self._splits()]).sort().values

@@ -9,7 +9,7 @@ from torch import Tensor
 from lossforge.errors import DataError
 from lossforge.tasks.kinds.checks import check_names, check_type
 from lossforge.tasks.kinds.classification import Classification
-from lossforge.tasks.kinds.each_output import EachOutput
+from lossforge.tasks.kinds.each_output import EachOutput, by_output
 from lossforge.tasks.kinds.kind import Kind, Require, Words
 from lossforge.tasks.kinds.labels import Labels
 from lossforge.tasks.rows import Rows, full_precision
@@ -90,6 +90,27 @@ class MultiLabel(Labels, EachOutput):
     def row_kind(self) -> Kind:
         """One of two classes."""
         return Classification(self.ignore_index)
+
+    def term_weights(self, weight: Tensor, rows: Rows) -> Tensor:
+        """Return the weights [L] of the labels, [N, 1], or [L, 2] of absence and presence, [N, 2].
+
+        Raises:
+            DataError: there are not as many weights as labels.
+        """
+        if weight.dim() == 1:
+            return super().term_weights(weight, rows)
+        if weight.dim() != 2 or weight.shape[1] != 2:
+            raise DataError(
+                f"weight of shape {tuple(weight.shape)} must be [labels] or [labels, 2]; a second "
+                "column weighs the presence of each label"
+            )
+        return torch.cat([by_output(each, rows, "label") for each in weight.unbind(1)], 1)
+
+    def row_weights(self, term_weights: Tensor, rows: Rows) -> Tensor:
+        """Return the weights of the rows' labels, of what the target says of them."""
+        if term_weights.shape[1] == 1:
+            return term_weights[:, 0]
+        return (term_weights * self.encode(rows.targets, rows.outputs)).sum(1)
 
     def masses(self, term_weights: Tensor, rows: Rows) -> Tensor | None:
         """Return None: weights do not change what a mean divides by, as in `BCEWithLogitsLoss`."""
