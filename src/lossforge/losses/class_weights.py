@@ -57,7 +57,7 @@ def class_weights(targets: Tensor, kind: Kind, outputs: int, weighting: Weightin
     if targets.is_floating_point():
         counts = targets.movedim(1, -1).flatten(0, -2).sum(0)
     else:
-        counts = targets[targets != kind.ignore_index].bincount(minlength=outputs)
+        counts = targets[targets != kind.ignore_index].bincount(minlength=max(2, outputs))
     return _weights(counts.double(), weighting)
 
 

@@ -51,7 +51,10 @@ def from_arrays(
     values, wanted = np.concatenate(all_inputs), np.concatenate(all_targets)
     kind, notes = _kind_of(wanted, kind)
     labels: NDArray[Any]
-    if isinstance(kind, Classification):
+    if isinstance(kind, Classification) and _are_shares(wanted):
+        labels = _numbers(wanted)
+        classes = classes or tuple(map(str, range(wanted.shape[1])))
+    elif isinstance(kind, Classification):
         labels, classes = _labels(wanted, classes)
     else:
         labels = _numbers(wanted)
@@ -158,7 +161,7 @@ def _sizes(parts: list[tuple[Any, Any] | None]) -> tuple[int, ...]:
 def _strata(labels: NDArray[Any], kind: Kind) -> NDArray[Any]:
     """Return what every split gets its share of."""
     if isinstance(kind, Classification):
-        return labels
+        return labels.argmax(axis=1) if labels.ndim > 1 else labels
     values = labels.mean(axis=-1)
     return values if kind.predicts_probabilities else quantile_bins(values)
 
@@ -182,6 +185,11 @@ def _kind_of(targets: NDArray[Any], kind: Kind | str | None) -> tuple[Kind, tupl
         f"kind='{found}' was inferred: the targets are {len(distinct)} whole numbers from "
         f"{distinct[0]:g} to {distinct[-1]:g}",
     )
+
+
+def _are_shares(targets: NDArray[Any]) -> bool:
+    """Tell whether targets are shares of classes, a row each."""
+    return targets.ndim == 2 and targets.shape[1] > 1 and targets.dtype.kind == "f"
 
 
 def _labels(

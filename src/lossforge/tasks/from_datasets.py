@@ -100,7 +100,7 @@ def from_datasets(
     for part, each in read.items():
         numbered[part] = each.split(kind, first)
         first += len(each.targets)
-    splits = _splits(numbered, split_seed)
+    splits = _splits(numbered, kind, split_seed)
     task = Task(name, kind, outputs, *splits, tuple(classes), augment)
     return task.with_metric(metric)
 
@@ -364,20 +364,22 @@ def _kind_of(targets: Tensor) -> Kind:
     return Regression() if targets.is_floating_point() else Classification()
 
 
-def _splits(given: dict[str, Split], seed: int) -> tuple[Split, Split, Split]:
+def _splits(given: dict[str, Split], kind: Kind, seed: int) -> tuple[Split, Split, Split]:
     """Return three splits; what was not given is taken from the training rows."""
     whole, parts = given["train"], ("train", "valid", "test")
     if len(given) < len(parts):
         sizes = tuple(len(given[part]) if part in given else 0 for part in parts)
-        dealt = deal(sizes, _strata(whole.targets), seed=seed)
+        dealt = deal(sizes, _strata(whole.targets, kind), seed=seed)
         for part, rows in zip(parts, dealt, strict=True):
             if part == "train" or part not in given:
                 given[part] = whole.take(torch.from_numpy(rows))
     return given["train"], given["valid"], given["test"]
 
 
-def _strata(targets: Tensor) -> NDArray[Any]:
+def _strata(targets: Tensor, kind: Kind) -> NDArray[Any]:
     """Return what every split is to have its share of: classes, or bins of the first value."""
+    if kind.has_class_dimension and targets.dim() == 2 and targets.is_floating_point():
+        return targets.argmax(1).numpy()
     if targets.dim() > 1 and not targets.is_floating_point():
         return np.zeros(len(targets), dtype=np.int64)
     values = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets

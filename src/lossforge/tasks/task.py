@@ -37,7 +37,7 @@ class Split:
         inputs: [N, ...], floating or, for tokens, integer; or a `RowSource` of such, whose rows
             are read when a batch needs them.
         targets: int64 [N] or [N, positions...] labels of classes; or float32 [N, outputs, ...]
-            values.
+            values, or shares of the classes.
         rows: int64 [N], where each row stands in its source; proves that splits are disjoint.
     """
 
@@ -133,7 +133,8 @@ class Task:
 
         Args:
             inputs: [N], [N, features], [N, channels, height, width] or of any other shape.
-            targets: [N] labels, numbers or texts; or [N, outputs] numbers, which are standardized.
+            targets: [N] labels, numbers or texts; [N, outputs] numbers, which are standardized; or,
+                for kind "classification", [N, classes] shares of the classes.
             kind: "classification" or "regression"; by default regression where the targets have
                 fractions, several columns or more than 20 distinct whole numbers.
             valid: inputs and targets that validate.
@@ -225,6 +226,72 @@ class Task:
             test=test,
             options=options,
             name=name,
+            metric=metric,
+            split_seed=split_seed,
+        )
+
+    def with_single_output(self) -> "Task":
+        """Return the same task of two classes for networks with one output, the second's logit.
+
+        A learned loss is one function of (y, p) for all outputs. With two outputs it treats both
+        classes alike; with one, it can weigh one of them against the other.
+
+        Raises:
+            DataError: it has not two classes.
+
+        Examples:
+            >>> from lossforge.tasks import load
+            >>> load("breast_cancer").with_single_output().outputs
+            1
+        """
+        is_binary = self.kind.has_class_dimension and self.outputs in (1, 2)
+        has_labels = not self.train.targets.is_floating_point()
+        self._require(
+            is_binary and has_labels,
+            f"{self.kind} with {self.outputs} outputs cannot have a single one; that is for labels "
+            "of two classes",
+        )
+        return replace(self, outputs=1)
+
+    @classmethod
+    def from_hub(
+        cls,
+        source: str | Path,
+        *,
+        column: str = "",
+        label: str = "",
+        target: str = "",
+        kind: Kind | str | None = None,
+        options: "TableOptions | None" = None,
+        metric: MetricLike | None = None,
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of a data set of the Hugging Face hub, or of a folder in its form.
+
+        Args:
+            source: ``OWNER/NAME``, or a folder of Parquet or CSV files.
+            column: of images or texts; by default found by its type. Give `label` with it.
+            label: column of the labels.
+            target: column that is learned from all others, as a table; in place of the two above.
+            kind: of a table: "classification" or "regression"; by default inferred.
+            options: of a table: which columns to drop, how to read them.
+            metric: what performance is measured by, as for `Task.with_metric`.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: the data set cannot be had, or has no such columns.
+            ConfigurationError: the arguments contradict each other.
+            MissingPackageError: ``datasets`` is not installed.
+        """
+        from lossforge.tasks.hub import from_hub
+
+        return from_hub(
+            source,
+            column=column,
+            label=label,
+            target=target,
+            kind=kind,
+            options=options,
             metric=metric,
             split_seed=split_seed,
         )

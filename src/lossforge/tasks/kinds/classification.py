@@ -12,6 +12,9 @@ from lossforge.tasks.kinds.kind import Require, Words
 from lossforge.tasks.kinds.labels import Labels
 from lossforge.tasks.rows import Rows, full_precision
 
+SHARES_ADD_UP = 1e-4
+"""by how much the sum of a target's shares may differ from 1"""
+
 
 @final
 @dataclass(frozen=True)
@@ -112,20 +115,32 @@ class Classification(Labels):
         return term_weights[rows.targets] if rows.targets.dim() == 1 else None
 
     def prepare(self, targets: Tensor) -> Tensor:
-        """Return integers as int64; others are refused by the task."""
-        return targets if targets.is_floating_point() else targets.long()
+        """Return integers as int64, shares of the classes as float32."""
+        return targets.float() if targets.is_floating_point() else targets.long()
 
     def count_outputs(self, targets: Tensor) -> int:
-        """Return one more than the greatest label that counts."""
+        """Return one more than the greatest label that counts; of shares, their number."""
+        if targets.is_floating_point() and targets.dim() > 1:
+            return int(targets.shape[1])
         labels = targets[targets != self.ignore_index]
         return int(labels.max()) + 1 if labels.numel() else 0
 
     def output_shape(self, outputs: int, targets: Tensor) -> tuple[int, ...]:
-        """Return [B, classes, ...] for labels [B, ...]."""
+        """Return [B, classes, ...] for labels [B, ...]; the shape of shares."""
+        if targets.is_floating_point():
+            return tuple(targets.shape)
         return (len(targets), outputs, *targets.shape[1:])
 
     def check_targets(self, part: str, targets: Tensor, outputs: int, need: Require) -> None:
-        """Check that labels are in range, and that some count."""
+        """Check that labels are in range, and that some count; or that shares add up to 1."""
+        if targets.is_floating_point() and targets.dim() > 1 and targets.shape[1] == outputs:
+            sums = targets.double().sum(1)
+            need(
+                bool((targets >= 0).all()) and bool(((sums - 1).abs() < SHARES_ADD_UP).all()),
+                f"{part} targets [rows, {outputs}] are no shares of the classes; make them "
+                "nonnegative with the sum 1, or give integer labels",
+            )
+            return
         check_type(self, part, targets, targets.dtype == torch.int64, "int64 [rows]", need)
         need(
             targets.dim() == 1 or targets.shape[-1] > 1,
@@ -134,22 +149,30 @@ class Classification(Labels):
         )
         labels = targets[targets != self.ignore_index]
         need(labels.numel() > 0, f"no label of the {part} split counts; give some")
-        low, high = int(labels.min()), int(labels.max())
+        low, high, classes = int(labels.min()), int(labels.max()), max(2, outputs)
         need(
-            low >= 0 and high < outputs,
-            f"{part} labels run from {low} to {high}, but {outputs} classes are labeled "
-            f"0 to {outputs - 1}",
+            low >= 0 and high < classes,
+            f"{part} labels run from {low} to {high}, but {classes} classes are labeled "
+            f"0 to {classes - 1}",
         )
 
     def check_learnable(
         self, targets: Tensor, outputs: int, names: tuple[str, ...], need: Require
     ) -> None:
         """Check that there are two classes or more, each with training rows."""
-        need(outputs >= 2, "one class only; classification needs two or more")
-        check_names(names, outputs, need)
-        labels = targets[targets != self.ignore_index]
-        absent = (labels.bincount(minlength=outputs) == 0).nonzero().flatten().tolist()
+        classes = max(2, outputs)
+        check_names(names, classes, need)
+        if targets.is_floating_point():
+            counts = targets.movedim(1, -1).flatten(0, -2).sum(0)
+        else:
+            counts = targets[targets != self.ignore_index].bincount(minlength=classes)
+        absent = (counts == 0).nonzero().flatten().tolist()
         listed = ", ".join(repr(names[i]) if names else str(i) for i in absent)
+        need(
+            len(absent) < classes - 1,
+            f"class {listed} has no training row, so there is one class only; classification "
+            "needs two or more",
+        )
         need(not absent, f"no training row of class {listed}; add rows or drop the class")
 
     def _check(self, targets: Tensor, shape: torch.Size) -> None:
