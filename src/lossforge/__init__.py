@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lossforge.methods import GPLFL, ML3, AdaLFL, EvoMAL, RandomSearch, TaylorGLO
     from lossforge.methods.npbml import FewShot
     from lossforge.searching import Calibration
-    from lossforge.tasks import Task
+    from lossforge.tasks import OwnMetric, Task
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ __all__ = [
     "EvoMAL",
     "FewShot",
     "LossforgeError",
+    "OwnMetric",
     "RandomSearch",
     "Task",
     "TaylorGLO",
@@ -89,6 +90,7 @@ _MODULE_OF = {
     "FewShot": "lossforge.methods.npbml",
     "LearnedLossClassifier": "lossforge.integrations.sklearn",
     "LearnedLossRegressor": "lossforge.integrations.sklearn",
+    "OwnMetric": "lossforge.tasks",
     "RandomSearch": "lossforge.methods",
     "Task": "lossforge.tasks",
     "TaylorGLO": "lossforge.methods",

@@ -14,6 +14,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, Printing, print_tables, terminal
 from lossforge.experiments import ComparisonReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
+from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
@@ -41,6 +42,9 @@ class CompareOptions:
     learned on"""
     model: tuple[str, ...] = ("mlp",)
     """one or more names from `lossforge list models`, with options: mlp:width=100"""
+    metric: str = ""
+    """what performance is measured by: a name from `lossforge list metrics`, such
+    as f1 or auroc; by default error_rate or mse"""
     seeds: int = 5
     """number of seeds: networks trained under each loss, on each task"""
     seed: int = 0
@@ -92,6 +96,7 @@ def compare(words: list[str]) -> int:
         options.losses,
         options.task,
         options.model,
+        metric=options.metric or None,
         seeds=options.seeds,
         seed=options.seed,
         tune=options.tune,
@@ -123,7 +128,7 @@ def print_comparison(report: ComparisonReport) -> None:
     against = f"differences are from {rival}, paired by seed; " if rival else ""
     curves = "curves beside it" if has_extra("plots") else f"no curves: {HOW_TO_PLOT}"
     about = (
-        f"lower is better; {against}p is Wilcoxon's, and Holm's correction is over all tests; "
+        f"{direction(result)}; {against}p is Wilcoxon's, and Holm's correction is over all tests; "
         "rates with * are tuned on validation data."
     )
     print(f"\n{textwrap.fill(about, terminal_width())}")

@@ -17,11 +17,14 @@ from lossforge.methods.npbml import VARIANTS
 from lossforge.models import FAMILIES
 from lossforge.tasks import FROM_FILES, LOADERS, OWN_FORMS
 from lossforge.tasks.images import SETS
+from lossforge.tasks.metrics.registry import OF_CLASSES, OF_VALUES
 
 Row = tuple[str, str]
 
 LONGEST_BESIDE = 36
 """characters of a name that has its description beside it"""
+ABOUT_METRICS = {"error_rate": "Share of wrong rows", "mse": "Mean squared error"}
+"""metrics of the kinds themselves"""
 
 
 def list_names(words: list[str]) -> int:
@@ -79,7 +82,14 @@ def _print(rows: Sequence[Row]) -> None:
 
 
 def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
-    return {"tasks": _tasks, "models": _models, "losses": _losses, "methods": _methods, "zoo": _zoo}
+    return {
+        "tasks": _tasks,
+        "models": _models,
+        "losses": _losses,
+        "methods": _methods,
+        "metrics": _metrics,
+        "zoo": _zoo,
+    }
 
 
 def _tasks() -> Iterable[Row]:
@@ -88,6 +98,12 @@ def _tasks() -> Iterable[Row]:
         about = SETS[name].about if name in SETS else _about(loader)
         yield name, f"{about} [needs files: --data-dir]"
     yield from OWN_FORMS.items()
+
+
+def _metrics() -> Iterable[Row]:
+    for kind, known in (("classes", OF_CLASSES), ("values", OF_VALUES)):
+        for name, metric in known.items():
+            yield name, f"{ABOUT_METRICS.get(name) or _about(metric)} [{kind}]"
 
 
 def _models() -> Iterable[Row]:

@@ -37,6 +37,9 @@ class SearchOptions(Generic[OptionsT]):
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
+    metric: str = ""
+    """what the search optimizes and tables show: a name from `lossforge list metrics`, such
+    as f1 or auroc; by default error_rate or mse"""
     seed: int = 0
     """seed of all random numbers; the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
@@ -68,6 +71,7 @@ def search(words: list[str]) -> int:
         from_options(METHODS[name](), options.method),
         options.task,
         options.model,
+        metric=options.metric or None,
         seed=options.seed,
         preset=options.preset,
         comparison=options.comparison,

@@ -37,6 +37,9 @@ class TrainOptions:
     default cross_entropy or mse"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
+    metric: str = ""
+    """what performance is measured by, and the best weights are chosen by: a name from
+    `lossforge list metrics`, such as f1 or auroc; by default error_rate or mse"""
     seed: int = 0
     """seed of all random numbers; the same seed gives the same network on the same machine"""
     preset: Preset = "quick"
@@ -71,6 +74,7 @@ def train(words: list[str]) -> int:
         options.task,
         options.loss or None,
         options.model,
+        metric=options.metric or None,
         seed=options.seed,
         preset=options.preset,
         recipe=options.recipe,
