@@ -45,7 +45,9 @@ def setup(make=dense, optimizer=None, seed: int = 0) -> EnsembleConfig:
 
 def valid_scores(ensemble) -> list[float]:
     split = TASK.valid
-    return ensemble.score(type(split)(split.inputs.double(), split.targets, split.rows), TASK.kind)
+    return ensemble.score(
+        type(split)(split.inputs.double(), split.targets, split.rows), TASK.measure
+    )
 
 
 def by_hand(make, loss, steps: int, seed: int = 0) -> nn.Module:

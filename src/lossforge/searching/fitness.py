@@ -105,7 +105,9 @@ class Race:
             return False
         best = min(curve[-1] for curve in self.curves)
         worst = max(c[rung] for c in self.curves if c[-1] <= best + self.tolerance)
-        return score > worst * (1 + MARGIN) + self.tolerance
+        # The costs of a metric of which nothing is known may be negative.
+        margin = MARGIN if worst >= 0 else -MARGIN
+        return score > worst * (1 + margin) + self.tolerance
 
 
 @final
@@ -129,8 +131,9 @@ class Fitness:
     """take a candidate's best evaluation on validation data as its fitness, instead of the last;
     for losses that will be used with early stopping (not in the papers)"""
     measure: Annotated[Measure, OptionName("fitness_measure")] = "metric"
-    """what candidates are ranked by: the metric, as in the papers, or margin for a smooth error
-    rate, which tells losses apart that make the same mistakes; squared error is smooth as it is"""
+    """what candidates are ranked by: the metric, as in the papers, or margin for its smooth form,
+    in which margins stand for decisions, so that it tells losses apart that make the same mistakes;
+    a metric that is smooth as it is, such as squared error, stays as it is"""
     halving: float = 0.0
     """share of a generation's candidates that go on at each rung, by rank, instead of racing; 0 for
     racing (not in the papers)"""
@@ -222,7 +225,7 @@ class FitnessNetworks:
         seed: int,
     ):
         self._settings, self._splits = settings, [problem.task.valid for problem in problems]
-        self._kinds = [problem.task.kind for problem in problems]
+        self._measures = [problem.task.measure for problem in problems]
         self._ensembles: list[Ensemble] = [
             make_ensemble(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
             for i, problem in enumerate(problems)
@@ -261,8 +264,8 @@ class FitnessNetworks:
 
     def _metrics(self) -> list[float]:
         """Return the metric of each candidate, mean over the tasks."""
-        parts = zip(self._ensembles, self._splits, self._kinds, strict=True)
-        by_task = [ensemble.score(split, kind) for ensemble, split, kind in parts]
+        parts = zip(self._ensembles, self._splits, self._measures, strict=True)
+        by_task = [ensemble.score(split, measure) for ensemble, split, measure in parts]
         return [fmean(scores) for scores in zip(*by_task, strict=True)]
 
     def _scores(self, metrics: list[float]) -> list[float]:
@@ -270,9 +273,9 @@ class FitnessNetworks:
         if self._settings.measure == "metric":
             return metrics
         by_task = [
-            kind.smooth_scores(ensemble.predict(split), split.targets).tolist()
-            for ensemble, split, kind in zip(
-                self._ensembles, self._splits, self._kinds, strict=True
+            measure.smooth_costs(ensemble.predict(split), split.targets).tolist()
+            for ensemble, split, measure in zip(
+                self._ensembles, self._splits, self._measures, strict=True
             )
         ]
         smooth = [fmean(scores) for scores in zip(*by_task, strict=True)]

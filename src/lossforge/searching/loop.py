@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar, final
 
 from lossforge.errors import NoCandidateError, RunError
@@ -116,7 +117,9 @@ class Loop(Generic[StateT, CandidateT]):
             context.root_seed,
             self._on_the_network_itself(),
         )
-        return SearchResult(loss, valid, archive.runs, method.front(archive), counts)
+        shown = self._problems[0].task.measure.shown
+        front = tuple(replace(each, valid=shown(each.valid)) for each in method.front(archive))
+        return SearchResult(loss, shown(valid), archive.runs, front, counts)
 
     def _on_the_network_itself(self) -> ParallelTraining | None:
         """Return what trains the search's own networks; None where candidates are tried on them."""
@@ -131,7 +134,7 @@ class Loop(Generic[StateT, CandidateT]):
         symbolic = best.loss if best and isinstance(best.loss, SymbolicLoss) else None
         return {
             "generation": self._round,
-            "best": best.metric if best else None,
+            "best": self._problems[0].task.measure.shown(best.metric) if best else None,
             "expression": to_text(symbolic.expression) if symbolic else None,
             "counts": self._method.counts(self._state, self._archive),
         }

@@ -59,6 +59,10 @@ def make_problems(tasks: TaskLike | Sequence[TaskLike], model: Model) -> list[Pr
             "a loss is learned for one kind of task, and these are of "
             f"{' and '.join(sorted(map(str, kinds)))}; give tasks of one kind"
         )
+    if len(metrics := {task.metric for task in tasks}) > 1:
+        raise ConfigurationError(
+            f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
+        )
     return [Problem(task, resolve(model, task)) for task in tasks]
 
 

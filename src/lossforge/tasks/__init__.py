@@ -15,6 +15,7 @@ from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
 from lossforge.tasks.cross_validation import folds
 from lossforge.tasks.from_datasets import from_datasets
 from lossforge.tasks.kinds import Classification, Kind, MultiLabel, Regression
+from lossforge.tasks.metrics import Metric, OwnMetric
 from lossforge.tasks.task import Augment, Split, Task
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Batches",
     "Classification",
     "Kind",
+    "Metric",
     "MultiLabel",
+    "OwnMetric",
     "Regression",
     "Split",
     "Task",

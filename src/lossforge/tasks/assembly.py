@@ -60,7 +60,7 @@ def assemble(
         name: the task's.
         kind: the task's.
         inputs: [N, ...], already standardized; whole numbers for tokens.
-        targets: [N] labels from 0, or [N] or [N, outputs] values.
+        targets: [N] labels from 0, [N, classes] shares of classes, or [N] or [N, outputs] values.
         parts: row numbers of the training, validation and test split.
         classes: names of the labels; their number is that of the outputs.
         sources: [N] where each row stands in its source; by default its own number.
@@ -76,7 +76,9 @@ def assemble(
         wanted = torch.from_numpy(standardize(columns, parts[0])).float()
         outputs, scale = columns.shape[1], tuple(columns[parts[0]].std(axis=0).tolist())
     else:
-        wanted = torch.from_numpy(targets).long()
+        # Shares of the classes have fractions, labels have none.
+        whole = torch.from_numpy(targets)
+        wanted = whole.float() if targets.ndim > 1 and whole.is_floating_point() else whole.long()
     values = torch.from_numpy(inputs)
     values = values.float() if values.is_floating_point() else values  # tokens stay whole
     train, valid, test = (

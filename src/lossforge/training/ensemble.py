@@ -19,7 +19,7 @@ from torch.func import vmap
 from lossforge.losses.population import LossPopulation
 from lossforge.randomness import PrivateStream, RandomState
 from lossforge.tasks import Batches, Split
-from lossforge.tasks.kinds import Kind
+from lossforge.tasks.metrics import Metric
 from lossforge.training.network import Buffers, Network
 from lossforge.training.optimizers import Optimizer, Tensors
 
@@ -131,8 +131,8 @@ class Ensemble(ABC):
         """Train every network for that many steps; one that diverged is left as it is."""
 
     @abstractmethod
-    def score(self, split: Split, kind: Kind) -> list[float]:
-        """Return each network's metric on a split; infinity for one that diverged."""
+    def score(self, split: Split, metric: Metric) -> list[float]:
+        """Return each network's cost by a metric on a split; infinity for one that diverged."""
 
     @abstractmethod
     def predict(self, split: Split) -> Tensor:
@@ -171,7 +171,7 @@ def make_ensemble(
         >>> setup = EnsembleConfig(network, network.parameters(), SGD(0.1), stream, seed=0)
         >>> ensemble = make_ensemble(setup, ModulePopulation([CrossEntropy(), Focal()]))
         >>> ensemble.advance(50)
-        >>> max(ensemble.score(task.valid, task.kind)) < 0.5
+        >>> max(ensemble.score(task.valid, task.measure)) < 0.5
         True
     """
     match stacking:
@@ -257,12 +257,10 @@ class StackedEnsemble(Ensemble):
         return one([theta.squeeze(0) for theta in parameters], buffers)[None]
 
     @torch.no_grad()
-    def score(self, split: Split, kind: Kind) -> list[float]:
-        """Return each network's metric on a split; infinity for one that diverged."""
-        parts = [
-            kind.scores(self._run(self._parameters, x, train=False), y) for x, y in _chunks(split)
-        ]
-        return _scores(torch.cat(parts, dim=-1).double().mean(-1), self._failed_at)
+    def score(self, split: Split, metric: Metric) -> list[float]:
+        """Return each network's cost by a metric on a split; infinity for one that diverged."""
+        parts = ((self._run(self._parameters, x, train=False), y) for x, y in _chunks(split))
+        return _scores(metric.costs(parts), self._failed_at)
 
     @torch.no_grad()
     def predict(self, split: Split) -> Tensor:
@@ -326,9 +324,9 @@ class SeparateEnsemble(Ensemble):
                 if member.failures() == [None]:
                     member.advance(min(CHECK_EVERY, steps - done))
 
-    def score(self, split: Split, kind: Kind) -> list[float]:
-        """Return each network's metric on a split; infinity for one that diverged."""
-        return [score for member in self._members for score in member.score(split, kind)]
+    def score(self, split: Split, metric: Metric) -> list[float]:
+        """Return each network's cost by a metric on a split; infinity for one that diverged."""
+        return [score for member in self._members for score in member.score(split, metric)]
 
     def predict(self, split: Split) -> Tensor:
         """Return each network's outputs on a split, [P, N, C]."""

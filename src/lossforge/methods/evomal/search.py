@@ -120,7 +120,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     judged by one step from the initialization, local search favors large steps over right ones
     (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
-    """expressions in the first generation; the others are random"""
+    """expressions in the first generation, written out or as zoo:NAME; the others are random"""
     inherit: bool = False
     """offspring start from their parents' coefficients instead of 1 (not in the paper)"""
     scales: tuple[float, ...] = ()
