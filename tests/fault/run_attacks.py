@@ -65,21 +65,32 @@ class RunAttacks(Attacks):
     )
 
     def prepare(self) -> None:
-        """Make an undisturbed and an interrupted run of each command."""
+        """Choose the commands; what the attacks need of each is made by `ready`."""
         others = [name for name in COMMANDS if name != "train"]
         self.names = list(COMMANDS) if self.full else ["train", self.random.choice(others)]
-        self.whole, self.writes, self.seconds = {}, {}, {}
-        for name in self.names:
-            load_modules_of([*COMMANDS[name], "--out", f"{name}-first"], self.folder)
-            words, counted = COMMANDS[name], self.folder / f"{name}.writes"
-            began = time.monotonic()
-            ending = self.attempt([*words, "--out", f"{name}-whole"], _count(counted))
-            if ending.status != 0:
-                raise SystemExit(f"{name}: {ending.said}")
-            self.seconds[name] = time.monotonic() - began
-            self.whole[name] = outcome(self.folder / f"{name}-whole")
-            self.writes[name] = len(counted.read_bytes())
-            self.attempt([*words, "--out", f"{name}-part"], stop_before_the_result)
+        self.whole: dict[str, dict[str, Any]] = {}
+        self.writes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+
+    def ready(self, name: str) -> str:
+        """Make an undisturbed and an interrupted run of a command, once, and return its name."""
+        if name in self.whole:
+            return name
+        words, counted = COMMANDS[name], self.folder / f"{name}.writes"
+        load_modules_of([*words, "--out", f"{name}-first"], self.folder)
+        began = time.monotonic()
+        ending = self.attempt([*words, "--out", f"{name}-whole"], _count(counted))
+        if ending.status != 0:
+            raise SystemExit(f"{name}: {ending.said}")
+        self.seconds[name] = time.monotonic() - began
+        self.whole[name] = outcome(self.folder / f"{name}-whole")
+        self.writes[name] = len(counted.read_bytes())
+        self.attempt([*words, "--out", f"{name}-part"], stop_before_the_result)
+        return name
+
+    def all_ready(self) -> Iterator[str]:
+        """Yield the commands, each ready."""
+        return map(self.ready, self.names)
 
     def attempt(self, words: list[str], arrange: Arrange | None = None) -> Ending:
         """Run the program; its figures are not drawn, and its workers are forked."""
@@ -120,7 +131,7 @@ class RunAttacks(Attacks):
 
     def kills(self) -> None:
         """Kill at every write of every command, then go on."""
-        for name in self.names:
+        for name in self.all_ready():
             points = [(n, m) for n in range(self.writes[name]) for m in MOMENTS]
             for write, moment in self.sample(points, 1):
                 run = self.fresh()
@@ -132,7 +143,7 @@ class RunAttacks(Attacks):
     def random_kills(self) -> None:
         """Send signals at any moment of every command, then go on at once."""
         for number in range(self.count(360, 2)):
-            name = self.names[number % len(self.names)]
+            name = self.ready(self.names[number % len(self.names)])
             sent = self.random.choice(list(SIGNALS))
             run = self.fresh()
             begun = self.begin([*COMMANDS[name], "--out", "run"])
@@ -156,7 +167,7 @@ class RunAttacks(Attacks):
         """Kill a worker once, where it writes or at any moment: the run ends as if it had not."""
         names = [name for name in COMMANDS if "workers" in name]
         for number in range(self.count(40, 0)):
-            name = names[number % len(names)]
+            name = self.ready(names[number % len(names)])
             run, mark = self.fresh(), self.folder / f"killed-{number}"
             delay = self.random.uniform(0, 0.3)
             words = [*COMMANDS[name], "--out", "run"]
@@ -167,7 +178,7 @@ class RunAttacks(Attacks):
     def repeated_kills(self) -> None:
         """Kill a run, and again as it goes on, and again."""
         for number in range(self.count(108, 1)):
-            name = self.names[number % len(self.names)]
+            name = self.ready(self.names[number % len(self.names)])
             run, killed = self.fresh(), []
             for _ in range(3):
                 point = self.random.randrange(self.writes[name]), self.random.choice(MOMENTS)
@@ -181,7 +192,7 @@ class RunAttacks(Attacks):
 
     def overwriting(self) -> None:
         """Kill while another run is overwritten: what is left is either run, or can be replaced."""
-        for name in self.names:
+        for name in self.all_ready():
             points = [(n, m) for n in range(self.writes[name]) for m in MOMENTS]
             chosen = self.random.sample(points, min(len(points), self.count(6, 1)))
             for write, moment in chosen if self.full or name != "train" else []:
@@ -194,7 +205,7 @@ class RunAttacks(Attacks):
 
     def full_disks(self) -> None:
         """Let a write, and all after it, find the disk full, or closed to it."""
-        for name in self.names:
+        for name in self.all_ready():
             points = [(n, errno.ENOSPC) for n in range(self.writes[name])]
             points += [(n, self.random.choice(ERRORS)) for n in range(0, self.writes[name], 3)]
             for write, number in self.sample(points, 1):
@@ -206,9 +217,9 @@ class RunAttacks(Attacks):
 
     def damages(self) -> None:
         """Flip a bit of, or cut, every file of complete and interrupted runs."""
-        whole = [p for name in self.names for p in self._files_of(name)]
+        whole = [p for name in self.all_ready() for p in self._files_of(name)]
         self.damages_of_each = -(-DAMAGES // len(whole)) if self.full else 1
-        for name in self.names:
+        for name in self.all_ready():
             for source in (f"{name}-whole", f"{name}-part"):
                 every = [path for path in self._files_of(name) if source in path.parts]
                 for path in self.sample(every, 1):
@@ -254,7 +265,7 @@ class RunAttacks(Attacks):
 
     def edits(self) -> None:
         """Change every setting of a run's configuration."""
-        for name in self.names:
+        for name in self.all_ready():
             for source in (f"{name}-whole", f"{name}-part"):
                 config = json.loads((self.folder / source / "config.json").read_text())
                 for path in self.sample(list(_leaves(config)), 1):
@@ -266,7 +277,7 @@ class RunAttacks(Attacks):
 
     def exchanges(self) -> None:
         """Put a file of a run with another seed in place of a run's own."""
-        for name in self.names:
+        for name in self.all_ready():
             words = [*COMMANDS[name], "--seed", "7", "--out"]
             self.attempt([*words, f"{name}-other-part"], stop_before_the_result)
             self.attempt([*words, f"{name}-other-whole"])
@@ -338,7 +349,7 @@ class RunAttacks(Attacks):
 
     def moves(self) -> None:
         """Move, copy, rename and link a run that was interrupted, and go on there."""
-        for name in self.names:
+        for name in self.all_ready():
             places = ["moved/deep/run", "ein Lauf, 走 🏃", "a" * 200, "[b]x[/b]", "-run", "link"]
             for place in self.sample(places, 1):
                 self.fresh()
@@ -356,7 +367,7 @@ class RunAttacks(Attacks):
 
     def removals(self) -> None:
         """Remove any file: what is not needed is not missed, and else there is a refusal."""
-        for name in self.names:
+        for name in self.all_ready():
             for source in (f"{name}-whole", f"{name}-part"):
                 every = [path for path in self._files_of(name) if source in path.parts]
                 for path in self.sample(every, 1):
@@ -371,7 +382,7 @@ class RunAttacks(Attacks):
 
     def limits(self) -> None:
         """Let files be limited in size, as quotas do."""
-        for name in self.names:
+        for name in self.all_ready():
             for limit in self.sample([0, 1, 500, 2_000, 5_000, 20_000], 1):
                 run = self.fresh()
                 words = [*COMMANDS[name], "--out", "run"]
@@ -385,9 +396,9 @@ class RunAttacks(Attacks):
     def crowds(self) -> None:
         """Let processes begin, overwrite and resume one folder at once."""
         for number in range(self.count(40, 1)):
-            name = CROWDED[number % len(CROWDED)]
+            name = CROWDED[number % len(CROWDED)] if self.full else "train"
             resumes = number // len(CROWDED) % 2 == 0
-            run = self.fresh(f"{name}-part" if resumes and f"{name}" in self.names else None)
+            run = self.fresh(f"{self.ready(name)}-part" if resumes else None)
             words = [*COMMANDS[name], "--out", "run", *(["--overwrite"] if resumes else [])]
             begun = [self.begin([*words, "--seed", str(seed)]) for seed in (0, 0, 7)]
             begun += [self.begin(["resume", "run"]) for _ in range(2)]

@@ -82,7 +82,7 @@ from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.runs.folder import CELLS
 from lossforge.searching import Method, Progress
-from lossforge.searching.executors import Executor, Here
+from lossforge.searching.executors import Executor, Here, check_threads
 from lossforge.searching.options import flatten
 from lossforge.specs import parse_spec
 from lossforge.tasks import Task
@@ -232,7 +232,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
         require_in_range("rope", rope, 0)
-        require_whole("threads", threads, 1)
+        check_threads(threads)
         load_split.cache_clear()  # files may have changed since
         of_suite = load_suite(suite) if suite is not None else None
         chosen = preset or (of_suite.preset if of_suite else "quick")
