@@ -13,6 +13,7 @@ from lossforge.experiments.summary import (
     rival_of,
     setting_table,
 )
+from lossforge.tasks.metrics import as_metric
 from lossforge.training.full import Outcome
 
 
@@ -23,6 +24,7 @@ def line(loss, tests, *, task="t", valid=0.5, rate=0.1, tuned=False, handcrafted
     return Line(task, "m", loss, rate, tuned, outcomes, handcrafted)
 
 
+ERROR_RATE = as_metric("error_rate", "classification")
 GOOD = [0.10, 0.11, 0.12, 0.13, 0.14, 0.15]
 BAD = [0.30, 0.32, 0.34, 0.36, 0.38, 0.40]
 
@@ -59,7 +61,7 @@ def test_p_values_are_corrected_over_all_tasks_and_networks():
 
 def test_a_diverged_run_counts_and_is_told():
     lines = [line("ce", BAD), line("found", [*GOOD[:5], math.inf], handcrafted=False)]
-    summaries = [each.summary() for each in compare_lines(lines)]
+    summaries = [each.summary(ERROR_RATE) for each in compare_lines(lines)]
     against = json.loads(json.dumps(summaries, allow_nan=False))[1]["against"]
     assert (against["mean"], against["p_t"], against["pairs"]) == (None, None, 6)
     assert against["p_wilcoxon"] > 0.05
@@ -70,7 +72,7 @@ def test_a_diverged_run_counts_and_is_told():
 
 def test_two_seeds_are_no_test():
     lines = [line("ce", [0.4, 0.3]), line("found", [0.2, 0.1])]
-    table = setting_table("title", [each.summary() for each in compare_lines(lines)])
+    table = setting_table("title", [each.summary(ERROR_RATE) for each in compare_lines(lines)])
     assert table.rows[1][-2:] == ("n/a", "n/a")
     assert table.notes == ("fewer than 5 pairs are no test.",)
 
@@ -78,7 +80,7 @@ def test_two_seeds_are_no_test():
 def test_a_table_fits_eighty_columns_and_shortens_no_number():
     name = "runs/a-folder-with-a-very-long-name/of-a-run/that-found-the-loss"
     lines = [line("ce", BAD), line(name, GOOD, rate=0.0123456, tuned=True, handcrafted=False)]
-    text = setting_table("title", [e.summary() for e in compare_lines(lines)]).plain(80)
+    text = setting_table("title", [e.summary(ERROR_RATE) for e in compare_lines(lines)]).plain(80)
     assert max(map(len, text.splitlines())) <= 80
     for cell in ("0.0123456*", "0.1250", "-0.2250", "0.031"):
         assert cell in text

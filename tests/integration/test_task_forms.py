@@ -160,7 +160,7 @@ def test_ensembles_train_as_a_loop_of_one_s_own_does(form, stacking):
     ]
     ensemble = make_ensemble(config, as_population(losses), stacking)
     ensemble.advance(10)
-    scores = ensemble.score(task.valid, task.kind)
+    scores = ensemble.score(task.valid, task.measure)
     for loss, score in zip(losses, scores, strict=True):
         own = config.network.module
         for theta, value in zip(own.parameters(), config.parameters, strict=True):

@@ -79,7 +79,7 @@ def export(loss: Loss, form: str, provenance: str) -> str:
 
 def _require_numbers_alone(loss: Loss) -> None:
     """Refuse what a formula does not show, rather than leave it out."""
-    if loss.weight is not None:
+    if loss.weight is not None or getattr(loss, "weighting", None) is not None:
         raise ConfigurationError(f"{loss} with weight cannot be exported; drop it")
 
 

@@ -10,7 +10,7 @@ from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import print_tables
+from lossforge.cli.printing import Printing, print_tables
 from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
@@ -32,10 +32,14 @@ class SearchOptions(Generic[OptionsT]):
     calibration: tyro.conf.OmitArgPrefixes[Calibration]
     execution: tyro.conf.OmitArgPrefixes[Execution]
     display: tyro.conf.OmitArgPrefixes[Display]
+    printing: tyro.conf.OmitArgPrefixes[Printing]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
+    metric: str = ""
+    """what the search optimizes and tables show: a name from `lossforge list metrics`, such
+    as f1 or auroc; by default error_rate or mse"""
     seed: int = 0
     """seed of all random numbers; the same seed finds the same loss on the same machine"""
     preset: Preset = "quick"
@@ -67,6 +71,7 @@ def search(words: list[str]) -> int:
         from_options(METHODS[name](), options.method),
         options.task,
         options.model,
+        metric=options.metric or None,
         seed=options.seed,
         preset=options.preset,
         comparison=options.comparison,
@@ -79,7 +84,7 @@ def search(words: list[str]) -> int:
         workers=options.execution,
         progress=options.display.watching(),
     )
-    print_search(report)
+    options.printing.report(report, print_search)
     return 0
 
 
@@ -93,6 +98,7 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
         calibration=CALIBRATIONS[known],
         execution=Execution("auto"),
         display=Display(),
+        printing=Printing(),
         task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]

@@ -18,6 +18,7 @@ from lossforge.losses import Handcrafted, Loss
 from lossforge.losses import load as load_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
+from lossforge.losses.zoo import is_in_zoo
 from lossforge.methods import State
 from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
@@ -25,6 +26,8 @@ from lossforge.runs.folder import LOSSES
 from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
 from lossforge.tasks.kinds import as_kind
+from lossforge.tasks.metrics import MetricLike
+from lossforge.tasks.metrics.given import GivenMetric
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -60,10 +63,17 @@ class GivenTask:
     data_dir: str | None
     folder: str | None = None
 
+    @property
+    def has_own_metric(self) -> bool:
+        """Whether it is measured by a metric that has no name to find it by."""
+        return isinstance(self.task.measured_by, GivenMetric)
+
     def config(self) -> State:
-        """Return what a run's configuration holds of the device and the data's place."""
+        """Return what a run's configuration holds of device, the data's place and the metric."""
         place = {} if self.folder is None else {"folder": self.folder}
-        return {"device": self.device, "data_dir": self.data_dir} | place
+        metric = {} if self.task.measured_by is None else {"metric": self.task.metric}
+        own = {"own_metric": True} if self.has_own_metric else {}
+        return {"device": self.device, "data_dir": self.data_dir} | place | metric | own
 
 
 def as_execution(workers: Workers) -> Execution:
@@ -79,16 +89,22 @@ def as_execution(workers: Workers) -> Execution:
     return workers if isinstance(workers, Execution) else Execution(workers)
 
 
-def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = None) -> GivenTask:
+def as_task(
+    task: TaskLike,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    metric: MetricLike | None = None,
+) -> GivenTask:
     """Return a task by name, or one that is given as an object.
 
     Args:
         task: the name, or what else stands for a task; see `lossforge.tasks.task_of`.
         device: cpu, cuda, or auto: for a name, a GPU if there is one; for an object, where it is.
         data_dir: where data sets that come from files are; by default LOSSFORGE_DATA.
+        metric: what performance is measured by; by default what the task is measured by.
 
     Raises:
-        ConfigurationError: it stands for no task.
+        ConfigurationError: it stands for no task, or the metric is not for its kind.
         UnknownNameError: no task has that name.
 
     Examples:
@@ -103,11 +119,18 @@ def as_task(task: TaskLike, device: str = "auto", data_dir: str | Path | None = 
     if isinstance(task, str):
         place = pick_device(device)
         own = str(Path.cwd()) if has_relative_path(task) else None
-        loaded = load(task, device=place, data_dir=data_dir)
+        loaded = _measured(load(task, device=place, data_dir=data_dir), metric)
         return GivenTask(task, loaded, str(place), folder, own)
-    found = task_of(task)
+    found = _measured(task_of(task), metric)
     place = found.device if device == "auto" else pick_device(device)
     return GivenTask(found.name, found.to(place), str(place), folder)
+
+
+def _measured(task: Task, metric: MetricLike | None) -> Task:
+    """Return the task, measured by a metric where one is given."""
+    if metric is None or (isinstance(metric, str) and not metric):
+        return task
+    return task.with_metric(metric)
 
 
 def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> GivenTask:
@@ -120,8 +143,10 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
         path: of the run.
 
     Raises:
-        RunError: its data have changed, or it was given as an object.
+        RunError: its data have changed, or it or its metric was given as an object.
     """
+    if config.get("own_metric"):
+        raise begun_from_python(path, f"metric {config['metric']}")
     try:
         place = pick_device(config["device"])
         folder = config.get("folder")
@@ -136,6 +161,7 @@ def load_unchanged(config: State, name: str, fingerprint: str, path: Path) -> Gi
         raise RunError(
             f"the data of {name} have changed since {path} was begun; restore them or start anew"
         )
+    task = _measured(task, config.get("metric"))
     return GivenTask(name, task, config["device"], config.get("data_dir"), folder)
 
 
@@ -193,7 +219,8 @@ class GivenLoss:
         if self.loss is not None:
             return digest(self.loss)
         # A name is looked up among files first, as `named` does.
-        return digest(resolve_loss(self.name)) if self.name and Path(self.name).exists() else None
+        is_stored = bool(self.name) and (Path(self.name).exists() or is_in_zoo(self.name))
+        return digest(resolve_loss(self.name)) if is_stored else None
 
     @property
     def is_handcrafted(self) -> bool:

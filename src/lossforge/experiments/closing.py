@@ -12,8 +12,9 @@ from typing import final
 from lossforge.experiments.comparison import COMPARING, Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import BaseTraining, Problem, State
-from lossforge.searching import Calibrated, RatedLoss, handcrafted_rivals
+from lossforge.searching import Calibrated, RatedLoss, rivals_of
 from lossforge.searching.executors import Executor, Report
+from lossforge.tasks.metrics import Metric
 
 AT_BEST_RATES = "at best rates: comparing"
 """name of the second stage, for progress"""
@@ -33,14 +34,19 @@ class Contender:
     Attributes:
         name: of the loss.
         learning_rate: of the networks' optimizer.
-        valid: the metric on validation data, one number a seed.
-        test: the metric on test data, one number a seed; infinity for a run that diverged.
+        valid: the cost by the metric on validation data, one number a seed.
+        test: the cost on test data, one number a seed; infinity for a run that diverged.
     """
 
     name: str
     learning_rate: float
     valid: tuple[float, ...]
     test: tuple[float, ...]
+
+    def shown(self, metric: Metric) -> "Contender":
+        """Return the same with the values of a metric in place of its costs."""
+        valid, test = (tuple(map(metric.shown, each)) for each in (self.valid, self.test))
+        return replace(self, valid=valid, test=test)
 
     def row(self) -> State:
         """Return what ``result.json`` holds of it."""
@@ -70,7 +76,7 @@ class Contenders:
         rivals: handcrafted losses at learning rates, the simplest first: the default loss at the
             user's and at its best one, the best handcrafted loss at its best one; empty without a
             calibration.
-        rows: how many validation rows there are, where the metric is a rate.
+        rows: how many validation rows there are, where the cost is a share of them.
     """
 
     learned: Contender
@@ -78,6 +84,13 @@ class Contenders:
     tuned: Contender | None
     rivals: tuple[Contender, ...]
     rows: int | None = None
+
+    def shown(self, metric: Metric) -> "Contenders":
+        """Return the same with the values of a metric in place of its costs."""
+        tuned = self.tuned.shown(metric) if self.tuned else None
+        rivals = tuple(each.shown(metric) for each in self.rivals)
+        learned, default = self.learned.shown(metric), self.default.shown(metric)
+        return replace(self, learned=learned, default=default, tuned=tuned, rivals=rivals)
 
     def recommended(self) -> Contender:
         """Return who won on validation data."""
@@ -123,7 +136,7 @@ class Closing:
                 has, which is the most.
         """
         kind, rate = self.problem.task.kind, self.base.learning_rate
-        losses = {str(loss): loss for loss in handcrafted_rivals(kind)} | {LEARNED: learned}
+        losses = rivals_of(self.problem.task) | {LEARNED: learned}
         default = (str(default_loss(kind)), rate)
         found = self._train([(LEARNED, rate), default], losses, self.comparison, COMPARING)
         rated = [calibrated.default, calibrated.best] if calibrated else []
@@ -139,7 +152,7 @@ class Closing:
             found[default],
             found[best[0]] if best else None,
             tuple(found[entrant] for entrant in handcrafted),
-            len(self.problem.task.valid) if kind.metric_is_rate else None,
+            len(self.problem.task.valid) if self.problem.task.measure.is_rate else None,
         )
 
     def _train(

@@ -41,6 +41,7 @@ from lossforge.experiments.experiment import (
     perform,
 )
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
+from lossforge.experiments.measured import cost, direction, is_maximized, metric_facts
 from lossforge.experiments.repeating import repeat_command
 from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
 from lossforge.experiments.tables import Table, number
@@ -63,6 +64,7 @@ from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
 from lossforge.tasks import Kind, Task, TaskLike
+from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def compare(
     task: TaskLike | Sequence[TaskLike],
     model: Model | Sequence[Model] = "mlp",
     *,
+    metric: MetricLike | None = None,
     seeds: int = 5,
     seed: int = 0,
     tune: Tune = "none",
@@ -111,6 +114,9 @@ def compare(
             them. The first is what the others are held against, unless rates are tuned.
         task: one or more tasks, by name or as objects.
         model: one or more networks: names with options, or functions that return a fresh network.
+        metric: what performance is measured by: a name, such as "f1" or "auroc", a function with
+            its direction (`lossforge.OwnMetric`), or a metric of ``torchmetrics``; by default what
+            the tasks are measured by.
         seeds: networks trained under each loss.
         seed: the first of the seeds.
         tune: add entries whose learning rate is tuned on validation data: "none", "handcrafted"
@@ -150,7 +156,7 @@ def compare(
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     check_threads(threads)
     given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
-    tasks = _by_name("task", [as_task(each, device, data_dir) for each in given_tasks])
+    tasks = _by_name("task", [as_task(each, device, data_dir, metric) for each in given_tasks])
     named_losses = _as_losses(losses, _kind_of(tasks))
     names = {model_name(each, one.task): each for each, one in product(models, tasks.values())}
     try:
@@ -242,8 +248,17 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             threads=config.get("threads"),
         )
 
+    @property
+    def metric(self) -> Metric:
+        """What the performance on all tasks is measured by."""
+        return next(iter(self.tasks.values())).task.measure
+
     def check(self) -> None:
-        """Raise `LossforgeError` where a loss does not fit a task."""
+        """Raise `LossforgeError` where a loss does not fit a task, or tasks differ in metric."""
+        if len(metrics := {each.task.metric for each in self.tasks.values()}) > 1:
+            raise ConfigurationError(
+                f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
+            )
         for task, name in product(self.tasks.values(), self.grid.losses):
             model, rate = self.grid.models[0], self.grid.recipe.learning_rate
             self.training_config(Cell(task.name, model, name, rate, 0)).check(task.task)
@@ -305,16 +320,18 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             lines = _Work(self, run, reporter, executor).lines()
         compared = compare_lines(lines)
         over_all = overall(compared, self.grid.first_seed)
-        summaries = [each.summary() for each in compared]
-        metric = next(iter(self.tasks.values())).task.metric
+        metric = self.metric
+        summaries = [each.summary(metric) for each in compared]
         result = self._result(metric, summaries, run.seconds)
-        scales = {n: each.task.target_scale for n, each in self.tasks.items()}
+        scales = {
+            n: each.task.target_scale for n, each in self.tasks.items() if each.task.metric == "mse"
+        }
         if lone := {name: scale[0] for name, scale in scales.items() if len(scale) == 1}:
             result["target_scales"] = lone
         if over_all is not None:
             result["overall"] = over_all.summary()
         if run.path is not None:
-            self._write_tables(result, lines, run.path)
+            self._write_tables(result, [line.shown(metric) for line in lines], run.path)
         run.write_result(result)
         return ComparisonReport(run)
 
@@ -331,16 +348,16 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         if "overall" in result:
             save_figure(_ranks_figure(result), path / "ranks")
 
-    def _result(self, metric: str, summaries: list[State], seconds: float) -> State:
+    def _result(self, metric: Metric, summaries: list[State], seconds: float) -> State:
         grid, first = self.grid, summaries[0]
-        others = summaries[1:] or summaries
-        best = min(others, key=lambda line: math.inf if line["valid"] is None else line["valid"])
+        others, facts = summaries[1:] or summaries, metric_facts(metric)
+        best = min(others, key=lambda line: cost(facts, line["valid"]))
         return {
             "method": self.command,
             "task": ",".join(grid.tasks),
             "model": ",".join(grid.models),
             "seed": grid.first_seed,
-            "metric": metric,
+            **facts,
             "valid": best["valid"],
             "test": best["test"],
             "loss": best["loss"],
@@ -445,8 +462,9 @@ class _Work:
                 self.reporter.tell(told)
             self.outcomes[cell.key] = outcome
             state = {"cells": {key: _row(o) for key, o in self.outcomes.items()}}
-            self.run.checkpoint(state, plain({"cell": cell.key, "valid": outcome.valid}))
-            self.reporter.tell(f"{cell.key}: {outcome.failure or f'{outcome.valid:.4f}'}")
+            valid = self.experiment.metric.shown(outcome.valid)
+            self.run.checkpoint(state, plain({"cell": cell.key, "valid": valid}))
+            self.reporter.tell(f"{cell.key}: {outcome.failure or f'{valid:.4f}'}")
 
 
 @final
@@ -466,6 +484,7 @@ class ComparisonReport(Report):
         grid = config["grid"]
         options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
         options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
+        options["metric"] = config.get("metric")
         own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
         options |= {key: grid[key] for key in own}
         defaults = training_defaults(config["preset"], grid["tasks"][0]) | {
@@ -522,9 +541,12 @@ class ComparisonReport(Report):
 def comparison_tables(result: State) -> list[Table]:
     """Return a comparison's tables."""
     length = f", {result['steps']} steps, {result['seeds']} seeds" if "steps" in result else ""
+    higher = f" ({direction(result)})" if is_maximized(result) else ""
     scales = result.get("target_scales", {})
     tables = [
-        setting_table(f"{result['metric']} on {task} with {model}{length}", lines, scales.get(task))
+        setting_table(
+            f"{result['metric']} on {task} with {model}{length}{higher}", lines, scales.get(task)
+        )
         for (task, model), lines in _by_setting(result)
     ]
     return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]

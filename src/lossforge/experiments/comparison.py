@@ -12,7 +12,7 @@ from lossforge.losses import Loss, as_population
 from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Here, Report, Tally
-from lossforge.searching.fitness_work import independent_groups
+from lossforge.searching.fitness_work import chunks
 from lossforge.training import EnsembleConfig, make_ensemble
 from lossforge.training.optimizers import Multistep
 from lossforge.validation import require_in_range, require_whole
@@ -31,8 +31,8 @@ class Scores:
 
     Attributes:
         name: of the loss.
-        valid: the metric on validation data, one number a seed.
-        test: the metric on test data, one number a seed; infinity for a run that diverged.
+        valid: the cost by the metric on validation data, one number a seed.
+        test: the cost on test data, one number a seed; infinity for a run that diverged.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Comparison:
             stage: what progress calls it.
         """
         executor = Here() if executor is None else executor
-        parts = [independent_groups(list(group.values()), [problem], b) for group, b in groups]
+        parts = [chunks(list(group.values()), [problem], b) for group, b in groups]
         runs = [derive_seed(seed, "comparison", run) for run in range(self.compare_seeds)]
         jobs = [
             _Job(losses, base, run)
@@ -133,7 +133,7 @@ class Comparison:
         seed: int,
         report: Report,
     ) -> list[tuple[float, float]]:
-        """Train a network under each loss; return the metric on validation and on test data.
+        """Train a network under each loss; return its costs on validation and on test data.
 
         Args:
             losses: one or several.
@@ -149,7 +149,7 @@ class Comparison:
             some = min(REPORT_EVERY, self.compare_steps - done)
             ensemble.advance(some)
             report("training", done + some, self.compare_steps)
-        valid, test = (ensemble.score(split, task.kind) for split in (task.valid, task.test))
+        valid, test = (ensemble.score(split, task.measure) for split in (task.valid, task.test))
         return list(zip(valid, test, strict=True))
 
     def _scheduled(self, setup: EnsembleConfig, base: BaseTraining) -> EnsembleConfig:

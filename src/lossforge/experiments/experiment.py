@@ -79,7 +79,8 @@ class Report(ABC):
         None for a run that was begun from Python with objects, which no command can name.
         """
         config = self.run.config
-        return None if config.get("given") or config.get("loss_objects") else self._command(config)
+        objects = ("given", "loss_objects", "own_metric")
+        return None if any(map(config.get, objects)) else self._command(config)
 
     def _command(self, config: State) -> str | None:
         """Return the command of a configuration that names everything."""

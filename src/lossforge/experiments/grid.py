@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, final
 
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn, TrainingConfig
+from lossforge.tasks.metrics import Metric
 from lossforge.training.full import Outcome, Recipe
 from lossforge.validation import require, require_in_range, require_whole
 
@@ -171,10 +172,14 @@ class Line:
 
     @property
     def tests(self) -> list[float]:
-        """The metric on test data, one number a seed."""
+        """The costs on test data, one number a seed."""
         return [outcome.test for outcome in self.outcomes]
 
     @property
     def valids(self) -> list[float]:
-        """The metric on validation data, one number a seed."""
+        """The costs on validation data, one number a seed."""
         return [outcome.valid for outcome in self.outcomes]
+
+    def shown(self, metric: Metric) -> "Line":
+        """Return the same with the values of a metric in place of its costs."""
+        return replace(self, outcomes=tuple(each.shown(metric) for each in self.outcomes))

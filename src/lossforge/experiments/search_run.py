@@ -40,6 +40,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.measured import costs, direction, is_maximized, metric_facts
 from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
@@ -62,14 +63,14 @@ from lossforge.searching import (
     Problem,
     SearchResult,
     State,
-    handcrafted_rivals,
     make_problems,
+    rivals_of,
 )
 from lossforge.searching.calibrate import CALIBRATING, TUNING
 from lossforge.searching.executors import Executor, check_threads
 from lossforge.searching.options import flatten
-from lossforge.searching.problem import kind_of
 from lossforge.tasks import TaskLike
+from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def search(
     task: TaskLike,
     model: Model = "mlp",
     *,
+    metric: MetricLike | None = None,
     seed: int = 0,
     preset: Preset = "quick",
     comparison: Comparison | None = None,
@@ -127,6 +129,9 @@ def search(
         task: a name from ``lossforge list tasks``, or a `lossforge.tasks.Task`.
         model: a name from ``lossforge list models`` with options (``mlp:width=128``), or a
             function without arguments that returns a fresh network.
+        metric: what the search optimizes and tables show: a name, such as "f1" or "auroc", a
+            function with its direction (`lossforge.OwnMetric`), or a metric of ``torchmetrics``;
+            by default what the task is measured by.
         seed: the same seed finds the same loss on the same machine.
         preset: minutes on two cores, or the published settings; for a method given as an object,
             of the closing comparison alone.
@@ -164,7 +169,7 @@ def search(
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = SearchExperiment.of(
         method,
-        as_task(task, device, data_dir),
+        as_task(task, device, data_dir, metric),
         model,
         seed=seed,
         preset=preset,
@@ -312,9 +317,11 @@ class SearchExperiment(Experiment["SearchReport"]):
             calibrator = self._calibrator(problem, run, reporter, executor)
             calibrated = calibrator.calibrate() if self.calibration.rivals else None
             if calibrated is not None:
-                reporter.tell(_describe(calibrated, self.task.task.metric))
+                reporter.tell(_describe(calibrated, self.task.task.measure))
             journal = RunJournal(run, reporter)
-            found = self.method.run(self.task.task, self.model, self.seed, journal=journal)
+            found = self.method.run(
+                self.task.task, self.model, self.seed, journal=journal, executor=executor
+            )
             run.write_loss(found.loss)
             tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
             close = Closing(
@@ -372,7 +379,7 @@ class SearchExperiment(Experiment["SearchReport"]):
             self.seed,
             NullJournal(),
         ).expected_steps
-        return expected(len(handcrafted_rivals(kind_of(problems)))), expected(1)
+        return expected(len(rivals_of(self.task.task))), expected(1)
 
     def _calibrator(
         self, problem: Problem, run: Run, reporter: ProgressReporter, executor: Executor
@@ -397,6 +404,9 @@ class SearchExperiment(Experiment["SearchReport"]):
         calibration_steps: int,
         seconds: float,
     ) -> State:
+        measure = self.task.task.measure
+        recommended = contenders.recommended().shown(measure)
+        contenders = contenders.shown(measure)
         learned, default = contenders.learned, contenders.default
         valid, test = (mean_and_deviation(each)[0] for each in (learned.valid, learned.test))
         result: State = plain(
@@ -406,7 +416,7 @@ class SearchExperiment(Experiment["SearchReport"]):
                 "model": self.model_name,
                 "seed": self.seed,
                 "outputs": self.task.task.outputs,
-                "metric": self.task.task.metric,
+                **metric_facts(measure),
                 "valid": valid,
                 "test": test,
                 **original_units(self.task.task, valid, test),
@@ -428,10 +438,12 @@ class SearchExperiment(Experiment["SearchReport"]):
                 ],
                 "rivals": [rival.row() for rival in contenders.rivals],
                 "tuned": contenders.tuned.row() if contenders.tuned else None,
-                "recommended": contenders.recommended().summary(),
+                "recommended": recommended.summary(),
                 "calibration": {
                     "training steps": calibration_steps,
-                    "losses": [rated.row() for rated in calibrated.losses] if calibrated else [],
+                    "losses": [each.shown(measure).row() for each in calibrated.losses]
+                    if calibrated
+                    else [],
                 },
                 "compare_steps": self.comparison.compare_steps,
                 "seconds": round(seconds, 3),
@@ -503,7 +515,7 @@ class SearchReport(Report):
         defaults = as_method(config["method"], preset, task).settings()
         defaults |= asdict(comparison_for(preset, task, COMPARISONS[preset]))
         defaults |= asdict(CALIBRATIONS[preset])
-        shared = {key: config[key] for key in ("task", "model", "seed", "preset")}
+        shared = {key: config.get(key) for key in ("task", "model", "metric", "seed", "preset")}
         options = shared | config["settings"] | config["comparison"]
         options |= config.get("calibration", {})
         return repeat_command(["search", config["method"]], options, defaults | DEFAULTS)
@@ -521,7 +533,7 @@ class SearchReport(Report):
             for member in self.result["front"]
         ]
         return Table(
-            "best loss of each size, on validation data",
+            f"best loss of each size, on validation data{_higher(self.result)}",
             ("loss", "size", self.result["metric"]),
             tuple(rows),
         )
@@ -535,7 +547,7 @@ class SearchReport(Report):
         result = self.result
         title = (
             f"{result['metric']} after {result['compare_steps']} steps of training, "
-            f"{len(result['tests'])} seeds"
+            f"{len(result['tests'])} seeds{_higher(result)}"
         )
         scale = result.get("original_units", {}).get("target_scale")
         columns = ("loss", "valid", "test", "deviation")
@@ -556,7 +568,7 @@ class SearchReport(Report):
             for row in (*self.rivals, learned, *others)
         ]
         return Table(
-            f"{result['metric']} at learning rates chosen on validation data",
+            f"{result['metric']} at learning rates chosen on validation data{_higher(result)}",
             ("loss", "rate", *METRICS, "seeds"),
             tuple(rows),
         )
@@ -665,18 +677,23 @@ def _with_own_settings(
     return made, {key: value for key, value in settings.items() if key not in own}
 
 
-def _describe(calibrated: Calibrated, metric: str) -> str:
-    best, default = calibrated.best, calibrated.default
+def _describe(calibrated: Calibrated, measure: Metric) -> str:
+    best, default = calibrated.best.shown(measure), calibrated.default.shown(measure)
     told = f"best handcrafted loss: {best.name} at learning rate {best.learning_rate:.3g}"
-    told += f", {metric} {best.valid:.4g}"
+    told += f", {measure.name} {best.valid:.4g}"
     if best != default:
         told += f"; {default.name} has {default.valid:.4g} at {default.learning_rate:.3g}"
     return told
 
 
+def _higher(result: State) -> str:
+    """Say in a title which values are better, where it is not the lower ones."""
+    return f" ({direction(result)})" if is_maximized(result) else ""
+
+
 def _verdict(result: State) -> str:
     name = result["baseline"]["name"]
-    learned, default = _numbers(result["tests"]), _numbers(result["baseline"]["tests"])
+    learned, default = costs(result, result["tests"]), costs(result, result["baseline"]["tests"])
     failed = [
         f"{runs.count(math.inf)} of {len(runs)} runs under {who}"
         for who, runs in (("the learned loss", learned), (name, default))

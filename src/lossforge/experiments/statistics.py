@@ -11,7 +11,7 @@ for comparing multiple classifiers through Bayesian analysis" (JMLR 2017).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, final
 
@@ -52,6 +52,10 @@ class Paired:
     effect: float
     pairs: int
     reason: str = ""
+
+    def mirrored(self) -> "Paired":
+        """Return the same of the opposite differences."""
+        return replace(self, mean=-self.mean, effect=-self.effect)
 
 
 def paired_comparison(first: Sequence[float], second: Sequence[float]) -> Paired | None:

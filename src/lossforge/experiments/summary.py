@@ -23,6 +23,7 @@ from lossforge.experiments.tables import Table, number, p_value
 from lossforge.experiments.units import scale_note
 from lossforge.files import plain
 from lossforge.randomness import derive_seed
+from lossforge.tasks.metrics import Metric
 
 ROPE = 0.01
 """region of practical equivalence: metrics that differ by no more are as good as equal"""
@@ -50,13 +51,14 @@ class Compared:
     paired: Paired | None = None
     p_holm: float | None = None
 
-    def summary(self) -> dict[str, Any]:
-        """Return the entry as plain data."""
-        line = self.line
+    def summary(self, metric: Metric) -> dict[str, Any]:
+        """Return the entry as plain data, with the values of a metric in place of its costs."""
+        line = self.line.shown(metric)
         mean, deviation = mean_and_deviation(line.tests)
         against = None
         if self.paired is not None and self.rival is not None:
-            against = asdict(self.paired) | {"p_holm": self.p_holm, "rival": self.rival.name}
+            paired = self.paired.mirrored() if metric.is_maximized else self.paired
+            against = asdict(paired) | {"p_holm": self.p_holm, "rival": self.rival.name}
         summary: dict[str, Any] = plain(
             {
                 "task": line.task,

@@ -152,6 +152,10 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
 
 
+LONG = 1e5
+"""numbers from which on digits after the point say nothing"""
+
+
 def number(value: float | None) -> str:
     """Return a metric; None and infinity stand for a run that diverged, NaN for none.
 
@@ -161,7 +165,9 @@ def number(value: float | None) -> str:
     """
     if value is None or math.isinf(value):
         return "diverged"
-    return "-" if math.isnan(value) else f"{value:.4f}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < LONG else f"{value:.4g}"
 
 
 def p_value(value: float | None) -> str:

@@ -37,6 +37,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.measured import metric_facts
 from lossforge.experiments.paper import recipe_for
 from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.tables import Table, number
@@ -57,6 +58,7 @@ from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
 from lossforge.tasks.kinds import as_kind
+from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
@@ -89,6 +91,7 @@ def train(
     loss: LossLike | None = None,
     model: Model = "mlp",
     *,
+    metric: MetricLike | None = None,
     seed: int = 0,
     preset: Preset = "quick",
     recipe: Recipe | None = None,
@@ -112,6 +115,9 @@ def train(
         loss: a name with options, the path of a loss or of the run that found it, a loss, or
             "adalfl"; by default the default loss of the task's kind.
         model: a name with options, or a function without arguments that returns a fresh network.
+        metric: what performance is measured by and the best weights are chosen by: a name, such as
+            "f1" or "auroc", a function with its direction (`lossforge.OwnMetric`), or a metric of
+            ``torchmetrics``; by default what the task is measured by.
         seed: the same seed gives the same network on the same machine.
         preset: minutes on two cores, or the published steps.
         recipe: how the network is trained; by default the preset's.
@@ -141,7 +147,7 @@ def train(
     destination = Destination(out, overwrite, resume, progress)
     require_whole("seed", seed, 0)
     check_preset(preset)
-    given = as_task(task, device, data_dir)
+    given = as_task(task, device, data_dir, metric)
     kind = given.task.kind
     experiment = TrainExperiment(
         task=given,
@@ -254,8 +260,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
 
             def checkpoint() -> None:
                 step, score = training.curve[-1]
-                run.checkpoint_bytes(training.state(), _history(training))
-                reporter.tell(f"step {step}: {task.metric} {score:.4f} on validation data")
+                run.checkpoint_bytes(training.state(), _history(training, task.measure))
+                shown = task.measure.shown(score)
+                reporter.tell(f"step {step}: {task.metric} {shown:.4f} on validation data")
 
             outcome = training.run(checkpoint, reporter.progress)
         if outcome.failure is not None:
@@ -266,7 +273,9 @@ class TrainExperiment(Experiment["TrainingReport"]):
             moments = [{"step": s, "numbers": found} for s, found in training.objective.moments]
             write_json(run.path / "adaptation.json", {"moments": moments})
         run.write_model(training.model.state_dict(), about_model(self.model_name, task))
-        run.write_result(self._result(outcome, run.seconds) | _learned(training))
+        run.write_result(
+            self._result(outcome.shown(task.measure), run.seconds) | _learned(training)
+        )
         return TrainingReport(run, training.model)
 
     def _write_adaptation(self, run: Run, adapt: AdaptiveTraining) -> None:
@@ -296,7 +305,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
             "seed": self.seed,
             "kind": self.task.task.kind.name,
             "outputs": self.task.task.outputs,
-            "metric": self.task.task.metric,
+            **metric_facts(self.task.task.measure),
             "valid": outcome.valid,
             "test": outcome.test,
             **original_units(self.task.task, outcome.valid, outcome.test),
@@ -360,7 +369,8 @@ class TrainingReport(Report):
         return [Table(title, ("loss", "valid", "test", "step"), (row,))]
 
     def _command(self, config: State) -> str:
-        shared = {key: config[key] for key in ("task", "loss", "model", "seed", "preset")}
+        keys = ("task", "loss", "model", "metric", "seed", "preset")
+        shared = {key: config.get(key) for key in keys}
         options = shared | config["recipe"]
         options |= {key: config[key] for key in ("adalfl", "adapt_on", "task_loss")}
         return repeat_command(
@@ -454,5 +464,5 @@ def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:
         ) from None
 
 
-def _history(training: FullTraining) -> list[State]:
-    return [{"step": step, "valid": score} for step, score in training.curve]
+def _history(training: FullTraining, metric: Metric) -> list[State]:
+    return [{"step": step, "valid": metric.shown(cost)} for step, cost in training.curve]

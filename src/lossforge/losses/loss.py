@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from copy import deepcopy
 from typing import ClassVar, NoReturn, Self, TypedDict, assert_never, final
 
+import torch
 from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError
 from lossforge.tasks.kinds import IGNORED, Kind, as_kind
 from lossforge.tasks.rows import Reduction as Reduction  # noqa: PLC0414  # told from here
 from lossforge.tasks.rows import Rows
+from lossforge.tasks.task import Task
 from lossforge.validation import require
 
 
@@ -17,6 +19,7 @@ class LabelOptions(TypedDict, total=False):
     """What every loss takes besides its own numbers, as in PyTorch."""
 
     weight: Tensor | None
+    pos_weight: Tensor | None
     ignore_index: int
 
 
@@ -53,7 +56,10 @@ class Loss(nn.Module, ABC):
         weight: of each class, [C] (of each label or output for the other kinds). A loss that is a
             sum over the classes has each term multiplied, as in PyTorch; any other is multiplied by
             the weight of the row's class. A mean divides by the sum of the weights, except where
-            PyTorch does not: for probabilities as targets, and for several labels.
+            PyTorch does not: for probabilities as targets, and for several labels. There it may
+            also be [L, 2], of each label's absence and presence.
+        pos_weight: of each label's presence, [L], for several labels: as in
+            ``torch.nn.BCEWithLogitsLoss``. It becomes a part of ``weight``.
         ignore_index: label of what does not count, such as padding or void pixels; by default the
             kind's, -100. A mean over nothing is NaN, as in PyTorch.
     """
@@ -69,6 +75,7 @@ class Loss(nn.Module, ABC):
         reduction: Reduction = "mean",
         *,
         weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
         ignore_index: int | None = None,
     ):
         super().__init__()
@@ -82,6 +89,8 @@ class Loss(nn.Module, ABC):
             weight is None or (isinstance(weight, Tensor) and weight.is_floating_point()),
             f"weight must be a tensor of floating-point numbers, one a class, not {weight!r}",
         )
+        if pos_weight is not None:
+            weight = _with_presence(weight, pos_weight)
         self.register_buffer("weight", weight, persistent=False)
 
     @property
@@ -111,6 +120,14 @@ class Loss(nn.Module, ABC):
         served = deepcopy(self)
         served.kind = kind
         return served
+
+    def for_task(self, task: Task) -> Self:
+        """Return the same loss for a task: its kind, and weights that depend on its classes.
+
+        Raises:
+            ConfigurationError: it does not serve the kind.
+        """
+        return self.for_kind(task.kind)
 
     def forward(
         self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
@@ -189,6 +206,20 @@ class Loss(nn.Module, ABC):
     @abstractmethod
     def __str__(self) -> str:
         """Return the formula, or what describes the loss best in a line."""
+
+
+def _with_presence(weight: Tensor | None, pos_weight: Tensor) -> Tensor:
+    """Return weights [L, 2] of the absence and the presence of labels."""
+    require(
+        isinstance(pos_weight, Tensor) and pos_weight.is_floating_point() and pos_weight.dim() == 1,
+        f"pos_weight must be a tensor of floating-point numbers, one a label, not {pos_weight!r}",
+    )
+    require(
+        weight is None or weight.shape == pos_weight.shape,
+        "weight and pos_weight must hold a number for each label",
+    )
+    both = torch.stack([torch.ones_like(pos_weight), pos_weight], 1)
+    return both if weight is None else both * weight[:, None]
 
 
 class ElementwiseLoss(Loss, ABC):

@@ -1,9 +1,11 @@
-"""Losses by name: a handcrafted one with options, or the path of a saved one."""
+"""Losses by name: a handcrafted one with options, one of the zoo, or the path of a saved one."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses import zoo
+from lossforge.losses.class_weights import check_weighting
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
 from lossforge.losses.storage import load
@@ -16,7 +18,10 @@ CALIBRATED = "calibrated"
 
 
 def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
-    """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
+    """Return a loss by its name (``focal:gamma=1``, ``zoo:NAME``), or by the path of its file.
+
+    The option ``weight=balanced`` or ``weight=root`` weighs the classes of a task by their numbers;
+    see `lossforge.losses.class_weights`.
 
     Args:
         text: a name, a loss file, or the folder of the run that found it.
@@ -61,6 +66,8 @@ def objective(text: str, kind: Kind | str) -> Loss:
 def _find(text: str) -> Loss:
     if Path(text).exists():
         return load(text)
+    if zoo.is_in_zoo(text):
+        return zoo.load(text)
     name, options = parse_spec(text)
     if name in OBJECTIVES:
         require(not options, f"{text}: {name} has no options")
@@ -68,10 +75,12 @@ def _find(text: str) -> Loss:
     if name not in HANDCRAFTED:
         raise unknown_name("loss or file", text, [*HANDCRAFTED, *OBJECTIVES])
     make: Callable[..., Handcrafted] = HANDCRAFTED[name]
+    weighting = options.pop("weight", None)
     try:
-        return make(**{option: float(value) for option, value in options.items()})
+        loss = make(**{option: float(value) for option, value in options.items()})
     except TypeError:
         known = ", ".join(make().options()) or "none"
         raise ConfigurationError(f"{text}: the options of {name} are: {known}") from None
     except ValueError:
         raise ConfigurationError(f"{text}: an option of {name} is not a number") from None
+    return loss if weighting is None else loss.weighted(check_weighting(weighting))

@@ -124,9 +124,8 @@ class TrainingConfig:
 
 def _find(loss: str | Loss, task: Task) -> Loss:
     """Return a loss of one's own by its name, or a copy of the one that is given."""
-    if isinstance(loss, str):
-        return resolve_loss(loss, task.kind)
-    return loss.for_kind(task.kind)
+    found = resolve_loss(loss, task.kind) if isinstance(loss, str) else loss
+    return found.for_task(task)
 
 
 @final

@@ -1,10 +1,11 @@
 """The candidates of a search, from its last checkpoint."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from lossforge.report.charts import Candidate
-from lossforge.report.facts import Facts
+from lossforge.report.facts import Facts, cost_of
 
 MOST = 3000
 """candidates in a page"""
@@ -24,7 +25,12 @@ def candidates_of(facts: Facts) -> list[Candidate]:
         found = [_candidate(each) for each in evaluations[:MOST]]
     except (KeyError, TypeError, IndexError, ValueError):
         return []
-    return [each for each in found if each is not None]
+    return [_shown(each, facts) for each in found if each is not None]
+
+
+def _shown(candidate: Candidate, facts: Facts) -> Candidate:
+    """Return a candidate with the value of the metric in place of its cost."""
+    return replace(candidate, fitness=cost_of(facts.result, candidate.fitness))
 
 
 def _candidate(evaluation: Any) -> Candidate | None:

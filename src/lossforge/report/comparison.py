@@ -11,7 +11,7 @@ from lossforge.losses import default_loss
 from lossforge.report.blocks import Section, figure, flow, paragraph, table
 from lossforge.report.charts import SERIES, Line, Mark, Strip, line_chart, strip_plot
 from lossforge.report.critical_difference import critical_difference_chart
-from lossforge.report.facts import Facts, State, number
+from lossforge.report.facts import Facts, State, cost_of, number
 from lossforge.report.loss import pull_points
 
 LINES = 6
@@ -31,7 +31,7 @@ def verdict(facts: Facts) -> str:
             f"{best[0]:.2f}; next is {second[1]} with {second[0]:.2f}. Mean ranks differ from "
             f"{width:.2f} on (Nemenyi's test){chance}."
         )
-    told = [_of_setting(setting, lines, facts.metric) for setting, lines in settings]
+    told = [_of_setting(setting, lines, facts) for setting, lines in settings]
     return " ".join(told[:3]) + (" …" if len(told) > 3 else "")
 
 
@@ -46,8 +46,8 @@ def sections(facts: Facts) -> list[Section]:
         chart = strip_plot(strips, f"{facts.metric} on test data", about)
         charts.append(figure(f"{task} with {model}", chart))
     how = (
-        f"One dot a network, a line at the mean; the lower the {facts.metric}, the better. All "
-        "losses train from the same initial weights on the same batches."
+        f"One dot a network, a line at the mean; the {facts.better} the {facts.metric}, the "
+        "better. All losses train from the same initial weights on the same batches."
     )
     parts = [Section("Results on test data", (paragraph(how), flow(charts)))]
     parts += rank_sections(facts.result)
@@ -68,14 +68,14 @@ def entry(line: State) -> str:
     return f"{line['loss']}{rate}"
 
 
-def _of_setting(setting: tuple[str, str], lines: list[State], metric: str) -> str:
+def _of_setting(setting: tuple[str, str], lines: list[State], facts: Facts) -> str:
     known = [line for line in lines if line["valid"] is not None]
     if not known:
         return f"On {setting[0]} with {setting[1]} every training diverged."
-    best = min(known, key=lambda line: float(line["valid"]))
+    best = min(known, key=lambda line: cost_of(facts.result, float(line["valid"])))
     told = (
         f"On {setting[0]} with {setting[1]}, {entry(best)} does best on validation data, with a "
-        f"test {metric} of {number(best['test'])}"
+        f"test {facts.metric} of {number(best['test'])}"
     )
     against = best.get("against")
     if not against:

@@ -17,6 +17,11 @@ CLASSES = 10
 """outputs on which a classification loss is looked at where the run does not tell"""
 
 
+def cost_of(result: State, value: float) -> float:
+    """Return what is minimized, of a value of a result's metric; or the value of a cost."""
+    return 1 - value if result.get("maximized") else value
+
+
 @final
 @dataclass(frozen=True)
 class Facts:
@@ -53,6 +58,11 @@ class Facts:
     def classes(self) -> int:
         """Outputs on which classification losses are looked at."""
         return max(2, int(self.result.get("outputs") or CLASSES))
+
+    @property
+    def better(self) -> str:
+        """Which values of the metric are better."""
+        return "higher" if self.result.get("maximized") else "lower"
 
     @property
     def metric(self) -> str:

@@ -18,7 +18,7 @@ from lossforge.report.charts import (
     share_bar,
     strip_plot,
 )
-from lossforge.report.facts import Facts, State, number
+from lossforge.report.facts import Facts, State, cost_of, number
 from lossforge.report.loss import loss_sections
 
 LEARNED = "learned"
@@ -66,7 +66,7 @@ def verdict(result: State) -> str:
         )
     own = _at([_learned(result), *([result["tuned"]] if result.get("tuned") else [])], recommended)
     score = number(own["test"] if own else result["test"])
-    best = _best(rivals) or baseline
+    best = _best(rivals, result) or baseline
     assert best is not None
     at = f" at its best learning rate, {best['rate']:.3g}" if "rate" in best else ""
     return (
@@ -107,10 +107,10 @@ def _at(rows: Sequence[State | None], wanted: State) -> State | None:
     )
 
 
-def _best(rivals: Sequence[State]) -> State | None:
+def _best(rivals: Sequence[State], result: State) -> State | None:
     """Return the rival that does best on validation data."""
     known = [row for row in rivals if row.get("valid") is not None]
-    return min(known, key=lambda row: float(row["valid"])) if known else None
+    return min(known, key=lambda row: cost_of(result, float(row["valid"]))) if known else None
 
 
 def _runs(facts: Facts) -> Markup:
@@ -135,7 +135,8 @@ def _how(facts: Facts) -> str:
     steps = facts.result.get("compare_steps")
     length = f" for {steps} steps" if steps else ""
     return (
-        f"Networks were trained{length} from fresh seeds; the lower the {facts.metric}, the better."
+        f"Networks were trained{length} from fresh seeds; the {facts.better} the {facts.metric}, "
+        "the better."
     )
 
 
@@ -176,12 +177,13 @@ def _progress(facts: Facts) -> list[Markup]:
     if not lines:
         return []
     points = [(float(entry["generation"]), float(entry["best"])) for entry in lines]
+    went = "rose" if facts.better == "higher" else "fell"
     is_log = all(y > 0 for _, y in points) and points[0][1] > 20 * points[-1][1]
     chart = line_chart(
         [Line("", points, 0, marked=len(points) <= 60)],
         "round of the search",
         f"best {facts.metric} on validation data",
-        f"the best {facts.metric} fell from {points[0][1]:.4g} to {points[-1][1]:.4g}",
+        f"the best {facts.metric} {went} from {points[0][1]:.4g} to {points[-1][1]:.4g}",
         whole_x=True,
         log_y=is_log,
     )

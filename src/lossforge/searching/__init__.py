@@ -7,6 +7,7 @@ from lossforge.searching.calibrate import (
     Calibrator,
     RatedLoss,
     handcrafted_rivals,
+    rivals_of,
 )
 from lossforge.searching.context import SearchContext
 from lossforge.searching.fitness import Fitness, Race, Trial
@@ -46,4 +47,5 @@ __all__ = [
     "Trial",
     "handcrafted_rivals",
     "make_problems",
+    "rivals_of",
 ]

@@ -19,10 +19,12 @@ from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.fitness_work import FitnessJob, FitnessWork
+from lossforge.searching.fitness_work import FitnessJob, ProblemWork
 from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tasks.metrics import Metric, RowMetric
+from lossforge.tasks.task import Task
 from lossforge.validation import require_whole
 
 FACTOR = 3.0
@@ -58,6 +60,35 @@ def handcrafted_rivals(kind: Kind | str) -> tuple[Loss, ...]:
     return tuple(resolve_loss(name, kind) for name in kind.rivals)
 
 
+WEIGHTED_RIVALS = (
+    "cross_entropy:weight=balanced",
+    "cross_entropy:weight=root",
+    "focal:gamma=1",
+    "focal:gamma=5",
+    "focal:gamma=2,weight=balanced",
+)
+"""rivals besides, where the metric is not a mean over rows, so that rare classes count for more"""
+
+
+def rivals_of(task: Task) -> dict[str, Loss]:
+    """Return the handcrafted losses by name that a learned loss is held against on a task.
+
+    Those of its kind, the default loss first; where the task has classes and is measured by what
+    is no mean over the rows, weighted losses as well.
+
+    Examples:
+        >>> from lossforge.tasks import load
+        >>> task = load("breast_cancer")
+        >>> len(rivals_of(task.with_metric("f1"))) - len(rivals_of(task))
+        5
+    """
+    kind, names = task.kind, list(task.kind.rivals)
+    if kind.predicts_probabilities and not isinstance(task.measure, RowMetric):
+        names += WEIGHTED_RIVALS
+    found = [resolve_loss(name, kind).for_task(task) for name in names]
+    return {str(loss): loss for loss in found}
+
+
 @final
 @dataclass(frozen=True)
 class RatedLoss:
@@ -67,7 +98,7 @@ class RatedLoss:
         name: of the loss.
         learning_rate: of the networks' optimizer.
         steps: of their training.
-        scores: the metric on validation data, one number for each initialization; infinity for a
+        scores: costs by the metric on validation data, one for each initialization; infinity for a
             network that diverged.
     """
 
@@ -87,6 +118,10 @@ class RatedLoss:
         if len(self.scores) < 2 or not math.isfinite(self.valid):
             return None
         return stdev(self.scores)
+
+    def shown(self, metric: Metric) -> "RatedLoss":
+        """Return the same with the values of a metric in place of its costs."""
+        return replace(self, scores=tuple(map(metric.shown, self.scores)))
 
     def row(self) -> State:
         """Return what ``result.json`` holds of it."""
@@ -195,7 +230,7 @@ class Calibrator:
         self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
-        self._works: dict[tuple[Problem, ...], FitnessWork] = {}
+        self._works: dict[tuple[Problem, ...], ProblemWork] = {}
         self._executor = Here() if executor is None else executor
         self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
@@ -207,7 +242,7 @@ class Calibrator:
     def calibrate(self) -> Calibrated:
         """Return the kind's handcrafted losses, each at its best learning rate."""
         kind, self._begun = kind_of(self._problems), 0
-        losses = {str(loss): loss for loss in handcrafted_rivals(kind)}
+        losses = rivals_of(self._problems[0].task)
         default = str(default_loss(kind))
         first = {name: set(FIRST_POWERS) for name in losses}
         self._search_rates(losses, first, self._short)
@@ -296,10 +331,10 @@ class Calibrator:
                 if names:
                     yield names, power, run
 
-    def _work_at(self, steps: int) -> FitnessWork:
+    def _work_at(self, steps: int) -> ProblemWork:
         """Return the same object each time, whose data an executor sends once."""
         problems = tuple(self._problems_at(steps))
-        return self._works.setdefault(problems, FitnessWork(problems))
+        return self._works.setdefault(problems, ProblemWork(problems))
 
     def _problems_at(self, steps: int) -> Sequence[Problem]:
         return self._trial_problems if steps == self._short else self._problems

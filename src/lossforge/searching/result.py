@@ -30,7 +30,7 @@ class SearchResult:
 
     Attributes:
         loss: the loss chosen on validation data; the search never reads test data.
-        valid: its fitness: the validation metric after training for the fitness steps.
+        valid: its fitness: the value of the validation metric after training for the fitness steps.
         evaluations: how many fitness runs there were.
         front: the Pareto front of fitness against size, the smallest first; empty where losses
             do not differ in size.

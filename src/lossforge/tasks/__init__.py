@@ -12,8 +12,10 @@ from lossforge.extras import require_extra
 from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
 from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
+from lossforge.tasks.cross_validation import folds
 from lossforge.tasks.from_datasets import from_datasets
 from lossforge.tasks.kinds import Classification, Kind, MultiLabel, Regression
+from lossforge.tasks.metrics import Metric, OwnMetric
 from lossforge.tasks.task import Augment, Split, Task
 
 __all__ = [
@@ -21,11 +23,14 @@ __all__ = [
     "Batches",
     "Classification",
     "Kind",
+    "Metric",
     "MultiLabel",
+    "OwnMetric",
     "Regression",
     "Split",
     "Task",
     "TaskLike",
+    "folds",
     "from_datasets",
     "has_relative_path",
     "load",

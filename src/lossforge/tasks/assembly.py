@@ -49,6 +49,7 @@ def assemble(
     classes: tuple[str, ...] = (),
     sources: Rows | None = None,
     notes: tuple[str, ...] = (),
+    interchangeable: bool = True,
 ) -> Task:
     """Cut inputs and targets into a task.
 
@@ -59,11 +60,12 @@ def assemble(
         name: the task's.
         kind: the task's.
         inputs: [N, ...], already standardized; whole numbers for tokens.
-        targets: [N] labels from 0, or [N] or [N, outputs] values.
+        targets: [N] labels from 0, [N, classes] shares of classes, or [N] or [N, outputs] values.
         parts: row numbers of the training, validation and test split.
         classes: names of the labels; their number is that of the outputs.
         sources: [N] where each row stands in its source; by default its own number.
         notes: what a person should know about how the data were read.
+        interchangeable: training and validation rows were dealt at random from the same rows.
     """
     outputs, scale = len(classes), tuple[float, ...]()
     kind = as_kind(kind)
@@ -74,14 +76,27 @@ def assemble(
         wanted = torch.from_numpy(standardize(columns, parts[0])).float()
         outputs, scale = columns.shape[1], tuple(columns[parts[0]].std(axis=0).tolist())
     else:
-        wanted = torch.from_numpy(targets).long()
+        # Shares of the classes have fractions, labels have none.
+        whole = torch.from_numpy(targets)
+        wanted = whole.float() if targets.ndim > 1 and whole.is_floating_point() else whole.long()
     values = torch.from_numpy(inputs)
     values = values.float() if values.is_floating_point() else values  # tokens stay whole
     train, valid, test = (
         Split(values[rows], wanted[rows], torch.from_numpy(_numbers_of(rows, sources)))
         for rows in parts
     )
-    return Task(name, kind, outputs, train, valid, test, classes, target_scale=scale, notes=notes)
+    return Task(
+        name,
+        kind,
+        outputs,
+        train,
+        valid,
+        test,
+        classes,
+        target_scale=scale,
+        notes=notes,
+        interchangeable=interchangeable,
+    )
 
 
 def _numbers_of(rows: Rows, sources: Rows | None) -> Rows:

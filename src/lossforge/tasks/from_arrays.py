@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.tasks.assembly import assemble, standardize
 from lossforge.tasks.kinds import Classification, Kind, Regression, as_kind
+from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.splits import FRACTIONS, Rows, deal, quantile_bins
 from lossforge.tasks.task import Task
 
@@ -38,6 +39,7 @@ def from_arrays(
     scale_inputs: bool = True,
     tokens: bool = False,
     name: str = "arrays",
+    metric: MetricLike | None = None,
     split_seed: int = 0,
 ) -> Task:
     """Make a task of arrays or tensors; see `Task.from_arrays`."""
@@ -49,7 +51,10 @@ def from_arrays(
     values, wanted = np.concatenate(all_inputs), np.concatenate(all_targets)
     kind, notes = _kind_of(wanted, kind)
     labels: NDArray[Any]
-    if isinstance(kind, Classification):
+    if isinstance(kind, Classification) and _are_shares(wanted):
+        labels = _numbers(wanted)
+        classes = classes or tuple(map(str, range(wanted.shape[1])))
+    elif isinstance(kind, Classification):
         labels, classes = _labels(wanted, classes)
     else:
         labels = _numbers(wanted)
@@ -57,9 +62,17 @@ def from_arrays(
     parts = deal(sizes, strata, fractions, groups=groups, times=times, seed=split_seed)
     if scale_inputs and not tokens:
         values = _scaled(values, parts[0])
-    return assemble(
-        name, kind, inputs=values, targets=labels, parts=parts, classes=classes, notes=notes
+    task = assemble(
+        name,
+        kind,
+        inputs=values,
+        targets=labels,
+        parts=parts,
+        classes=classes,
+        notes=notes,
+        interchangeable=valid is None and groups is None and times is None,
     )
+    return task.with_metric(metric)
 
 
 def from_dataframe(
@@ -71,6 +84,7 @@ def from_dataframe(
     test: "pd.DataFrame | None" = None,
     options: "TableOptions | None" = None,
     name: str = "dataframe",
+    metric: MetricLike | None = None,
     split_seed: int = 0,
 ) -> Task:
     """Make a task of a data frame; see `Task.from_dataframe`."""
@@ -95,7 +109,7 @@ def from_dataframe(
         if set(frame.columns) != set(table.columns):
             odd = min(map(str, set(frame.columns) ^ set(table.columns)))
             raise DataError(f"column {odd!r} is not in every data frame; give them the same ones")
-    return table_task(
+    task = table_task(
         name,
         pd.concat(known, ignore_index=True) if len(known) > 1 else table,
         target,
@@ -104,6 +118,7 @@ def from_dataframe(
         split_seed,
         sizes=tuple(0 if frame is None else len(frame) for frame in frames),
     )
+    return task.with_metric(metric)
 
 
 def _array(values: Any, what: str) -> NDArray[Any]:
@@ -153,7 +168,7 @@ def _sizes(parts: list[tuple[Any, Any] | None]) -> tuple[int, ...]:
 def _strata(labels: NDArray[Any], kind: Kind) -> NDArray[Any]:
     """Return what every split gets its share of."""
     if isinstance(kind, Classification):
-        return labels
+        return labels.argmax(axis=1) if labels.ndim > 1 else labels
     values = labels.mean(axis=-1)
     return values if kind.predicts_probabilities else quantile_bins(values)
 
@@ -177,6 +192,11 @@ def _kind_of(targets: NDArray[Any], kind: Kind | str | None) -> tuple[Kind, tupl
         f"kind='{found}' was inferred: the targets are {len(distinct)} whole numbers from "
         f"{distinct[0]:g} to {distinct[-1]:g}",
     )
+
+
+def _are_shares(targets: NDArray[Any]) -> bool:
+    """Tell whether targets are shares of classes, a row each."""
+    return targets.ndim == 2 and targets.shape[1] > 1 and targets.dtype.kind == "f"
 
 
 def _labels(

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from lossforge.errors import DataError, LossforgeError, one_line
 from lossforge.tasks.kinds import IGNORED, Classification, Kind, Regression, as_kind
+from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.row_source import (
     DatasetRows,
     JointRows,
@@ -37,6 +38,7 @@ def from_datasets(
     *,
     kind: Kind | str | None = None,
     name: str = "dataset",
+    metric: MetricLike | None = None,
     outputs: int | None = None,
     classes: Sequence[str] = (),
     collate: Collate | None = None,
@@ -62,6 +64,7 @@ def from_datasets(
         kind: of the task, one of `lossforge.tasks.kinds` or its name; by default classification
             where targets are integers.
         name: what results call the task.
+        metric: what performance is measured by, as for `Task.with_metric`.
         outputs: values that a network gives for a row; by default counted in the targets.
         classes: names of the classes in the order of their labels.
         collate: puts a list of rows' inputs together; by default they are padded with zeros to the
@@ -97,8 +100,9 @@ def from_datasets(
     for part, each in read.items():
         numbered[part] = each.split(kind, first)
         first += len(each.targets)
-    splits = _splits(numbered, split_seed)
-    return Task(name, kind, outputs, *splits, tuple(classes), augment)
+    splits = _splits(numbered, kind, split_seed)
+    task = Task(name, kind, outputs, *splits, tuple(classes), augment)
+    return task.with_metric(metric)
 
 
 Leaves = dict[str, Tensor]
@@ -360,20 +364,22 @@ def _kind_of(targets: Tensor) -> Kind:
     return Regression() if targets.is_floating_point() else Classification()
 
 
-def _splits(given: dict[str, Split], seed: int) -> tuple[Split, Split, Split]:
+def _splits(given: dict[str, Split], kind: Kind, seed: int) -> tuple[Split, Split, Split]:
     """Return three splits; what was not given is taken from the training rows."""
     whole, parts = given["train"], ("train", "valid", "test")
     if len(given) < len(parts):
         sizes = tuple(len(given[part]) if part in given else 0 for part in parts)
-        dealt = deal(sizes, _strata(whole.targets), seed=seed)
+        dealt = deal(sizes, _strata(whole.targets, kind), seed=seed)
         for part, rows in zip(parts, dealt, strict=True):
             if part == "train" or part not in given:
                 given[part] = whole.take(torch.from_numpy(rows))
     return given["train"], given["valid"], given["test"]
 
 
-def _strata(targets: Tensor) -> NDArray[Any]:
+def _strata(targets: Tensor, kind: Kind) -> NDArray[Any]:
     """Return what every split is to have its share of: classes, or bins of the first value."""
+    if kind.has_class_dimension and targets.dim() == 2 and targets.is_floating_point():
+        return targets.argmax(1).numpy()
     if targets.dim() > 1 and not targets.is_floating_point():
         return np.zeros(len(targets), dtype=np.int64)
     values = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets

@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 
 from lossforge.errors import DataError
+from lossforge.extras import require_extra
 from lossforge.tasks.characters import text_task
+from lossforge.tasks.from_arrays import from_dataframe
 from lossforge.tasks.images import channels_first, check_labels, image_task, official_parts
+from lossforge.tasks.kinds import Kind
+from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.splits import Rows, split_rows
+from lossforge.tasks.table_options import TableOptions
 from lossforge.tasks.task import Task
+from lossforge.validation import require
 
 USAGE = "hub:OWNER/NAME or hub:OWNER/NAME:COLUMN:LABELS"
 TEST_NAMES = ("test", "validation")
@@ -51,6 +57,56 @@ def load_from_hub(name: str, split_seed: int, folder: Path | None = None) -> Tas
     if isinstance(cells[0], str):
         return text_task(name, cells, labels, classes, split_seed, parts=parts)
     return _image_task(name, cells, labels, parts, classes)
+
+
+def from_hub(
+    source: str | Path,
+    *,
+    column: str = "",
+    label: str = "",
+    target: str = "",
+    kind: Kind | str | None = None,
+    options: TableOptions | None = None,
+    metric: MetricLike | None = None,
+    split_seed: int = 0,
+) -> Task:
+    """Make a task of a data set of the hub; see `Task.from_hub`."""
+    require_extra("hub", "a data set of the hub")
+    if target:
+        require(not column and not label, "give target for a table, or column and label, not both")
+        return _table(str(source), target, kind, options, metric, split_seed)
+    require(bool(column) == bool(label), "give column and label, or neither of them")
+    require(
+        kind is None and options is None,
+        "kind and options are for tables; name the column that is learned as target",
+    )
+    columns = f":{column}:{label}" if column else ""
+    return load_from_hub(f"hub:{source}{columns}", split_seed).with_metric(metric)
+
+
+def _table(
+    source: str,
+    target: str,
+    kind: Kind | str | None,
+    options: TableOptions | None,
+    metric: MetricLike | None,
+    split_seed: int,
+) -> Task:
+    """Return the task of a data set whose columns are those of a table."""
+    sets = _download(source)
+    if "train" not in sets:
+        raise DataError(f"{source} has no split called train, but {', '.join(sets)}")
+    held_out = next((sets[part] for part in TEST_NAMES if part in sets), None)
+    return from_dataframe(
+        sets["train"].to_pandas(),
+        target,
+        kind=kind,
+        test=None if held_out is None else held_out.to_pandas(),
+        options=options,
+        name=f"hub:{source}",
+        metric=metric,
+        split_seed=split_seed,
+    )
 
 
 def _parts_of(name: str) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """What a network learns: rows to train on, to validate on and to test on."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lossforge.errors import DataError
 from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tasks.metrics import Metric, MetricLike, as_metric
 from lossforge.tasks.row_source import RowSource, SubsetRows, is_finite
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Maps a batch's inputs and a generator to inputs of the same shape."""
 
+METRIC_ROWS = 2000
+"""of a split, on which a metric is tried when a task is made"""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Split:
         inputs: [N, ...], floating or, for tokens, integer; or a `RowSource` of such, whose rows
             are read when a batch needs them.
         targets: int64 [N] or [N, positions...] labels of classes; or float32 [N, outputs, ...]
-            values.
+            values, or shares of the classes.
         rows: int64 [N], where each row stands in its source; proves that splits are disjoint.
     """
 
@@ -76,6 +81,11 @@ class Task:
         target_scale: of each regression target, how large a standardized 1 is in the data's own
             unit; empty where targets are not standardized.
         notes: what a person should know about how the data were read, a line each.
+        interchangeable: training and validation rows were dealt at random from the same rows, so
+            that `lossforge.tasks.folds` may deal them anew.
+        measured_by: what performance is measured by, where it is not the kind's own metric: a name
+            from `lossforge.tasks.metrics`, a function with its direction (`OwnMetric`), or a metric
+            of ``torchmetrics``.
 
     Raises:
         DataError: the splits share rows, differ in shape, hold non-finite numbers or labels out
@@ -100,6 +110,8 @@ class Task:
     augment: Augment | None = None
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    interchangeable: bool = False
+    measured_by: Metric | None = None
 
     @classmethod
     def from_arrays(
@@ -117,13 +129,15 @@ class Task:
         scale_inputs: bool = True,
         tokens: bool = False,
         name: str = "arrays",
+        metric: MetricLike | None = None,
         split_seed: int = 0,
     ) -> "Task":
         """Make a task of arrays or tensors; splits that are not given are dealt from these rows.
 
         Args:
             inputs: [N], [N, features], [N, channels, height, width] or of any other shape.
-            targets: [N] labels, numbers or texts; or [N, outputs] numbers, which are standardized.
+            targets: [N] labels, numbers or texts; [N, outputs] numbers, which are standardized; or,
+                for kind "classification", [N, classes] shares of the classes.
             kind: "classification" or "regression"; by default regression where the targets have
                 fractions, several columns or more than 20 distinct whole numbers.
             valid: inputs and targets that validate.
@@ -135,6 +149,7 @@ class Task:
             scale_inputs: standardize columns, or channels of images, by the training rows.
             tokens: inputs are whole numbers that stand for words, and stay as they are.
             name: what results call the task.
+            metric: what performance is measured by, as for `Task.with_metric`.
             split_seed: decides which rows train, validate and test.
 
         Raises:
@@ -163,6 +178,7 @@ class Task:
             scale_inputs=scale_inputs,
             tokens=tokens,
             name=name,
+            metric=metric,
             split_seed=split_seed,
         )
 
@@ -177,6 +193,7 @@ class Task:
         test: "DataFrame | None" = None,
         options: "TableOptions | None" = None,
         name: str = "dataframe",
+        metric: MetricLike | None = None,
         split_seed: int = 0,
     ) -> "Task":
         """Make a task of a data frame, its columns read as those of a ``csv:`` task are.
@@ -189,6 +206,7 @@ class Task:
             test: rows that test; by default some of the table's.
             options: which columns to drop, how to read them, and by which groups or times to split.
             name: what results call the task.
+            metric: what performance is measured by, as for `Task.with_metric`.
             split_seed: decides which rows train, validate and test.
 
         Raises:
@@ -211,6 +229,73 @@ class Task:
             test=test,
             options=options,
             name=name,
+            metric=metric,
+            split_seed=split_seed,
+        )
+
+    def with_single_output(self) -> "Task":
+        """Return the same task of two classes for networks with one output, the second's logit.
+
+        A learned loss is one function of (y, p) for all outputs. With two outputs it treats both
+        classes alike; with one, it can weigh one of them against the other.
+
+        Raises:
+            DataError: it has not two classes.
+
+        Examples:
+            >>> from lossforge.tasks import load
+            >>> load("breast_cancer").with_single_output().outputs
+            1
+        """
+        is_binary = self.kind.has_class_dimension and self.outputs in (1, 2)
+        has_labels = not self.train.targets.is_floating_point()
+        self._require(
+            is_binary and has_labels,
+            f"{self.kind} with {self.outputs} outputs cannot have a single one; that is for labels "
+            "of two classes",
+        )
+        return replace(self, outputs=1)
+
+    @classmethod
+    def from_hub(
+        cls,
+        source: str | Path,
+        *,
+        column: str = "",
+        label: str = "",
+        target: str = "",
+        kind: Kind | str | None = None,
+        options: "TableOptions | None" = None,
+        metric: MetricLike | None = None,
+        split_seed: int = 0,
+    ) -> "Task":
+        """Make a task of a data set of the Hugging Face hub, or of a folder in its form.
+
+        Args:
+            source: ``OWNER/NAME``, or a folder of Parquet or CSV files.
+            column: of images or texts; by default found by its type. Give `label` with it.
+            label: column of the labels.
+            target: column that is learned from all others, as a table; in place of the two above.
+            kind: of a table: "classification" or "regression"; by default inferred.
+            options: of a table: which columns to drop, how to read them.
+            metric: what performance is measured by, as for `Task.with_metric`.
+            split_seed: decides which rows train, validate and test.
+
+        Raises:
+            DataError: the data set cannot be had, or has no such columns.
+            ConfigurationError: the arguments contradict each other.
+            MissingPackageError: ``datasets`` is not installed.
+        """
+        from lossforge.tasks.hub import from_hub
+
+        return from_hub(
+            source,
+            column=column,
+            label=label,
+            target=target,
+            kind=kind,
+            options=options,
+            metric=metric,
             split_seed=split_seed,
         )
 
@@ -222,11 +307,41 @@ class Task:
             self.kind.check_targets(part, split.targets, self.outputs, self._require)
         self._check_disjoint()
         self.kind.check_learnable(self.train.targets, self.outputs, self.classes, self._require)
+        if self.measured_by is not None:
+            object.__setattr__(self, "measured_by", as_metric(self.measured_by, self.kind))
+            self._check_metric()
+
+    @property
+    def measure(self) -> Metric:
+        """What performance is measured by."""
+        return as_metric(self.measured_by, self.kind)
 
     @property
     def metric(self) -> str:
-        """What performance is measured by; lower is better."""
-        return self.kind.metric
+        """Name of what performance is measured by."""
+        return self.measure.name
+
+    def with_metric(self, metric: MetricLike | None) -> "Task":
+        """Return the same task with performance measured otherwise.
+
+        Args:
+            metric: a name, such as "f1" or "auroc"; a function of outputs and targets with its
+                direction (`lossforge.tasks.metrics.OwnMetric`); or a metric of ``torchmetrics``.
+                None for the kind's own.
+
+        Raises:
+            UnknownNameError: no metric has that name.
+            ConfigurationError: it is no metric for the task's kind, or its direction is not known.
+            DataError: it is not defined for the validation or the test rows.
+
+        Examples:
+            >>> from lossforge.tasks import load
+            >>> task = load("breast_cancer").with_metric("auroc")
+            >>> task.metric, task.measure.direction
+            ('auroc', 'higher is better')
+        """
+        chosen = None if metric is None else as_metric(metric, self.kind)
+        return replace(self, measured_by=chosen)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -246,6 +361,7 @@ class Task:
         *,
         kind: Kind | str | None = None,
         name: str = "dataset",
+        metric: MetricLike | None = None,
         outputs: int | None = None,
         classes: Sequence[str] = (),
         collate: Callable[[list[Any]], Any] | None = None,
@@ -269,6 +385,7 @@ class Task:
             test,
             kind=kind,
             name=name,
+            metric=metric,
             outputs=outputs,
             classes=classes,
             collate=collate,
@@ -353,6 +470,20 @@ class Task:
         self._require(
             finite, f"the {part} split holds NaN, infinite or float32-exceeding values; mend them"
         )
+
+    def _check_metric(self) -> None:
+        """Try the metric on what an untrained network could say."""
+        draw = torch.Generator().manual_seed(0)
+        for part, split in (("validation", self.valid), ("test", self.test)):
+            targets = split.targets[:METRIC_ROWS]
+            shape = self.kind.output_shape(self.outputs, targets)
+            outputs = torch.randn(1, *shape, generator=draw).to(targets.device)
+            (cost,) = self.measure.costs([(outputs, targets)]).tolist()
+            self._require(
+                math.isfinite(cost) or len(split) > METRIC_ROWS,
+                f"{self.metric} is not defined for the {part} rows, whose targets may be all "
+                "alike; give other rows or another metric",
+            )
 
     def _check_disjoint(self) -> None:
         rows = torch.cat([split.rows for _, split in self._splits()]).sort().values

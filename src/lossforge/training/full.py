@@ -5,9 +5,9 @@ The test data are looked at once, with the weights that did best on validation d
 
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, final
 
 import torch
@@ -17,6 +17,7 @@ from lossforge.errors import DivergedError
 from lossforge.losses.loss import Loss
 from lossforge.randomness import derive_seed, isolated_seed, torch_generator
 from lossforge.tasks import Batches, Split, Task
+from lossforge.tasks.metrics import Metric
 from lossforge.training.hypergradient import OptimizerResponse, TrainState, plain_step
 from lossforge.validation import require, require_in_range
 
@@ -173,10 +174,10 @@ class Outcome:
     """How a network fared.
 
     Attributes:
-        valid: the metric on validation data; infinity where training diverged.
-        test: the metric on test data, likewise.
+        valid: the cost by the metric on validation data; infinity where training diverged.
+        test: the cost on test data, likewise.
         step: at which the tested weights were reached.
-        curve: (step, metric on validation data) of every look.
+        curve: (step, cost on validation data) of every evaluation.
         failure: why training broke off; None where it did not.
     """
 
@@ -185,6 +186,12 @@ class Outcome:
     step: int
     curve: tuple[tuple[int, float], ...]
     failure: str | None = None
+
+    def shown(self, metric: Metric) -> "Outcome":
+        """Return the same with the values of a metric in place of its costs."""
+        curve = tuple((step, metric.shown(cost)) for step, cost in self.curve)
+        valid, test = metric.shown(self.valid), metric.shown(self.test)
+        return replace(self, valid=valid, test=test, curve=curve)
 
 
 @final
@@ -304,11 +311,12 @@ class FullTraining:
 
 @torch.no_grad()
 def evaluate(trainee: TrainState, split: Split, task: Task) -> float:
-    """Return the metric of a network on rows, in evaluation mode."""
+    """Return the cost of a network on rows by the task's metric, in evaluation mode."""
     trainee.model.eval()
-    parts = []
-    for start in range(0, len(split), EVALUATION_ROWS):
-        rows = slice(start, start + EVALUATION_ROWS)
-        outputs = trainee.rerun(split.inputs[rows])
-        parts.append(task.kind.scores(outputs.float(), split.targets[rows]).double())
-    return float(torch.cat(parts).mean())
+
+    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(split), EVALUATION_ROWS):
+            rows = slice(start, start + EVALUATION_ROWS)
+            yield trainee.rerun(split.inputs[rows]).float()[None], split.targets[rows]
+
+    return float(task.measure.costs(chunks()))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Self, Unpack, final
@@ -9,10 +10,13 @@ from typing import ClassVar, Self, Unpack, final
 import torch
 from torch import Tensor
 
+from lossforge.errors import ConfigurationError
+from lossforge.losses.class_weights import Weighting, check_weighting, class_weights
 from lossforge.losses.loss import ElementwiseLoss, LabelOptions, Loss, Reduction
 from lossforge.tasks import kinds
 from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.rows import Rows
+from lossforge.tasks.task import Task
 
 TINY = 1e-30
 """Least probability whose logarithm is taken where only probabilities are given."""
@@ -54,6 +58,45 @@ class Handcrafted(Loss, ABC):
 
     def __init__(self, reduction: Reduction = "mean", **labels: Unpack[LabelOptions]):
         super().__init__(self.of_kind, reduction, **labels)
+        self.weighting: Weighting | None = None
+
+    def weighted(self, weighting: Weighting) -> Self:
+        """Return the same loss whose classes have weights by their numbers in a task's training.
+
+        It can be called once `for_task` has counted them.
+
+        Examples:
+            >>> from lossforge.losses import CrossEntropy
+            >>> print(CrossEntropy().weighted("balanced"))
+            cross_entropy:weight=balanced
+        """
+        same = deepcopy(self)
+        same.weighting = weighting
+        return same
+
+    def for_task(self, task: Task) -> Self:
+        """Return the same loss for a task, with the weights of its classes."""
+        served = super().for_task(task)
+        if served.weighting is not None:
+            served.weight = class_weights(
+                task.train.targets, task.kind, task.outputs, served.weighting
+            )
+        return served
+
+    def forward(
+        self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss, reduced; see `Loss.forward`."""
+        self.check_weights()
+        return super().forward(outputs, targets, sample_weight)
+
+    @final
+    def check_weights(self) -> None:
+        """Raise `ConfigurationError` where the weights of the classes are not known yet."""
+        if self.weighting is not None and self.weight is None:
+            raise ConfigurationError(
+                f"{self} weighs classes by their numbers in a task; call its for_task(task) first"
+            )
 
     @abstractmethod
     def formula(self) -> str:
@@ -80,7 +123,8 @@ class Handcrafted(Loss, ABC):
     def definition(self) -> dict[str, object]:
         """Return the loss as plain data."""
         served = {} if self.kind.name == self.of_kind.name else {"kind": self.kind.name}
-        return {"type": self.name, **served, **self.options()}
+        weighting = {} if self.weighting is None else {"weighting": self.weighting}
+        return {"type": self.name, **served, **weighting, **self.options()}
 
     @classmethod
     def from_definition(cls, fields: dict[str, object], reduction: Reduction) -> Self:
@@ -92,14 +136,17 @@ class Handcrafted(Loss, ABC):
         make: Callable[..., Self] = cls
         fields = dict(fields)
         kind = as_kind(str(fields.pop("kind", cls.of_kind.name)))
+        weighting = fields.pop("weighting", None)
         options = {key: float(value) for key, value in fields.items()}  # type: ignore[arg-type]
-        return make(**options, reduction=reduction).for_kind(kind)
+        loss = make(**options, reduction=reduction).for_kind(kind)
+        return loss if weighting is None else loss.weighted(check_weighting(str(weighting)))
 
     @final
     def __str__(self) -> str:
         """Return the name with its numbers, as `lossforge train --loss` takes it."""
-        options = ",".join(f"{key}={value:g}" for key, value in self.options().items())
-        return f"{self.name}:{options}" if options else self.name
+        options = [f"{key}={value:g}" for key, value in self.options().items()]
+        options += [] if self.weighting is None else [f"weight={self.weighting}"]
+        return f"{self.name}:{','.join(options)}" if options else self.name
 
 
 class Classification(Handcrafted, ABC):

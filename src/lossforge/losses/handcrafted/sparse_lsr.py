@@ -65,6 +65,7 @@ values = -y * ((1 - share) * log_p + share * (log_q - math.log(classes - 1)))"""
     def forward(
         self, outputs: Tensor, targets: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
+        self.check_weights()
         # In one pass over the outputs as they are, where each position is a row with its classes.
         is_plain = self.kind.has_class_dimension and (outputs.dim() == 1 or outputs.shape[1] > 1)
         if sample_weight is not None or not is_plain:
@@ -76,7 +77,8 @@ values = -y * ((1 - share) * log_p + share * (log_q - math.log(classes - 1)))"""
 
     def weighted_rows(self, rows: Rows, term_weights: Tensor) -> Tensor:
         if term_weights.dim() > 1:
-            return self.per_row(rows.outputs, rows.targets) * term_weights.squeeze(1)
+            factors = self.kind.row_weights(term_weights, rows)
+            return self.per_row(rows.outputs, rows.targets) * factors
         return self._reduced(*with_two_logits(rows.outputs, rows.targets), term_weights, "none")
 
     def terms(self, y: Tensor, log_p: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
+"""The smooth error rate of margins."""
+
 import pytest
 import torch
 
-from lossforge.tasks.kinds import Classification, Regression
+from lossforge.tasks.kinds import Classification
 
 
 def margin_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -49,10 +51,3 @@ def test_ignored_rows_do_not_count():
     twice = torch.cat([outputs, -outputs], dim=1)
     padded = torch.cat([labels, torch.full_like(labels, -100)])
     assert torch.allclose(margin_error(twice, padded), margin_error(outputs, labels), atol=1e-6)
-
-
-def test_squared_error_is_smooth_as_it_is():
-    outputs, targets = torch.randn(3, 20, 2), torch.randn(20, 2)
-    kind = Regression()
-    found = kind.smooth_scores(outputs, targets)
-    assert torch.equal(found, kind.scores(outputs, targets).double().mean(-1))

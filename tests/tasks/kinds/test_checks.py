@@ -1,0 +1,40 @@
+"""Targets of tasks are checked by their kind."""
+
+import pytest
+import torch
+
+from lossforge.errors import DataError
+from lossforge.tasks import Split, Task
+from lossforge.tasks.kinds import Classification, MultiLabel
+
+
+def parts(targets):
+    starts = range(0, 300, 100)
+    rows = [torch.arange(start, start + len(targets)) for start in starts]
+    return [Split(torch.randn(len(targets), 2), targets, each) for each in rows]
+
+
+def test_tasks_have_positions_and_several_labels():
+    pixels = torch.randint(3, (8, 4, 4))
+    pixels[:, 0] = 255
+    pixels[0, 1, :3] = torch.arange(3)
+    task = Task("pixels", Classification(255), 3, *parts(pixels))
+    assert task.metric == "error_rate"
+    tags = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-100.0, 1.0]])
+    assert Task("tags", "multilabel", 2, *parts(tags)).kind == MultiLabel()
+
+
+@pytest.mark.parametrize(
+    ("kind", "outputs", "targets", "says"),
+    [
+        (Classification(), 3, torch.full((6, 4), -100), "no label of the train split counts"),
+        (Classification(255), 2, torch.tensor([[0, 1, 2, 255]] * 6), "run from 0 to 2"),
+        (MultiLabel(), 3, torch.zeros(6, 2), r"float32 or int64 \[rows, 3\]"),
+        (MultiLabel(), 2, torch.zeros(6, 2), "label 0, 1 is the same on all training rows"),
+        (MultiLabel(), 2, torch.full((6, 2), 3.0), "run from 3 to 3"),
+        (MultiLabel(), 2, torch.full((6, 2), -100), "no target of the train split counts"),
+    ],
+)
+def test_targets_of_tasks_are_checked(kind, outputs, targets, says):
+    with pytest.raises(DataError, match=says):
+        Task("bad", kind, outputs, *parts(targets))
