@@ -17,3 +17,8 @@ def test_bounds_belong_to_the_range_unless_left_out():
     require_in_range("share", 1, 0, 1)
     with pytest.raises(ConfigurationError, match="above 0 and at most 1, not 0"):
         require_in_range("share", 0, 0, 1, exclude_low=True)
+
+
+def test_a_whole_number_beyond_floats_is_refused():
+    with pytest.raises(ConfigurationError, match="steps is too large"):
+        require_in_range("steps", 10**400, 1)

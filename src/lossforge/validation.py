@@ -32,7 +32,11 @@ def require_in_range(
     given: object = value
     if not isinstance(given, Real):
         raise ConfigurationError(f"{name} must be a number, not {value!r}")
-    if math.isfinite(value) and low <= value <= high and not (exclude_low and value == low):
+    try:
+        is_finite = math.isfinite(value)
+    except OverflowError:  # a whole number of some hundred digits
+        raise ConfigurationError(f"{name} is too large; give fewer digits") from None
+    if is_finite and low <= value <= high and not (exclude_low and value == low):
         return
     lower = f"above {low:g}" if exclude_low else f"at least {low:g}"
     if math.isinf(high):

@@ -14,31 +14,24 @@ import random
 import sys
 import tempfile
 import time
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from fault.commands import load_modules
 from fault.data_attacks import DataAttacks
 from fault.harness import Tally, row
+from fault.option_attacks import OptionAttacks
 from fault.process_attacks import ProcessAttacks
 from fault.run_attacks import RunAttacks
-from lossforge.cli import COMMANDS as CLI
 
-FAMILIES = (RunAttacks, DataAttacks, ProcessAttacks)
+FAMILIES = (RunAttacks, DataAttacks, OptionAttacks, ProcessAttacks)
 CLASSES = tuple(name for family in FAMILIES for name in family.classes)
-
-LOADED_LATE = ("sklearn.datasets", "sklearn.model_selection", "scipy.stats", "matplotlib.figure")
-"""what commands load on use"""
 
 
 def run(full: bool, seed: int, only: list[str]) -> int:
     """Try attacks, print the table, and return the exit status."""
-    # Loaded once, rather than in each of the forked processes.
-    for module in (*(f"lossforge.cli.{name}" for name, _ in CLI.values()), *LOADED_LATE):
-        if find_spec(module.split(".")[0]):
-            import_module(module)
+    load_modules()
     # What loads say of odd tables would bury the table.
     logging.getLogger("lossforge").setLevel(logging.ERROR)
     tally, began = Tally(), time.monotonic()

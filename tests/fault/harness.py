@@ -5,6 +5,7 @@ that begins with "lossforge: ". Each is killed where a file is written: `files._
 `files._rename` are what every write goes through.
 """
 
+import errno
 import json
 import os
 import random
@@ -26,25 +27,9 @@ from lossforge.cli import main
 from lossforge.errors import LossforgeError
 from lossforge.runs import RunFolder
 
-FEW_SHOT = ["--task", "clusters", "--ways", "3", "--queries", "3", "--width", "4"]
-FEW_SHOT += ["--meta-steps", "2", "--pretrain-steps", "1", "--valid-tasks", "2"]
-FEW_SHOT += ["--test-tasks", "2", "--check-every", "1"]
-SEARCH = ["--population", "4", "--generations", "2", "--meta-steps", "2", "--fitness-steps", "4"]
-SEARCH += ["--filter-steps", "5", "--compare-seeds", "1", "--compare-steps", "4"]
-LINEAR = ["--task", "iris", "--model", "linear"]
-STEPS = ["--steps", "4", "--check-every", "2"]
-
-COMMANDS = {
-    "search": ["search", "evomal", *LINEAR, *SEARCH],
-    "train": ["train", *LINEAR, *STEPS],
-    "compare": ["compare", *LINEAR, *STEPS, "--losses", "cross_entropy", "focal", "--seeds", "1"],
-    "fewshot": ["fewshot", "maml", *FEW_SHOT],
-    "ablation": ["fewshot", "ablation", *FEW_SHOT, "--variants", "maml", "protonet"],
-}
-
 MOMENTS = ("before", "half-way", "before the rename", "after the rename")
 
-SECONDS = 120
+SECONDS = 300
 """after which a try hangs, on a busy machine"""
 
 Arrange = Callable[[], None]
@@ -69,6 +54,7 @@ def attempt(words: list[str], folder: Path, arrange: Arrange | None = None) -> E
 
 
 def begin(words: list[str], folder: Path, arrange: Arrange | None = None) -> tuple[int, Path]:
+    """Start the program in a process and a process group of its own, and return both's number."""
     handle, name = tempfile.mkstemp()
     process = os.fork()
     if process:
@@ -76,6 +62,7 @@ def begin(words: list[str], folder: Path, arrange: Arrange | None = None) -> tup
         return process, Path(name)
     status = 99
     try:
+        os.setpgid(0, 0)
         os.chdir(folder)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
@@ -94,7 +81,7 @@ def wait(begun: tuple[int, Path]) -> Ending:
     end = time.monotonic() + SECONDS
     while (found := os.waitpid(process, os.WNOHANG))[0] == 0:
         if time.monotonic() > end:
-            os.kill(process, signal.SIGKILL)
+            os.killpg(process, signal.SIGKILL)
             os.waitpid(process, 0)
             return Ending(98, f"hung for {SECONDS} s")
         time.sleep(0.002)
@@ -103,20 +90,38 @@ def wait(begun: tuple[int, Path]) -> Ending:
     return Ending(None if os.WIFSIGNALED(found[1]) else os.WEXITSTATUS(found[1]), said)
 
 
+def is_alone(process: int) -> bool:
+    """Tell whether nothing is left of a process's group, after some time to end."""
+    end = time.monotonic() + SECONDS / 5
+    while time.monotonic() < end:
+        try:
+            os.killpg(process, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def kill_at(write: int, moment: str) -> Arrange:
-    """Return what makes a process die at its n-th write, from 0."""
+    """Return what makes a process die at its n-th write, from 0; its workers do not."""
 
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def arrange() -> None:
+        own = os.getpid()
 
-    return _at(write, moment, die)
+        def die() -> None:
+            if os.getpid() == own:
+                os.kill(own, signal.SIGKILL)
+
+        _at(write, moment, die)()
+
+    return arrange
 
 
-def fail_at(write: int) -> Arrange:
-    """Return what makes a process find the disk full from its n-th write on."""
+def fail_at(write: int, number: int = errno.ENOSPC) -> Arrange:
+    """Return what makes a process find the disk full, or another error, from its n-th write on."""
 
     def full() -> None:
-        raise OSError(28, "No space left on device", "temporary")
+        raise OSError(number, os.strerror(number), "temporary")
 
     return _at(write, "half-way", full)
 

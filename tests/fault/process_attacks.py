@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from fault.harness import COMMANDS, Attacks, Ending, attempt, begin, outcome, wait
+from fault.commands import COMMANDS
+from fault.harness import Attacks, Ending, attempt, begin, outcome, wait
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 LONG = ["train", "--task", "iris", "--model", "linear", "--steps", "3000", "--check-every", "5"]

@@ -26,10 +26,11 @@ def table(*options: str) -> str:
 
 
 RUNS = [
-    *("kills", "repeated_kills", "overwriting", "full_disks", "damages", "edits", "exchanges"),
-    *("crowds", "limits"),
+    *("kills", "random_kills", "repeated_kills", "overwriting", "full_disks", "damages", "edits"),
+    *("exchanges", "replacements", "moves", "removals", "crowds", "limits"),
 ]
 DATA = ["losses", "bombs", "tables", "archives", "parquets", "images", "texts"]
+OPTIONS = ["options", "words"]
 PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
 
 
@@ -38,6 +39,7 @@ PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
     [
         pytest.param(RUNS, id="runs"),
         pytest.param(DATA, id="data"),
+        pytest.param(OPTIONS, id="options"),
         # Of these tests/integration/test_surroundings.py has a short form.
         pytest.param(PROCESSES, id="processes", marks=pytest.mark.slow),
     ],
@@ -54,6 +56,8 @@ def test_every_class_is_sampled():
     assert {word.strip("{},") for each in listed for word in each.split(",")} >= {
         *RUNS,
         *DATA,
+        *OPTIONS,
+        "worker_kills",
         *PROCESSES,
     }
 

@@ -8,9 +8,13 @@ import pytest
 import torch
 
 from lossforge.cli import main
+from lossforge.experiments import benchmark
+from lossforge.experiments.benchmark_settings import Setting
 from lossforge.losses import Huber, NeuralLoss, SymbolicLoss, save
 from lossforge.runs import RunFolder
+from lossforge.searching import Calibration
 from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.training.full import Recipe
 
 SHORT = ["--model", "linear", "--steps", "4", "--check-every", "2"]
 TRAIN = ["train", "--task", "iris", *SHORT]
@@ -134,3 +138,32 @@ def test_losses_that_differ_have_different_digests():
 
     some = [Huber(0.5), Huber(0.6), NeuralLoss(), SymbolicLoss("y - p"), SymbolicLoss("p - y")]
     assert len({digest(loss) for loss in some}) == len(some)
+
+
+def table(factor):
+    rows = [f"{(i * 7 * factor) % 13},{i % 5},{i % 2}" for i in range(80)]
+    Path("table.csv").write_text("\n".join(["a,b,y", *rows]))
+
+
+def test_data_of_a_benchmark_that_were_replaced_are_refused(monkeypatch, capsys):
+    words = ["benchmark", "--tasks", "csv:table.csv:y", "--models", "linear", "--seeds", "1"]
+    words += ["--methods", "focal:gamma=1", "--steps", "2", "--check-every", "1"]
+    table(1)
+    stop_before_the_result([*words, "--rival-steps", "2", "--workers", "1"], monkeypatch, capsys)
+    table(2)
+    assert "run of another data" in refusal(["resume", "run", "--workers", "1"], capsys)
+    table(1)
+    assert main(["resume", "run", "--workers", "1"]) == 0
+
+
+def test_a_file_that_was_edited_is_read_anew_by_the_next_benchmark():
+    short = Setting(
+        "", recipe=Recipe(steps=2, check_every=1), calibration=Calibration(rival_steps=2)
+    )
+
+    def data(factor):
+        table(factor)
+        options = {"repetitions": 1, "base": short, "progress": False}
+        return benchmark("focal:gamma=1", "csv:table.csv:y", "linear", **options).run.config["data"]
+
+    assert data(1) != data(2)

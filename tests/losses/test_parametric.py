@@ -75,7 +75,10 @@ def test_it_is_saved_and_loaded(name, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"form": "nothing"}, {"raw": "x"}, {"raw": None}, {"color": 1}, {"kind": "regression"}],
+    [
+        *({"form": "nothing"}, {"raw": "x"}, {"raw": None}, {"color": 1}, {"kind": "regression"}),
+        *({"raw": 10**400}, {"raw": 1e308}, {"raw": float("nan")}),
+    ],
 )
 def test_damaged_files_are_refused(wrong):
     document = to_document(ParametricLoss("focal")) | wrong

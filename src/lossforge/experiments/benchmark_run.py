@@ -83,9 +83,10 @@ from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.runs.folder import CELLS
 from lossforge.searching import Method, Progress
-from lossforge.searching.executors import Executor, Here
+from lossforge.searching.executors import Executor, Here, check_threads
 from lossforge.searching.options import flatten
 from lossforge.specs import parse_spec
+from lossforge.tasks import Task
 from lossforge.validation import require, require_in_range, require_whole
 
 if TYPE_CHECKING:
@@ -232,7 +233,8 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
         require_in_range("rope", rope, 0)
-        require_whole("threads", threads, 1)
+        check_threads(threads)
+        load_split.cache_clear()  # files may have changed since
         of_suite = load_suite(suite) if suite is not None else None
         chosen = preset or (of_suite.preset if of_suite else "quick")
         check_preset(chosen)
@@ -255,6 +257,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
+        load_split.cache_clear()  # files may have changed since
         saved = saved_losses(config, folder.path)
         methods = {
             name: saved[name] if name in saved else _restored_entrant(content, folder.path)
@@ -272,13 +275,21 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             config.get("threads"),
         )
 
+    def _split(self, setting: Setting) -> Task:
+        """Return a task on the split of the first repetition."""
+        rows = (setting.train_rows, setting.valid_rows)
+        return load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
+
+    def _fingerprints(self) -> list[str]:
+        """Return what shows that the data of a setting were replaced, one a setting."""
+        return [self._split(each).fingerprint() for each in self.settings]
+
     def check(self) -> None:
         """Raise `LossforgeError` where a task, a network or a method is wrong."""
         from lossforge.searching import make_problems
 
         for setting in self.settings:
-            rows = (setting.train_rows, setting.valid_rows)
-            task = load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
+            task = self._split(setting)
             make_problems(task, setting.model)
             for name, entrant in self.methods.items():
                 if isinstance(entrant, Method):
@@ -308,6 +319,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "rope": self.rope,
                 "methods": {name: entrant_config(each) for name, each in self.methods.items()},
                 "settings": [setting.config() for setting in self.settings],
+                "data": self._fingerprints(),
                 **objects_config((), self.objects()),
             }
         )

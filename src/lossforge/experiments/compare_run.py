@@ -61,12 +61,11 @@ from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
-from lossforge.searching.executors import Executor, Tally
+from lossforge.searching.executors import Executor, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
 from lossforge.tasks import Kind, Task, TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import Outcome, Recipe
-from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +154,7 @@ def compare(
         ['cross_entropy', 'focal']
     """
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
-    require_whole("threads", threads, 1)
+    check_threads(threads)
     given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
     tasks = _by_name("task", [as_task(each, device, data_dir, metric) for each in given_tasks])
     named_losses = _as_losses(losses, _kind_of(tasks))

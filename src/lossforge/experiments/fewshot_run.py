@@ -38,7 +38,7 @@ from lossforge.methods import State
 from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse, make_learner
 from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import MemoryRun, Run, RunFolder
-from lossforge.searching.executors import Executor, Here, Tally
+from lossforge.searching.executors import Executor, Here, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
@@ -120,7 +120,7 @@ def fewshot(
     place = pick_device(device)
     if threads is None:
         threads = 1 if len(chosen) > 1 else torch.get_num_threads()
-    require_whole("threads", threads, 1)
+    check_threads(threads)
     given: tuple[str, ...] = ()
     if isinstance(task, str):
         found = load_few_shot(task, data_dir=data_dir, seed=seed, rotations=rotations)

@@ -67,7 +67,7 @@ from lossforge.searching import (
     rivals_of,
 )
 from lossforge.searching.calibrate import CALIBRATING, TUNING
-from lossforge.searching.executors import Executor
+from lossforge.searching.executors import Executor, check_threads
 from lossforge.searching.options import flatten
 from lossforge.tasks import TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
@@ -230,7 +230,7 @@ class SearchExperiment(Experiment["SearchReport"]):
         """Return the search that arguments ask for, all of them checked."""
         require_whole("seed", seed, 0)
         if threads is not None:
-            require_whole("threads", threads, 1)
+            check_threads(threads)
         check_preset(preset)
         comparison, rest = _with_own_settings(
             comparison_for(preset, task.name, COMPARISONS[preset])

@@ -170,7 +170,8 @@ class ParametricLoss(Loss):
         """
         make: Callable[..., Self] = cls
         raw = fields.pop("raw", None)
-        if not isinstance(raw, int | float) or not math.isfinite(raw):
+        # Not isfinite: a whole number of some hundred digits is no float.
+        if not isinstance(raw, int | float) or not abs(raw) <= torch.finfo(torch.float32).max:
             raise TypeError(f"raw must be a number, not {raw!r}")
         loss = make(**fields, reduction=reduction)
         nn.init.constant_(loss.raw, raw)

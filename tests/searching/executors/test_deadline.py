@@ -18,7 +18,9 @@ def test_durations(text, seconds):
     assert seconds_of(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["3", "h", "-3h", "3 h", "0s", "1:2:3", "3h4", "inf"])
+@pytest.mark.parametrize(
+    "text", ["3", "h", "-3h", "3 h", "0s", "1:2:3", "3h4", "inf", "1000000d", "9" * 400 + "s"]
+)
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ConfigurationError, match="max_time"):
         seconds_of(text)

@@ -71,6 +71,11 @@ def test_a_job_that_hangs_is_begun_anew_and_data_are_written_once(tmp_path, monk
     assert list(tmp_path.iterdir()) == [marks]
 
 
+def test_a_limit_longer_than_the_system_can_wait_is_no_limit(tmp_path):
+    with LocalPool(1, limit=1e308) as pool:
+        assert list(pool.map(Faulty(tmp_path, "hung", times=0), range(2))) == [0, 10]
+
+
 def test_errors_of_a_job_are_raised_as_they_are(pool, tmp_path):
     with pytest.raises(DataError, match="the data are wrong") as caught:
         list(pool.map(Faulty(tmp_path, "error", times=1), range(3)))

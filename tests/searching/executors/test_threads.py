@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lossforge.searching.executors.threads import limited_threads
+from lossforge.errors import ConfigurationError
+from lossforge.searching.executors.threads import check_threads, limited_threads
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -33,3 +34,9 @@ def test_it_is_given_back_after_an_error():
 def test_none_leaves_it():
     with limited_threads(2), limited_threads(None):
         assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("count", [0, -1, 257, 10**30, 10**400, 1.5, True])
+def test_what_no_process_can_be_given_is_refused(count):
+    with pytest.raises(ConfigurationError, match="threads"):
+        check_threads(count)

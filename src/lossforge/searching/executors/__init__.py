@@ -14,7 +14,7 @@ from lossforge.searching.executors.executor import (
     WorkerError,
 )
 from lossforge.searching.executors.pool import LocalPool
-from lossforge.searching.executors.threads import limited_threads
+from lossforge.searching.executors.threads import check_threads, limited_threads
 
 __all__ = [
     "Automatic",
@@ -29,6 +29,7 @@ __all__ = [
     "Tally",
     "Work",
     "WorkerError",
+    "check_threads",
     "limited_threads",
     "limited_time",
 ]

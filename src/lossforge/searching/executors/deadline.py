@@ -12,6 +12,8 @@ from lossforge.errors import ConfigurationError
 from lossforge.validation import require
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST = 3650 * UNITS["d"]
+"""seconds; timers know no longer ones"""
 
 
 @final
@@ -46,6 +48,7 @@ def seconds_of(duration: str) -> float:
             f"max_time is {duration!r}; write a number with s, m, h or d, such as 3h or 1h30m"
         )
     require(total > 0, f"max_time must be more than nothing, not {duration!r}")
+    require(total <= LONGEST, "max_time must be ten years at most; leave it out for no limit")
     return total
 
 

@@ -35,6 +35,9 @@ from lossforge.searching.executors.executor import (
 )
 from lossforge.searching.executors.worker import Message, Order, receive, save_work, send, serve
 
+LONGEST_WAIT = 3600.0
+"""seconds; after them it is looked at again"""
+
 SECONDS_TO_END = 5
 """that a worker has to end by itself when its pool closes"""
 
@@ -325,4 +328,5 @@ class _Mapping(Mapping):
         busy = [each.began for each in processes if each.index is not None]
         if limit is None or not busy:
             return None
-        return max(0.0, min(busy) + limit - time.monotonic()) + 0.01
+        # The system waits for no longer than some weeks at once.
+        return min(max(0.0, min(busy) + limit - time.monotonic()) + 0.01, LONGEST_WAIT)

@@ -5,6 +5,25 @@ from contextlib import contextmanager
 
 import torch
 
+from lossforge.validation import require_in_range, require_whole
+
+MOST = 256
+"""threads that a process may be given; the system ends one that asks for too many"""
+
+
+def check_threads(count: int) -> None:
+    """Raise `ConfigurationError` unless PyTorch can use so many threads.
+
+    Examples:
+        >>> check_threads(4)
+        >>> check_threads(10**30)
+        Traceback (most recent call last):
+        ...
+        lossforge.errors.ConfigurationError: threads must be from 1 to 256, not 10000000000000000...
+    """
+    require_whole("threads", count, 1)
+    require_in_range("threads", count, 1, MOST)
+
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
