@@ -19,7 +19,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when PyTorch is loaded
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from lossforge.cli.allocator import keep_freed_memory
+from lossforge.allocator import keep_freed_memory
 from lossforge.tasks import Split
 
 Action = Callable[[], object]

@@ -19,7 +19,7 @@ import torch
 
 import lossforge as lf
 from harness import Report
-from lossforge.cli.allocator import keep_freed_memory
+from lossforge.allocator import keep_freed_memory
 from lossforge.experiments.benchmark_cell import RIVAL
 from lossforge.experiments.benchmark_settings import Setting
 from lossforge.methods import METHODS

@@ -22,7 +22,7 @@ from lossforge.losses import CrossEntropy, Focal, LabelSmoothing, SparseLSR
 from lossforge.methods import AdaLFL, BaseTraining
 from lossforge.searching import Fitness, make_problems
 from lossforge.searching.executors import Executor, Here, LocalPool, limited_threads
-from lossforge.searching.fitness_work import FitnessJob, FitnessWork
+from lossforge.searching.fitness_work import FitnessJob, ProblemWork
 from lossforge.tasks import load
 from lossforge.training.full import Recipe
 
@@ -37,7 +37,7 @@ def candidates(steps: int) -> Run:
     smoothed = [LabelSmoothing(0.05 * i) for i in range(1, 5)]
     losses = (CrossEntropy(), Focal(), *smoothed, SparseLSR(), Focal(1.0))
     job = FitnessJob(losses, Fitness(steps, racing=False), BaseTraining(), 0)
-    work, jobs = FitnessWork(problems), list(job.split(problems))
+    work, jobs = ProblemWork(problems), list(job.split(problems))
     return lambda executor: list(executor.map(work, jobs))
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from harness import Report
-from lossforge.cli.allocator import keep_freed_memory
+from lossforge.allocator import keep_freed_memory
 from lossforge.experiments.benchmark_cell import load_split
 from lossforge.experiments.benchmark_run import read_options
 from lossforge.experiments.comparison import Comparison

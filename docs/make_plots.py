@@ -1,4 +1,4 @@
-"""Draw every plot of the documents again: python docs/make_plots.py"""
+"""Draw every plot of the documents again, and write the zoo's page: python docs/make_plots.py"""
 
 from pathlib import Path
 
@@ -8,13 +8,16 @@ from matplotlib.figure import Figure
 from lossforge.analysis.plots import force_figure
 from lossforge.losses import SymbolicLoss
 from lossforge.losses.resolve import resolve_loss
+from lossforge.zoo import Card, card, card_table, names
 
 IMAGES = Path(__file__).parent / "images"
+PAGE = Path(__file__).parent / "zoo.md"
 
 FOUND_ON_DIGITS = "26.11*(0.9279*p - 0.5505*y)*log(0.996*p)"
 """the loss in the README"""
 
 CLASSES = 10
+GUESS = torch.tensor([1 / CLASSES])
 LOSSES = {
     "cross-entropy": "cross_entropy",
     "label smoothing 0.1": "label_smoothing:smoothing=0.1",
@@ -40,13 +43,30 @@ def pull(loss: str, probability: torch.Tensor) -> torch.Tensor:
 
 def gallery() -> Figure:
     """Return the pull of losses of the library, by the probability of the right class."""
+    # SparseLSR lies on label smoothing where all other classes are equally likely, as here.
+    lines = {name: "--" if "SparseLSR" in name else "-" for name in LOSSES}
+    return pulls({name: (loss, 1.0) for name, loss in LOSSES.items()}, lines)
+
+
+def zoo_gallery() -> Figure:
+    """Return the pull of the zoo's losses beside cross-entropy's, all equal at a guess."""
+    cards = [found for name in names() if (found := card(name)).kind == "classification"]
+    shown = {"cross-entropy": ("cross_entropy", 1.0)}
+    for found in cards:
+        loss = f"zoo:{found.name}"
+        at_guess = pull("cross_entropy", GUESS) / pull(loss, GUESS)
+        shown[found.name] = (loss, float(at_guess[0]))
+    return pulls(shown, {})
+
+
+def pulls(losses: dict[str, tuple[str, float]], lines: dict[str, str]) -> Figure:
+    """Return the pull of losses, each times a factor, by the probability of the right class."""
     probability = torch.linspace(0.002, 0.998, 400)
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for (name, loss), color in zip(LOSSES.items(), COLORS, strict=True):
-        # SparseLSR lies on label smoothing where all other classes are equally likely, as here.
-        line = "--" if "SparseLSR" in name else "-"
-        axes.plot(probability, pull(loss, probability), line, label=name, color=color)
+    for (name, (loss, factor)), color in zip(losses.items(), COLORS, strict=False):
+        line = lines.get(name, "-")
+        axes.plot(probability, factor * pull(loss, probability), line, label=name, color=color)
     axes.axhline(0, color="gray", linewidth=0.8)
     axes.set_xlabel("probability of the right class (ten classes)")
     axes.set_ylabel("pull on its logit")
@@ -54,8 +74,71 @@ def gallery() -> Figure:
     return figure
 
 
+INTRODUCTION = """\
+# The zoo
+
+Learned losses that ship with lossforge. Each has a card, which says what it was found on, where it helps and
+where it does not. No figure on this page is typed by hand: `benchmarks/make_zoo.py` makes the cards from the
+runs, and `python docs/make_plots.py` this page from the cards.
+
+```
+lossforge list zoo
+lossforge compare --losses cross_entropy zoo:NAME --task wine
+lossforge train --task wine --loss zoo:NAME
+lossforge search evomal --task wine --seed-expressions zoo:NAME
+```
+
+```python
+loss = lf.zoo.load("NAME")               # as any loss: loss(outputs, targets)
+lf.zoo.card("NAME").checks               # what the table below holds
+lf.push_to_hub("zoo:NAME", "me/a-loss")  # with its card as the model card; lf.from_hub reads it back
+```
+
+A name keeps its loss for ever; a better loss gets another name.
+
+**What to expect.** A search finds a loss for its task. On other tasks, the losses below are seldom better than the
+best handcrafted loss at its best learning rate, and some are much worse. Take them as starting points of
+searches and as examples of what searches find, and compare before you use one.
+
+How they were checked: each loss and its rivals train the network of the table at three learning rates; validation
+rows choose the rate and the rival; all train from the same six seeds on one split. Trainings are short, and the grid
+of rates is short too. The searches ran before the quick preset changed (git commit dede1ad): their
+commands name the options that differ from today's where they existed then, and find other losses today.
+
+![pull on the target's logit, by the probability of the right class](images/zoo.png)
+"""
+
+
+def zoo_page() -> str:
+    """Return the zoo's page in Markdown."""
+    return "\n".join([INTRODUCTION, *(section(card(name)) for name in names())])
+
+
+def section(found: Card) -> str:
+    """Return what the page says of one loss."""
+    warnings = "".join(f"\n- {each}" for each in found.warnings) or " none"
+    told = "\n".join(f"- {label}: {sentence}" for label, sentence in found.findings)
+    return f"""\
+## {found.name}
+
+{found.about[:1].upper()}{found.about[1:]}.
+
+    {found.formula}
+
+{card_table(found).markdown().replace("### ", "**", 1).replace("rate\n", "rate**\n", 1)}
+Found by `{found.origin.command}`. At the start, its gradients are {found.rate_factor:.3g} times the default
+loss's. What `lossforge explain zoo:{found.name}` says:
+
+{told}
+
+Warnings:{warnings}
+"""
+
+
 def main() -> None:
-    """Write the plots."""
+    """Write the plots, and the zoo's page."""
+    zoo_gallery().savefig(IMAGES / "zoo.png", dpi=150)
+    PAGE.write_text(zoo_page(), encoding="utf-8")
     figure = force_figure(SymbolicLoss(FOUND_ON_DIGITS), classes=10)
     figure.savefig(IMAGES / "found_on_digits.png", dpi=150)
     gallery().savefig(IMAGES / "gallery.png", dpi=150)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lossforge.errors import LossforgeError
 
 if TYPE_CHECKING:
-    from lossforge import losses, models, tasks
+    from lossforge import losses, models, tasks, zoo
     from lossforge.experiments import (
         Comparison,
         benchmark,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         search,
         train,
     )
+    from lossforge.integrations.hub import from_hub, push_to_hub
     from lossforge.integrations.sklearn import (
         LearnedLossClassifier as LearnedLossClassifier,
     )
@@ -58,10 +59,12 @@ __all__ = [
     "explain",
     "export",
     "fewshot",
+    "from_hub",
     "load",
     "load_model",
     "losses",
     "models",
+    "push_to_hub",
     "register_primitive",
     "report",
     "resume",
@@ -69,12 +72,13 @@ __all__ = [
     "search",
     "tasks",
     "train",
+    "zoo",
 ]
 
 _NOT_BY_STAR = frozenset({"LearnedLossClassifier", "LearnedLossRegressor"})
 """public names that ``from lossforge import *`` leaves out: scikit-learn is slow to import"""
 
-_PACKAGES = frozenset({"losses", "models", "tasks"})
+_PACKAGES = frozenset({"losses", "models", "tasks", "zoo"})
 
 _MODULE_OF = {
     "GPLFL": "lossforge.methods",
@@ -95,8 +99,10 @@ _MODULE_OF = {
     "explain": "lossforge.experiments",
     "export": "lossforge.experiments",
     "fewshot": "lossforge.experiments",
+    "from_hub": "lossforge.integrations.hub",
     "load": "lossforge.losses",
     "load_model": "lossforge.experiments",
+    "push_to_hub": "lossforge.integrations.hub",
     "register_primitive": "lossforge.losses.expression",
     "report": "lossforge.experiments",
     "resume": "lossforge.experiments",

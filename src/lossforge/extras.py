@@ -9,6 +9,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "parquet": ("pandas", "pyarrow"),
     "images": ("pandas", "pyarrow", "PIL"),
     "hub": ("datasets", "PIL"),
+    "share": ("huggingface_hub",),
     "plots": ("matplotlib",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),

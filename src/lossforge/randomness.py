@@ -62,18 +62,21 @@ class PrivateStream:
         >>> with isolated_seed(0):
         ...     torch.equal(torch.rand(2), torch.cat([first, second]))
         True
+
+    Attributes:
+        state: where it was left.
     """
 
     def __init__(self, seed: int):
         with isolated_seed(seed):
-            self._state = RandomState()
+            self.state = RandomState()
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Draw from this stream inside the block; leave the global generators as they were."""
-        with self._state.replayed():
+        with self.state.replayed():
             yield
-            self._state = RandomState()
+            self.state = RandomState()
 
 
 @final

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from lossforge.cli import benchmark, main
+from lossforge.cli.printing import Printing
 from lossforge.experiments.tables import Table
 
 WORDS = ["--methods", "random", "--tasks", "iris", "--models", "linear"]
@@ -62,7 +63,7 @@ def test_a_report_tells_what_it_is_held_against_and_where_it_is(path, capsys):
     assert "random 0.1" in printed
     assert "The references are the default loss" in printed
     assert ("runs/b/report.md" in printed) == (path is not None)
-    benchmark.print_benchmark(report, "json")
+    Printing("json").report(report, benchmark.print_benchmark)
     assert capsys.readouterr().out == '{\n  "seconds": 3.2\n}\n'
 
 

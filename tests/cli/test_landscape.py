@@ -1,6 +1,9 @@
 """`lossforge landscape`: options reach the experiment, and each loss has its line."""
 
+import json
 from types import SimpleNamespace
+
+import pytest
 
 from lossforge.cli import landscape, main
 
@@ -10,7 +13,7 @@ def test_options_reach_the_experiment_and_every_loss_has_a_line(monkeypatch, cap
 
     def draw(losses, task, model, **settings):
         seen.update(settings, losses=losses, task=task, model=model)
-        around = SimpleNamespace(line=[3.0, 0.25, 2.0], sharpness=0.5)
+        around = SimpleNamespace(at_weights=0.25, sharpness=0.5)
         return [SimpleNamespace(name=name, test=0.125, around=around) for name in losses]
 
     monkeypatch.setattr(landscape, "draw_landscape", draw)
@@ -26,6 +29,22 @@ def test_options_reach_the_experiment_and_every_loss_has_a_line(monkeypatch, cap
     assert [line.split(":")[0] for line in lines] == ["focal", "adalfl", "pictures"]
     assert "test metric 0.1250" in lines[0]
     assert "0.25 at the weights and +0.5 more" in lines[0]
+
+
+@pytest.mark.parametrize("form", ["json", "markdown", "csv"])
+def test_other_forms(form, monkeypatch, capsys, tmp_path):
+    around = SimpleNamespace(at_weights=0.25, sharpness=0.5)
+    ending = SimpleNamespace(name="focal", test=0.125, around=around)
+    monkeypatch.setattr(landscape, "draw_landscape", lambda *_, **__: [ending])
+    words = ["--losses", "focal", "--task", "iris", "--out", str(tmp_path)]
+    assert main(["landscape", *words, "--format", form]) == 0
+    printed = capsys.readouterr().out
+    row = {"loss": "focal", "test": 0.125, "at_weights": 0.25, "sharpness": 0.5}
+    if form == "json":
+        assert json.loads(printed) == {"losses": [row], "pictures": str(tmp_path)}
+    else:
+        cells = ("focal", "0.1250", "0.25", "+0.5")
+        assert (" | " if form == "markdown" else ",").join(cells) in printed
 
 
 def test_a_task_is_needed(capsys):

@@ -1,8 +1,9 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from lossforge.cli.printing import print_as, terminal_width
+from lossforge.cli.printing import Printing, print_as, terminal_width
 from lossforge.experiments.tables import Table
 
 TABLES = [Table("errors", ("loss", "mean"), (("focal", "0.25"), ("mse ± 1", "0.5")), 1)]
@@ -31,4 +32,14 @@ def test_tables_are_text_or_markdown(capsys):
     print_as("plain", TABLES, {})
     assert capsys.readouterr().out == f"\n{TABLES[0].plain(terminal_width())}\n"
     print_as("markdown", TABLES, {})
+    assert capsys.readouterr().out == TABLES[0].markdown()
+
+
+def test_a_report_is_printed_in_its_form(capsys):
+    report = SimpleNamespace(tables=lambda: TABLES, result={"test": 0.5})
+    Printing().report(report, lambda each: print("in plain", each.result["test"]))
+    assert capsys.readouterr().out == "in plain 0.5\n"
+    Printing("json").report(report, pytest.fail)
+    assert json.loads(capsys.readouterr().out) == {"test": 0.5}
+    Printing("markdown").report(report, pytest.fail)
     assert capsys.readouterr().out == TABLES[0].markdown()

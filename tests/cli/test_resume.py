@@ -29,6 +29,9 @@ def test_every_report_has_its_printer(name, monkeypatch, capsys):
         monkeypatch.setattr(resume, f"print_{each}", lambda r, each=each: printed.append((each, r)))
     assert main(["resume", "run"]) == 0
     assert printed == [(name, report)]
+    monkeypatch.setattr(resume.Printing, "report", lambda s, r, _: printed.append((s.format, r)))
+    assert main(["resume", "run", "--format", "json"]) == 0
+    assert printed[1:] == [("json", report)]
 
 
 @pytest.mark.parametrize(

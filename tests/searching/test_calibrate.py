@@ -25,7 +25,7 @@ from lossforge.searching import (
     make_problems,
 )
 from lossforge.searching.calibrate import FACTOR, FARTHEST
-from lossforge.searching.fitness_work import FitnessWork
+from lossforge.searching.fitness_work import ProblemWork
 from lossforge.tasks import Split, Task, load
 
 SMALL = Calibration(rival_steps=24, rival_seeds=2)
@@ -174,7 +174,7 @@ def fake(monkeypatch, valley):
         scores = [valley(str(loss), power, runs[job.seed]) for loss in job.losses]
         return [Trial(score, job.fitness.steps, None, (score,)) for score in scores]
 
-    monkeypatch.setattr(FitnessWork, "__call__", trials)
+    monkeypatch.setattr(ProblemWork, "__call__", trials)
 
 
 @given(bottom=st.integers(-FARTHEST, FARTHEST), slope=st.floats(0.01, 10))

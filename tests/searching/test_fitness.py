@@ -131,7 +131,7 @@ def test_halving_stops_the_worse_at_each_rung():
     ended = [trial for trial in found if trial.reason is None]
     stopped = [trial for trial in found if trial.reason is not None]
     assert len(ended) == 4
-    assert {trial.steps for trial in stopped} == {20}
+    assert {trial.steps for trial in stopped} == {10}
     assert all(trial.outcome == "stopped" for trial in stopped)
     assert max(trial.curve[0] for trial in ended) <= min(trial.fitness for trial in stopped)
 

@@ -6,12 +6,18 @@ import pytest
 from lossforge.errors import ConfigurationError
 from lossforge.losses import CrossEntropy, SymbolicLoss
 from lossforge.searching import BaseTraining, make_problems
+from lossforge.searching.executors import Here
 from lossforge.searching.fitness import Fitness, Trial
+from lossforge.searching.parallel_training import ParallelTraining
 from lossforge.searching.reevaluation import Reevaluation
 from lossforge.tasks import load
 
 IRIS = make_problems(load("iris"), "linear")
 BASE = BaseTraining(learning_rate=0.1)
+
+
+def training(progress=lambda *_: None) -> ParallelTraining:
+    return ParallelTraining(IRIS, Here(), progress)
 
 
 def play(finalists: int, ranked):
@@ -20,7 +26,7 @@ def play(finalists: int, ranked):
     def progress(stage: str, done: int, total: int) -> None:
         stages.append(stage)
 
-    winner = Reevaluation(finalists, runs=2)(ranked, Fitness(60), IRIS, BASE, 0, progress)
+    winner = Reevaluation(finalists, runs=2)(ranked, Fitness(60), training(progress), BASE, 0)
     return winner, set(stages)
 
 
@@ -46,11 +52,12 @@ class Scripted:
     wild: tuple[str, ...]
     steps: int = 1
     racing: bool = True
+    stacking: str = "auto"
 
     def in_full(self, steps):
         return replace(self, steps=steps, racing=False)
 
-    def __call__(self, losses, problems, base, seed, progress):
+    def __call__(self, losses, problems, base, seed, progress, curves):
         assert not self.racing
         names = [str(losses.loss(i)) for i in range(len(losses))]
         return [Trial(inf if name in self.wild else 0.5, 1, None, ()) for name in names]
@@ -61,7 +68,7 @@ def test_where_networks_diverge_under_all_finalists_the_next_play(wild, winner):
     losses = [SymbolicLoss(text) for text in ("p*y", "p - y", "abs(p - y)", "square(p - y)")]
     ranked = [(loss, 0.1) for loss in losses]
     fitness = Scripted(tuple(map(str, losses[:wild])))
-    found, _ = Reevaluation(2, runs=1)(ranked, fitness, IRIS, BASE, 0, lambda *_: None)
+    found, _ = Reevaluation(2, runs=1)(ranked, fitness, training(), BASE, 0)
     assert str(found) == str(losses[winner])
 
 
@@ -71,10 +78,10 @@ def test_a_longer_final_trains_for_as_many_steps():
     def progress(stage: str, done: int, total: int) -> None:
         totals.add(total)
 
-    Reevaluation(2, runs=1, steps=30)(ranked, Fitness(10), IRIS, BASE, 0, progress)
+    Reevaluation(2, runs=1, steps=30)(ranked, Fitness(10), training(progress), BASE, 0)
     assert totals == {30}
     totals.clear()
-    Reevaluation(2, runs=1, length=2.5)(ranked, Fitness(10), IRIS, BASE, 0, progress)
+    Reevaluation(2, runs=1, length=2.5)(ranked, Fitness(10), training(progress), BASE, 0)
     assert totals == {25}
 
 
@@ -91,11 +98,12 @@ def scripted(scores: dict[str, tuple[float, ...]]):
     class ByRun:
         calls: list[int] = field(default_factory=list)
         steps: int = 1
+        stacking: str = "auto"
 
         def in_full(self, steps):
             return self
 
-        def __call__(self, losses, problems, base, seed, progress):
+        def __call__(self, losses, problems, base, seed, progress, curves):
             run = len(self.calls)
             self.calls.append(len(losses))
             names = [str(losses.loss(i)) for i in range(len(losses))]
@@ -111,7 +119,7 @@ def choose(settings: Reevaluation, *scores: tuple[float, ...]) -> str:
     losses = (SHORT, LONG, POOR)
     fitness = scripted(dict(zip(map(str, losses), scores, strict=True)))
     ranked = [(loss, 0.1) for loss in losses]
-    loss, _ = settings(ranked, fitness, IRIS, BASE, 0, lambda *_: None)
+    loss, _ = settings(ranked, fitness, training(), BASE, 0)
     assert fitness.calls
     return str(loss)
 
@@ -130,8 +138,24 @@ def test_only_those_that_are_kept_are_trained_under_again():
     losses = (SHORT, LONG, POOR)
     fitness = scripted(dict(zip(map(str, losses), (NOISY, BETTER, WORST), strict=True)))
     settings = Reevaluation(3, runs=3, kept=2)
-    settings([(loss, 0.1) for loss in losses], fitness, IRIS, BASE, 0, lambda *_: None)
+    settings([(loss, 0.1) for loss in losses], fitness, training(), BASE, 0)
     assert fitness.calls == [3, 2, 2]
+
+
+def test_finalists_are_trained_on_folds_in_turn_and_on_that_of_candidates_last():
+    seen = []
+
+    @dataclass(frozen=True)
+    class Watched(Scripted):
+        def __call__(self, losses, problems, base, seed, progress, curves):
+            seen.append(problems[0].task.valid.rows)
+            return super().__call__(losses, problems, base, seed, progress, curves)
+
+    ranked = [(loss, 0.1) for loss in (SHORT, LONG)]
+    Reevaluation(2, runs=4, folds=4)(ranked, Watched(()), training(), BASE, 0)
+    validated = [row for rows in seen for row in rows.tolist()]
+    assert len(set(validated)) == len(validated) == 120
+    assert seen[-1].tolist() == IRIS[0].task.valid.rows.tolist()
 
 
 def test_the_best_factor_is_folded_into_the_loss():
@@ -139,7 +163,7 @@ def test_the_best_factor_is_folded_into_the_loss():
     weak = SymbolicLoss("0.01*square(y - p)")
     ranked = [(weak, 0.1), (SymbolicLoss("0.01*abs(y - p)"), 0.1)]
     base = BaseTraining(learning_rate=0.01)
-    loss, _ = settings(ranked, Fitness(40, measure="margin"), IRIS, base, 0, lambda *_: None)
+    loss, _ = settings(ranked, Fitness(40, measure="margin"), training(), base, 0)
     assert loss.coefficients[0].item() == pytest.approx(0.3)
 
 

@@ -1,6 +1,7 @@
 """Cohorts: the same numbers stacked, separate, and by a plain PyTorch loop."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from lossforge.losses import CrossEntropy, ElementwiseLoss, Focal, SymbolicLoss,
 from lossforge.models import initialize
 from lossforge.randomness import torch_generator
 from lossforge.tasks import Batches, load
-from lossforge.training import SGD, Adam, EnsembleConfig, Network, make_ensemble
+from lossforge.training import SGD, Adam, EnsembleConfig, EnsembleState, Network, make_ensemble
 from lossforge.training.ensemble import choose_stacking
 
 TASK = load("iris")
@@ -157,3 +158,35 @@ def test_the_start_is_left_alone():
 def test_buffers_decide_for_separate_training():
     assert choose_stacking(setup(normalized)) == "separate"
     assert choose_stacking(setup(dense)) == "stacked"
+
+
+@pytest.mark.parametrize("make", [dense, dropping, normalized])
+@pytest.mark.parametrize("stacking", ["stacked", "separate"])
+def test_training_goes_on_from_a_state(stacking, make):
+    if make is normalized and stacking == "stacked":
+        pytest.skip("networks with buffers are trained one by one")
+    whole, first = (make_ensemble(setup(make), as_population(LOSSES), stacking) for _ in range(2))
+    whole.advance(12)
+    first.advance(5)
+    state = pickle.loads(pickle.dumps(first.state()))
+    first.advance(3)  # what goes on leaves a state as it is
+    second = make_ensemble(setup(make), as_population(LOSSES), stacking)
+    second.restore(state)
+    second.advance(7)
+    assert valid_scores(second) == valid_scores(whole)
+    for mine, theirs in zip(second.state().parameters, whole.state().parameters, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_states_are_divided_and_joined():
+    ensemble = make_ensemble(setup(), as_population(LOSSES), "stacked")
+    ensemble.advance(4)
+    state = ensemble.state()
+    again = EnsembleState.joined([state.select([2]), state.select([0, 1])])
+    assert len(again) == 3
+    both = ([*each.parameters, *each.slots[0]] for each in (again, state))
+    for mine, theirs in zip(*both, strict=True):
+        assert torch.equal(mine, theirs[[2, 0, 1]])
+    assert again.step == 4
+    numbers = sum(theta[0].numel() for theta in state.parameters)
+    assert state.bytes_each == 2 * 8 * numbers  # weights and momentum in float64

@@ -60,6 +60,11 @@ class Surroundings:
     plane: list[list[float]]
 
     @property
+    def at_weights(self) -> float:
+        """The default loss at the weights themselves."""
+        return self.line[len(self.line) // 2]
+
+    @property
     def sharpness(self) -> float:
         """By how much the loss rises, on average, half the way out along the line."""
         middle = len(self.offsets) // 2

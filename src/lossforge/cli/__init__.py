@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from lossforge import __version__
-from lossforge.cli.allocator import keep_freed_memory
+from lossforge.allocator import keep_freed_memory
 from lossforge.cli.output import forgiving_output
 from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name
@@ -29,7 +29,7 @@ commands:
   report RUN      write a page about a complete run, to be opened in a browser
   resume RUN      go on with an interrupted run
   watch RUN       show how far a run is, from another terminal
-  list WHAT       show the tasks, models, losses or methods there are
+  list WHAT       show the tasks, models, losses, methods or learned losses (zoo) there are
 
 `lossforge COMMAND --help` tells more, `lossforge --version` the version. A first run, under
 three minutes on two cores:

@@ -10,7 +10,7 @@ import tyro
 from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
+from lossforge.cli.printing import HOW_TO_PLOT, Printing, print_tables, terminal_width
 from lossforge.errors import ConfigurationError
 from lossforge.experiments import BenchmarkReport, NewFolder
 from lossforge.experiments.arguments import Preset
@@ -18,7 +18,6 @@ from lossforge.experiments.benchmark_run import read_options
 from lossforge.experiments.benchmark_settings import Setting
 from lossforge.experiments.paper import PAPER, recipe_for
 from lossforge.experiments.summary import ROPE
-from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
@@ -44,6 +43,7 @@ class BenchmarkOptions:
         default_factory=lambda: Execution("auto")
     )
     display: tyro.conf.OmitArgPrefixes[Display] = field(default_factory=Display)
+    printing: tyro.conf.OmitArgPrefixes[Printing] = field(default_factory=Printing)
     methods: tuple[str, ...] = ()
     """methods to compare: names from `lossforge list methods`, with options that differ from the
     preset's (evomal:population=24,generations=10), losses, which are only tuned, or adalfl; by
@@ -84,8 +84,6 @@ class BenchmarkOptions:
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
     threads: int = 1
     """threads of PyTorch in each process; another number changes the last bits of results"""
-    format: Form = "plain"
-    """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
 
 def benchmark(words: list[str]) -> int:
@@ -111,7 +109,7 @@ def benchmark(words: list[str]) -> int:
         workers=options.execution,
         progress=options.display.watching(),
     )
-    print_benchmark(report, options.format)
+    options.printing.report(report, print_benchmark)
     return 0
 
 
@@ -140,12 +138,10 @@ def _base(options: BenchmarkOptions) -> Setting:
     return base
 
 
-def print_benchmark(report: BenchmarkReport, form: Form = "plain") -> None:
+def print_benchmark(report: BenchmarkReport) -> None:
     """Print a benchmark's tables."""
     result = report.result
-    print_as(form, report.tables(), result)
-    if form != "plain":
-        return
+    print_tables(report.tables())
     about = (
         "Lower is better. The references are the default loss at the common learning rate and at "
         "its best one, and the best handcrafted loss at its best one; losses and learning rates "

@@ -10,13 +10,12 @@ import tyro
 from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import HOW_TO_PLOT, print_as, terminal_width
+from lossforge.cli.printing import HOW_TO_PLOT, Printing, print_tables, terminal_width
 from lossforge.experiments import ComparisonReport, NewFolder
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
 from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.tables import Form
 from lossforge.experiments.train_run import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
@@ -33,6 +32,7 @@ class CompareOptions:
     adalfl: AdaLFL
     execution: tyro.conf.OmitArgPrefixes[Execution]
     display: tyro.conf.OmitArgPrefixes[Display]
+    printing: tyro.conf.OmitArgPrefixes[Printing]
     losses: tuple[str, ...]
     """losses to compare: names from `lossforge list losses`, loss files, runs that found one, or
     adalfl; the others are compared with the first, or with the best tuned handcrafted loss where
@@ -75,8 +75,6 @@ class CompareOptions:
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
     threads: int = 1
     """threads of PyTorch in each process; another number changes the last bits of results"""
-    format: Form = "plain"
-    """how to print the tables: plain text, markdown, latex, csv, or json as in result.json"""
 
 
 def compare(words: list[str]) -> int:
@@ -85,7 +83,13 @@ def compare(words: list[str]) -> int:
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
     recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
     default = CompareOptions(
-        recipe, adalfl, Execution("auto"), Display(), losses=tyro.MISSING, task=tyro.MISSING
+        recipe,
+        adalfl,
+        Execution("auto"),
+        Display(),
+        Printing(),
+        losses=tyro.MISSING,
+        task=tyro.MISSING,
     )
     options = parse_options(CompareOptions, words, "lossforge compare", default=default)
     report = experiments.compare(
@@ -111,16 +115,14 @@ def compare(words: list[str]) -> int:
         workers=options.execution,
         progress=options.display.watching(),
     )
-    print_comparison(report, options.format)
+    options.printing.report(report, print_comparison)
     return 0
 
 
-def print_comparison(report: ComparisonReport, form: Form = "plain") -> None:
+def print_comparison(report: ComparisonReport) -> None:
     """Print a comparison's tables."""
     result = report.result
-    print_as(form, report.tables(), result)
-    if form != "plain":
-        return
+    print_tables(report.tables())
     rivals = dict.fromkeys(line["against"]["rival"] for line in result["lines"] if line["against"])
     rival = next(iter(rivals), None) if len(rivals) < 2 else "the rival of each task"
     against = f"differences are from {rival}, paired by seed; " if rival else ""

@@ -9,7 +9,7 @@ import tyro
 from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import terminal_width
+from lossforge.cli.printing import Printing, terminal_width
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments import FewShotReport, NewFolder
 from lossforge.experiments.arguments import Preset
@@ -25,6 +25,7 @@ class FewShotOptions:
     method: tyro.conf.OmitArgPrefixes[FewShot]
     execution: tyro.conf.OmitArgPrefixes[Execution]
     display: tyro.conf.OmitArgPrefixes[Display]
+    printing: tyro.conf.OmitArgPrefixes[Printing]
     task: str
     """data set that tasks are drawn from: omniglot, mini_imagenet, tiered_imagenet, cifar_fs, fc100
     (from files), images:DIR, or the synthetic clusters and sinusoids"""
@@ -90,7 +91,7 @@ def fewshot(words: list[str]) -> int:
         progress=options.display.watching(),
         **(options.method.settings() if name == ABLATION else {}),
     )
-    print_few_shot(report)
+    options.printing.report(report, print_few_shot)
     return 0
 
 
@@ -99,7 +100,11 @@ def _parse(name: str, words: list[str]) -> FewShotOptions:
     known = preset if preset in PRESETS else "quick"
     method = FewShot.preset(known, "npbml" if name == ABLATION else name)
     default = FewShotOptions(
-        method=method, execution=Execution("auto"), display=Display(), task=tyro.MISSING
+        method=method,
+        execution=Execution("auto"),
+        display=Display(),
+        printing=Printing(),
+        task=tyro.MISSING,
     )
     return parse_options(FewShotOptions, words, f"lossforge fewshot {name}", default=default)
 

@@ -1,5 +1,6 @@
 """`lossforge landscape`: where training under different losses ends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,11 @@ from typing import Annotated
 import tyro
 
 from lossforge.cli.parsing import parse_options
+from lossforge.cli.printing import print_as
+from lossforge.experiments.landscape_run import Ending
 from lossforge.experiments.landscape_run import landscape as draw_landscape
+from lossforge.experiments.tables import Form, Table, number
+from lossforge.files import plain
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class LandscapeOptions:
     """folder of data sets that come from files; by default that of LOSSFORGE_DATA"""
     device: str = "auto"
     """device of networks and data: cpu, cuda, or auto for a GPU if there is one"""
+    format: Form = "plain"
+    """how to print the results: plain text, markdown, latex, csv or json"""
 
 
 def landscape(words: list[str]) -> int:
@@ -57,12 +64,44 @@ def landscape(words: list[str]) -> int:
         data_dir=options.data_dir,
         device=options.device,
     )
+    if options.format == "plain":
+        _print(endings, options.out)
+    else:
+        _print_as(options.format, endings, options.out)
+    return 0
+
+
+def _print(endings: Sequence[Ending], out: Path) -> None:
     for ending in endings:
-        line = ending.around.line
         print(
             f"{ending.name}: test metric {ending.test:.4f}; the default loss is "
-            f"{line[len(line) // 2]:.4g} at the weights and {ending.around.sharpness:+.4g} more "
-            "half-way out"
+            f"{ending.around.at_weights:.4g} at the weights and {ending.around.sharpness:+.4g} "
+            "more half-way out"
         )
-    print(f"pictures: {options.out}")
-    return 0
+    print(f"pictures: {out}")
+
+
+def _print_as(form: Form, endings: Sequence[Ending], out: Path) -> None:
+    rows = [
+        {
+            "loss": each.name,
+            "test": each.test,
+            "at_weights": each.around.at_weights,
+            "sharpness": each.around.sharpness,
+        }
+        for each in endings
+    ]
+    cells = [
+        (each.name, number(each.test), f"{each.around.at_weights:.4g}", _signed(each))
+        for each in endings
+    ]
+    table = Table(
+        "where training ends: the default loss at the weights, and how much more half-way out",
+        ("loss", "test", "at the weights", "half-way out"),
+        tuple(cells),
+    )
+    print_as(form, [table], plain({"losses": rows, "pictures": str(out)}))
+
+
+def _signed(ending: Ending) -> str:
+    return f"{ending.around.sharpness:+.4g}"

@@ -1,17 +1,15 @@
 """`lossforge list`: the names that other commands take, a line each."""
 
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import cast, get_args
 
-from rich import table as rich_table
-from rich.console import Console
-
 from lossforge.cli.parsing import word_after
-from lossforge.cli.printing import print_as
+from lossforge.cli.printing import print_as, terminal_width
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.tables import Form, Table, check_form
-from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss
+from lossforge.losses import HANDCRAFTED, OBJECTIVES, ParametricLoss, zoo
 from lossforge.methods import METHODS, AdaLFL
 from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import LAYER_RATES, PREFIX, adaptive_names
@@ -23,6 +21,8 @@ from lossforge.tasks.metrics.registry import OF_CLASSES, OF_VALUES
 
 Row = tuple[str, str]
 
+LONGEST_BESIDE = 36
+"""characters of a name that has its description beside it"""
 ABOUT_METRICS = {"error_rate": "Share of wrong rows", "mse": "Mean squared error"}
 """metrics of the kinds themselves"""
 
@@ -58,12 +58,27 @@ def _parse(words: list[str], usage: str) -> tuple[str, Form]:
     return words[0], cast(Form, form or "plain")
 
 
-def _print(rows: Iterable[Row]) -> None:
-    """Print names beside their descriptions, which are folded where the terminal is narrow."""
-    console_table = rich_table.Table.grid(padding=(0, 2))
-    for row in rows:
-        console_table.add_row(*row)
-    Console(markup=False).print(console_table)
+def _print(rows: Sequence[Row]) -> None:
+    """Print names beside their descriptions, which are folded where the terminal is narrow.
+
+    Names are for copying, so none is shortened: what is about a long one begins below it.
+    """
+    width = max(40, terminal_width())
+    beside = min(LONGEST_BESIDE, max((len(name) for name, _ in rows), default=0)) + 2
+    for name, about in rows:
+        head = name.ljust(beside)
+        if len(name) > beside - 2:
+            print(name)
+            head = " " * beside
+        print(
+            textwrap.fill(
+                about,
+                width,
+                initial_indent=head,
+                subsequent_indent=" " * beside,
+                break_on_hyphens=False,
+            )
+        )
 
 
 def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
@@ -73,6 +88,7 @@ def _listings() -> dict[str, Callable[[], Iterable[Row]]]:
         "losses": _losses,
         "methods": _methods,
         "metrics": _metrics,
+        "zoo": _zoo,
     }
 
 
@@ -104,6 +120,7 @@ def _losses() -> Iterable[Row]:
         yield str(loss()), f"{loss.of_kind}: {_about(loss)}"
     for name, objective in OBJECTIVES.items():
         yield name, f"--task-loss: {_about(objective)}"
+    yield "zoo:NAME", "a learned loss that ships with lossforge: lossforge list zoo"
     yield "PATH", "a loss file, or the folder of the run that found it"
 
 
@@ -113,6 +130,10 @@ def _methods() -> Iterable[Row]:
     yield "|".join(adaptive_names()), f"train --loss: {_about(ParametricLoss)}"
     yield f"{PREFIX}{LAYER_RATES}", f"train --loss: {_about(AdaptingRates)}"
     yield from ((name, f"fewshot: {about}") for name, (about, _) in VARIANTS.items())
+
+
+def _zoo() -> Iterable[Row]:
+    yield from ((f"{zoo.PREFIX}{name}", zoo.card(name).about) for name in zoo.names())
 
 
 def _about(thing: object) -> str:

@@ -2,12 +2,37 @@
 
 import json
 import shutil
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from lossforge.experiments import Report
 from lossforge.experiments.tables import Form, Table
 
+ReportT = TypeVar("ReportT", bound=Report)
+
 HOW_TO_PLOT = "plots need pip install 'lossforge[plots]'"
+
+
+@dataclass(frozen=True)
+class Printing:
+    """How results are printed."""
+
+    format: Form = "plain"
+    """how to print the results: plain text, markdown, latex or csv for tables, or json for
+    programs, as in result.json; progress goes to standard error"""
+
+    def report(self, report: ReportT, in_plain: Callable[[ReportT], None]) -> None:
+        """Print a report.
+
+        Args:
+            report: of a run.
+            in_plain: prints it as plain text.
+        """
+        if self.format == "plain":
+            in_plain(report)
+        else:
+            print_as(self.format, report.tables(), report.result)
 
 
 def terminal_width() -> int:

@@ -8,6 +8,8 @@ import tyro
 
 from lossforge import experiments
 from lossforge.cli.parsing import parse_options
+from lossforge.cli.printing import print_as
+from lossforge.experiments.tables import Form, Table
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,17 @@ class ReportOptions:
     """folder of the run"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """HTML file to write; by default report.html in the folder of the run"""
+    format: Form = "plain"
+    """how to print where the page is: plain text, markdown, latex, csv or json"""
 
 
 def report(words: list[str]) -> int:
     """Run `lossforge report RUN`."""
     options = parse_options(ReportOptions, words, "lossforge report")
-    print(f"the page is {experiments.report(options.run, out=options.out)}")
+    page = str(experiments.report(options.run, out=options.out))
+    if options.format == "plain":
+        print(f"the page is {page}")
+    else:
+        table = Table("page", ("run", "page"), ((str(options.run), page),), text_columns=2)
+        print_as(options.format, [table], {"run": str(options.run), "page": page})
     return 0

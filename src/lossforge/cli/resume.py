@@ -11,6 +11,7 @@ from lossforge.cli.compare import print_comparison
 from lossforge.cli.display import Display
 from lossforge.cli.fewshot import print_few_shot
 from lossforge.cli.parsing import parse_options
+from lossforge.cli.printing import Printing
 from lossforge.cli.search import print_search
 from lossforge.cli.train import print_training
 from lossforge.experiments import (
@@ -34,6 +35,7 @@ class ResumeOptions:
         default_factory=lambda: Execution("auto")
     )
     display: tyro.conf.OmitArgPrefixes[Display] = field(default_factory=Display)
+    printing: tyro.conf.OmitArgPrefixes[Printing] = field(default_factory=Printing)
 
 
 def resume(words: list[str]) -> int:
@@ -45,13 +47,13 @@ def resume(words: list[str]) -> int:
     )
     match found:
         case SearchReport() as report:
-            print_search(report)
+            options.printing.report(report, print_search)
         case TrainingReport() as report:
-            print_training(report)
+            options.printing.report(report, print_training)
         case ComparisonReport() as report:
-            print_comparison(report)
+            options.printing.report(report, print_comparison)
         case BenchmarkReport() as report:
-            print_benchmark(report)
+            options.printing.report(report, print_benchmark)
         case FewShotReport() as report:
-            print_few_shot(report)
+            options.printing.report(report, print_few_shot)
     return 0

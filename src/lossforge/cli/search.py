@@ -10,7 +10,7 @@ from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.method_options import from_options, options_class, to_options
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import print_tables
+from lossforge.cli.printing import Printing, print_tables
 from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
@@ -32,6 +32,7 @@ class SearchOptions(Generic[OptionsT]):
     calibration: tyro.conf.OmitArgPrefixes[Calibration]
     execution: tyro.conf.OmitArgPrefixes[Execution]
     display: tyro.conf.OmitArgPrefixes[Display]
+    printing: tyro.conf.OmitArgPrefixes[Printing]
     task: str
     """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     model: str = "mlp"
@@ -83,7 +84,7 @@ def search(words: list[str]) -> int:
         workers=options.execution,
         progress=options.display.watching(),
     )
-    print_search(report)
+    options.printing.report(report, print_search)
     return 0
 
 
@@ -97,6 +98,7 @@ def _parse(method: type[Method[Any, Any]], words: list[str]) -> SearchOptions[An
         calibration=CALIBRATIONS[known],
         execution=Execution("auto"),
         display=Display(),
+        printing=Printing(),
         task=tyro.MISSING,
     )
     kind: Any = SearchOptions[options_class(method)]  # type: ignore[misc]

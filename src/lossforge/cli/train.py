@@ -9,7 +9,7 @@ import tyro
 from lossforge import experiments
 from lossforge.cli.display import Display
 from lossforge.cli.parsing import parse_options, word_after
-from lossforge.cli.printing import HOW_TO_PLOT
+from lossforge.cli.printing import HOW_TO_PLOT, Printing
 from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.paper import recipe_for
@@ -28,6 +28,7 @@ class TrainOptions:
     recipe: tyro.conf.OmitArgPrefixes[Recipe]
     adalfl: AdaLFL
     display: tyro.conf.OmitArgPrefixes[Display]
+    printing: tyro.conf.OmitArgPrefixes[Printing]
     task: str
     """task that the network learns: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
     loss: str = ""
@@ -65,7 +66,9 @@ def train(words: list[str]) -> int:
     preset = word_after("--preset", words) or "quick"
     recipe, adalfl = PRESETS[preset if preset in PRESETS else "quick"]
     recipe = recipe_for(preset, word_after("--task", words) or "", recipe)
-    default = TrainOptions(recipe=recipe, adalfl=adalfl, display=Display(), task=tyro.MISSING)
+    default = TrainOptions(
+        recipe=recipe, adalfl=adalfl, display=Display(), printing=Printing(), task=tyro.MISSING
+    )
     options = parse_options(TrainOptions, words, "lossforge train", default=default)
     report = experiments.train(
         options.task,
@@ -84,7 +87,7 @@ def train(words: list[str]) -> int:
         device=options.device,
         progress=options.display.watching(),
     )
-    print_training(report)
+    options.printing.report(report, print_training)
     return 0
 
 

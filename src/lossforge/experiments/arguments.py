@@ -18,6 +18,7 @@ from lossforge.losses import Handcrafted, Loss
 from lossforge.losses import load as load_loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest
+from lossforge.losses.zoo import is_in_zoo
 from lossforge.methods import State
 from lossforge.methods.adaptive import check_adaptive, is_adaptive
 from lossforge.models import Family, Model, describe, resolve
@@ -218,7 +219,8 @@ class GivenLoss:
         if self.loss is not None:
             return digest(self.loss)
         # A name is looked up among files first, as `named` does.
-        return digest(resolve_loss(self.name)) if self.name and Path(self.name).exists() else None
+        is_stored = bool(self.name) and (Path(self.name).exists() or is_in_zoo(self.name))
+        return digest(resolve_loss(self.name)) if is_stored else None
 
     @property
     def is_handcrafted(self) -> bool:

@@ -76,6 +76,7 @@ from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
 from lossforge.losses import HANDCRAFTED, Loss
 from lossforge.losses.resolve import resolve_loss
+from lossforge.losses.zoo import is_in_zoo
 from lossforge.methods import METHODS, AdaLFL, State
 from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
 from lossforge.progress import ProgressReporter, Shown
@@ -586,7 +587,7 @@ def as_entrant(method: MethodLike, preset: str) -> Entrant:
     if is_adaptive(method):
         return method
     name = method.partition(":")[0]
-    if name in HANDCRAFTED or Path(method).exists():
+    if name in HANDCRAFTED or is_in_zoo(method) or Path(method).exists():
         return resolve_loss(method)
     if name not in METHODS:
         raise unknown_name("method or loss", name, [*METHODS, *HANDCRAFTED, AdaLFL.name])

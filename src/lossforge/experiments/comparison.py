@@ -12,7 +12,7 @@ from lossforge.losses import Loss, as_population
 from lossforge.methods import BaseTraining, Problem
 from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Here, Report, Tally
-from lossforge.searching.fitness_work import independent_groups
+from lossforge.searching.fitness_work import chunks
 from lossforge.training import EnsembleConfig, make_ensemble
 from lossforge.training.optimizers import Multistep
 from lossforge.validation import require_in_range, require_whole
@@ -101,7 +101,7 @@ class Comparison:
             stage: what progress calls it.
         """
         executor = Here() if executor is None else executor
-        parts = [independent_groups(list(group.values()), [problem], b) for group, b in groups]
+        parts = [chunks(list(group.values()), [problem], b) for group, b in groups]
         runs = [derive_seed(seed, "comparison", run) for run in range(self.compare_seeds)]
         jobs = [
             _Job(losses, base, run)

@@ -319,7 +319,9 @@ class SearchExperiment(Experiment["SearchReport"]):
             if calibrated is not None:
                 reporter.tell(_describe(calibrated, self.task.task.measure))
             journal = RunJournal(run, reporter)
-            found = self.method.run(self.task.task, self.model, self.seed, journal=journal)
+            found = self.method.run(
+                self.task.task, self.model, self.seed, journal=journal, executor=executor
+            )
             run.write_loss(found.loss)
             tuned = calibrator.tune(LEARNED, found.loss) if calibrated is not None else None
             close = Closing(

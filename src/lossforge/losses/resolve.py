@@ -1,9 +1,10 @@
-"""Losses by name: a handcrafted one with options, or the path of a saved one."""
+"""Losses by name: a handcrafted one with options, one of the zoo, or the path of a saved one."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.losses import zoo
 from lossforge.losses.class_weights import check_weighting
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
@@ -17,7 +18,7 @@ CALIBRATED = "calibrated"
 
 
 def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
-    """Return a loss by its name with options (``focal:gamma=1``), or by the path of its file.
+    """Return a loss by its name (``focal:gamma=1``, ``zoo:NAME``), or by the path of its file.
 
     The option ``weight=balanced`` or ``weight=root`` weighs the classes of a task by their numbers;
     see `lossforge.losses.class_weights`.
@@ -65,6 +66,8 @@ def objective(text: str, kind: Kind | str) -> Loss:
 def _find(text: str) -> Loss:
     if Path(text).exists():
         return load(text)
+    if zoo.is_in_zoo(text):
+        return zoo.load(text)
     name, options = parse_spec(text)
     if name in OBJECTIVES:
         require(not options, f"{text}: {name} has no options")

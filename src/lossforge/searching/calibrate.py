@@ -19,7 +19,7 @@ from lossforge.losses.resolve import resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Here, Tally
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.fitness_work import FitnessJob, FitnessWork
+from lossforge.searching.fitness_work import FitnessJob, ProblemWork
 from lossforge.searching.journal import Journal, State
 from lossforge.searching.problem import BaseTraining, Problem, kind_of
 from lossforge.tasks.kinds import Kind, as_kind
@@ -230,7 +230,7 @@ class Calibrator:
         self._fitness = replace(fitness.in_full(steps), best_evaluation=False, measure="metric")
         self._seeds = [derive_seed(seed, "calibration", run) for run in range(settings.rival_seeds)]
         self._problems, self._base, self._journal = problems, base, journal
-        self._works: dict[tuple[Problem, ...], FitnessWork] = {}
+        self._works: dict[tuple[Problem, ...], ProblemWork] = {}
         self._executor = Here() if executor is None else executor
         self._table, self._begun = _ScoreTable.from_state(journal.restore()), 0
 
@@ -331,10 +331,10 @@ class Calibrator:
                 if names:
                     yield names, power, run
 
-    def _work_at(self, steps: int) -> FitnessWork:
+    def _work_at(self, steps: int) -> ProblemWork:
         """Return the same object each time, whose data an executor sends once."""
         problems = tuple(self._problems_at(steps))
-        return self._works.setdefault(problems, FitnessWork(problems))
+        return self._works.setdefault(problems, ProblemWork(problems))
 
     def _problems_at(self, steps: int) -> Sequence[Problem]:
         return self._trial_problems if steps == self._short else self._problems

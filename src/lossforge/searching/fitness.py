@@ -8,6 +8,7 @@ reason.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import fmean
 from typing import Annotated, Any, Literal, Self, final
 
@@ -17,7 +18,7 @@ from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress
 from lossforge.searching.options import OptionName
 from lossforge.searching.problem import BaseTraining, Problem
-from lossforge.training import Ensemble, Stacking, make_ensemble
+from lossforge.training import Ensemble, EnsembleState, Stacking, make_ensemble
 from lossforge.validation import require_in_range
 
 RUNGS = (0.1, 0.2, 0.4)
@@ -26,7 +27,7 @@ RUNGS = (0.1, 0.2, 0.4)
 MARGIN = 0.25
 """share of the metric by which a candidate may be worse at a rung than those that ended well"""
 
-HALVING_RUNGS = (0.25, 0.5)
+HALVING_RUNGS = (0.125, 0.25, 0.5)
 """shares of the fitness steps after which halving stops the worse candidates"""
 
 LEAST_KEPT = 4
@@ -164,14 +165,22 @@ class Fitness:
             progress: receives the steps made.
             curves: of complete runs, by which racing judges.
         """
-        run = _FitnessRun(self, losses, problems, base, seed, tuple(curves))
+        networks = FitnessNetworks(self, losses, problems, base, seed)
+        verdicts = Verdicts(self, len(losses), len(problems), tuple(curves))
+        for rung in self.rungs():
+            networks.advance_to(rung, progress)
+            staying = verdicts.judge(rung, networks.measured())
+            if not staying:
+                break
+            networks.keep(staying)
+        return verdicts.trials()
+
+    def rungs(self) -> list[int]:
+        """Return the steps at which candidates are measured, the last of them included."""
         shares = HALVING_RUNGS if self.halving else RUNGS
-        rungs = sorted({max(1, round(share * self.steps)) for share in shares} - {self.steps})
         has_rungs = self.racing or self.best_evaluation or self.halving
-        for rung in [*(rungs if has_rungs else []), self.steps]:
-            run.advance_to(rung, progress)
-            run.judge()
-        return run.trials()
+        rungs = {max(1, round(share * self.steps)) for share in shares} if has_rungs else set()
+        return sorted(rungs | {self.steps})
 
     def in_full(self, steps: int) -> "Fitness":
         """Return the same measure of trainings of so many steps, all of which are completed."""
@@ -179,8 +188,33 @@ class Fitness:
 
 
 @final
-class _FitnessRun:
-    """Candidates in training, fewer after each rung."""
+@dataclass(frozen=True)
+class Measured:
+    """How networks under some candidates fare at a rung, one of each for every candidate.
+
+    Attributes:
+        scores: what the candidates are ranked by, mean over the tasks; not finite where it failed.
+        metrics: the metric, mean over the tasks.
+        failures: why a network diverged; None where it did not.
+    """
+
+    scores: tuple[float, ...]
+    metrics: tuple[float, ...]
+    failures: tuple[str | None, ...]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Measured"]) -> "Measured":
+        """Return what was measured of several groups of candidates, in their order."""
+        return cls(
+            tuple(chain.from_iterable(part.scores for part in parts)),
+            tuple(chain.from_iterable(part.metrics for part in parts)),
+            tuple(chain.from_iterable(part.failures for part in parts)),
+        )
+
+
+@final
+class FitnessNetworks:
+    """The networks of candidates in training, an ensemble for each task."""
 
     def __init__(
         self,
@@ -189,85 +223,44 @@ class _FitnessRun:
         problems: Sequence[Problem],
         base: BaseTraining,
         seed: int,
-        curves: tuple[tuple[float, ...], ...],
     ):
         self._settings, self._splits = settings, [problem.task.valid for problem in problems]
-        races = settings.racing and not settings.halving
-        self._race = Race(settings.racing_tolerance, curves) if races else None
         self._measures = [problem.task.measure for problem in problems]
         self._ensembles: list[Ensemble] = [
             make_ensemble(base.setup(problem, derive_seed(seed, i)), losses, settings.stacking)
             for i, problem in enumerate(problems)
         ]
-        self._running = list(range(len(losses)))
-        self._curves: list[tuple[float, ...]] = [() for _ in self._running]
-        self._trials: dict[int, Trial] = {}
         self._step = 0
 
     def advance_to(self, step: int, progress: Progress) -> None:
         """Train all that still run up to a step."""
-        while self._running and self._step < step:
+        while self._step < step:
             some = min(REPORT_EVERY, step - self._step)
             for ensemble in self._ensembles:
                 ensemble.advance(some)
             self._step += some
             progress("training", self._step, self._settings.steps)
 
-    def judge(self) -> None:
-        """Record the metrics, and stop the candidates that failed, ended or have no chance."""
-        if not self._running:
-            return
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with the candidates at some places alone."""
+        for ensemble in self._ensembles:
+            if len(places) < len(ensemble):
+                ensemble.keep(places)
+
+    def state(self) -> tuple[EnsembleState, ...]:
+        """Return where training stands, for each task."""
+        return tuple(ensemble.state() for ensemble in self._ensembles)
+
+    def restore(self, states: Sequence[EnsembleState], step: int) -> None:
+        """Go on from where `state` was taken, after so many steps."""
+        for ensemble, state in zip(self._ensembles, states, strict=True):
+            ensemble.restore(state)
+        self._step = step
+
+    def measured(self) -> Measured:
+        """Return how the networks fare now."""
         metrics = self._metrics()
-        scores = self._scores(metrics)
-        worst = self._worst(scores)
-        trials = [
-            self._verdict(candidate, score, metric, failure, is_worst=slot in worst)
-            for slot, (candidate, score, metric, failure) in enumerate(
-                zip(self._running, scores, metrics, self._failures(), strict=True)
-            )
-        ]
-        staying = [slot for slot, trial in enumerate(trials) if trial is None]
-        self._trials |= {
-            candidate: trial
-            for candidate, trial in zip(self._running, trials, strict=True)
-            if trial is not None
-        }
-        if staying and len(staying) < len(self._running):
-            for ensemble in self._ensembles:
-                ensemble.keep(staying)
-        self._running = [self._running[slot] for slot in staying]
-
-    def trials(self) -> list[Trial]:
-        """Return the trials of all candidates, in their first order."""
-        return [self._trials[candidate] for candidate in sorted(self._trials)]
-
-    def _verdict(
-        self, candidate: int, score: float, metric: float, failure: str | None, *, is_worst: bool
-    ) -> Trial | None:
-        """Return a trial that is over, None for one that goes on."""
-        steps = self._step * len(self._ensembles)
-        if not math.isfinite(score):
-            reason = failure or f"diverged: non-finite metric at step {self._step}"
-            return Trial(math.inf, steps, reason, ())
-        rung = len(self._curves[candidate])
-        self._curves[candidate] += (score,)
-        curve = self._curves[candidate]
-        other = None if score == metric else metric
-        if self._step == self._settings.steps:
-            fitness = min(curve) if self._settings.best_evaluation else score
-            return Trial(fitness, steps, None, curve, other)
-        if self._race and self._race.is_hopeless(rung, score):
-            return Trial(score, steps, f"stopped: hopeless at step {self._step}", curve, other)
-        if is_worst:
-            return Trial(score, steps, f"stopped: not the best at step {self._step}", curve, other)
-        return None
-
-    def _worst(self, scores: Sequence[float]) -> set[int]:
-        """Return the places of the candidates that halving stops."""
-        if not self._settings.halving or self._step == self._settings.steps:
-            return set()
-        kept = max(LEAST_KEPT, math.ceil(self._settings.halving * len(scores)))
-        return set(sorted(range(len(scores)), key=scores.__getitem__)[kept:])
+        return Measured(tuple(self._scores(metrics)), tuple(metrics), tuple(self._failures()))
 
     def _metrics(self) -> list[float]:
         """Return the metric of each candidate, mean over the tasks."""
@@ -294,3 +287,90 @@ class _FitnessRun:
     def _failures(self) -> list[str | None]:
         by_task = [ensemble.failures() for ensemble in self._ensembles]
         return [next(filter(None, reasons), None) for reasons in zip(*by_task, strict=True)]
+
+
+@final
+class Verdicts:
+    """Decides at each rung which candidates go on.
+
+    Args:
+        settings: of the fitness runs.
+        count: how many candidates there are.
+        tasks: how many tasks they train on, whose steps are added up.
+        curves: of complete runs, by which racing judges.
+    """
+
+    def __init__(
+        self, settings: Fitness, count: int, tasks: int, curves: tuple[tuple[float, ...], ...]
+    ):
+        self._settings, self._tasks = settings, tasks
+        races = settings.racing and not settings.halving
+        self._race = Race(settings.racing_tolerance, curves) if races else None
+        self._running = list(range(count))
+        self._curves: list[tuple[float, ...]] = [() for _ in self._running]
+        self._trials: dict[int, Trial] = {}
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """The candidates that still run."""
+        return tuple(self._running)
+
+    def judge(self, step: int, measured: Measured) -> list[int]:
+        """Stop the candidates that failed, ended or have no chance; return places that stay.
+
+        Args:
+            step: that was reached.
+            measured: how the candidates that still run fare, in order.
+        """
+        worst = self._worst(step, measured.scores)
+        rows = zip(self._running, measured.scores, measured.metrics, measured.failures, strict=True)
+        trials = [
+            self._verdict(step, *row, is_worst=place in worst) for place, row in enumerate(rows)
+        ]
+        self._trials |= {
+            candidate: trial
+            for candidate, trial in zip(self._running, trials, strict=True)
+            if trial is not None
+        }
+        staying = [place for place, trial in enumerate(trials) if trial is None]
+        self._running = [self._running[place] for place in staying]
+        return staying
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of all candidates, in their first order."""
+        return [self._trials[candidate] for candidate in sorted(self._trials)]
+
+    def _verdict(
+        self,
+        step: int,
+        candidate: int,
+        score: float,
+        metric: float,
+        failure: str | None,
+        *,
+        is_worst: bool,
+    ) -> Trial | None:
+        """Return a trial that is over, None for one that goes on."""
+        steps = step * self._tasks
+        if not math.isfinite(score):
+            reason = failure or f"diverged: non-finite metric at step {step}"
+            return Trial(math.inf, steps, reason, ())
+        rung = len(self._curves[candidate])
+        self._curves[candidate] += (score,)
+        curve = self._curves[candidate]
+        other = None if score == metric else metric
+        if step == self._settings.steps:
+            fitness = min(curve) if self._settings.best_evaluation else score
+            return Trial(fitness, steps, None, curve, other)
+        if self._race and self._race.is_hopeless(rung, score):
+            return Trial(score, steps, f"stopped: hopeless at step {step}", curve, other)
+        if is_worst:
+            return Trial(score, steps, f"stopped: not the best at step {step}", curve, other)
+        return None
+
+    def _worst(self, step: int, scores: Sequence[float]) -> set[int]:
+        """Return the places of the candidates that halving stops."""
+        if not self._settings.halving or step == self._settings.steps:
+            return set()
+        kept = max(LEAST_KEPT, math.ceil(self._settings.halving * len(scores)))
+        return set(sorted(range(len(scores)), key=scores.__getitem__)[kept:])

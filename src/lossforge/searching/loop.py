@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar, final
 
 from lossforge.errors import NoCandidateError, RunError
-from lossforge.losses import LossPopulation, SymbolicLoss, as_population
+from lossforge.losses import SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.searching.archive import Archive, Evaluation
 from lossforge.searching.ask_tell import AskTell
 from lossforge.searching.context import SearchContext
+from lossforge.searching.executors import Executor, Here
 from lossforge.searching.journal import Journal, State
+from lossforge.searching.parallel_training import ParallelTraining
 from lossforge.searching.problem import Problem
 from lossforge.searching.result import SearchResult
 
@@ -31,6 +33,7 @@ class Loop(Generic[StateT, CandidateT]):
         problems: to train on.
         seed: the same seed gives the same result, interrupted or not.
         journal: where to report to and resume from.
+        executor: trains networks side by side; no result depends on it.
 
     Raises:
         RunError: the journal holds a checkpoint of another version.
@@ -42,10 +45,12 @@ class Loop(Generic[StateT, CandidateT]):
         problems: Sequence[Problem],
         seed: int,
         journal: Journal,
+        executor: Executor | None = None,
     ):
         self._method, self._journal, self._problems = method, journal, problems
         trials = method.trial_problems(problems)
-        self._context = SearchContext(trials, seed, journal.progress)
+        executor = Here() if executor is None else executor
+        self._context = SearchContext(trials, seed, journal.progress, executor)
         saved = journal.restore()
         if saved is None:
             self._round, self._archive = 0, Archive()
@@ -77,22 +82,15 @@ class Loop(Generic[StateT, CandidateT]):
         losses = as_population(decoded, context.device)
         versions = method.refine(losses, candidates, context)
         # All versions are judged by the rounds before this one, and by each other.
-        together = [version.loss(i) for version in versions for i in range(len(version))]
-        joined = versions[0] if len(versions) == 1 else as_population(together, context.device)
-        evaluations = self._trained(joined, tuple(self._archive.curves()))
+        together = [version.loss(i).cpu() for version in versions for i in range(len(version))]
+        curves = tuple(self._archive.curves())
+        trials = context.training.fitness(
+            method.fitness, together, method.base, context.seed("fitness"), curves
+        )
+        evaluations = [Evaluation(*pair) for pair in zip(together, trials, strict=True)]
         count = len(candidates)
         by_version = [evaluations[i : i + count] for i in range(0, len(evaluations), count)]
         return self._archive.add(list(zip(*by_version, strict=True)))
-
-    def _trained(
-        self, losses: LossPopulation, curves: tuple[tuple[float, ...], ...]
-    ) -> list[Evaluation]:
-        method, context = self._method, self._context
-        seed = context.seed("fitness")
-        trials = method.fitness(
-            losses, context.problems, method.base, seed, context.progress, curves
-        )
-        return [Evaluation(losses.loss(i).cpu(), trial) for i, trial in enumerate(trials)]
 
     def _result(self) -> SearchResult:
         method, context, archive = self._method, self._context, self._archive
@@ -114,15 +112,21 @@ class Loop(Generic[StateT, CandidateT]):
             if polished
             else pairs,
             method.fitness,
-            context.problems,
+            context.training,
             method.base,
             context.root_seed,
-            context.progress,
-            None if context.problems == tuple(self._problems) else self._problems,
+            self._on_the_network_itself(),
         )
         shown = self._problems[0].task.measure.shown
         front = tuple(replace(each, valid=shown(each.valid)) for each in method.front(archive))
         return SearchResult(loss, shown(valid), archive.runs, front, counts)
+
+    def _on_the_network_itself(self) -> ParallelTraining | None:
+        """Return what trains the search's own networks; None where candidates are tried on them."""
+        context = self._context
+        if context.problems == tuple(self._problems):
+            return None
+        return ParallelTraining(self._problems, context.executor, context.progress)
 
     def _entry(self) -> State:
         """Return this round's line of history."""

@@ -12,6 +12,7 @@ from lossforge.errors import FileFormatError, unknown_name
 from lossforge.models import Model, describe
 from lossforge.progress import ProgressReporter
 from lossforge.searching.ask_tell import AskTell
+from lossforge.searching.executors import Executor
 from lossforge.searching.journal import Journal, NullJournal, State
 from lossforge.searching.loop import Loop
 from lossforge.searching.options import flatten, require_parts, with_options
@@ -26,6 +27,7 @@ LATER = frozenset(
     {
         "task_loss",
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
+        *("differences", "final_folds"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
         *(
             "final_length",
@@ -111,6 +113,7 @@ class Method(AskTell[StateT, CandidateT], ABC):
         *,
         journal: Journal | None = None,
         progress: bool = True,
+        executor: Executor | None = None,
     ) -> SearchResult:
         """Search for a loss.
 
@@ -121,6 +124,8 @@ class Method(AskTell[StateT, CandidateT], ABC):
             seed: the same seed gives the same result on the same machine, interrupted or not.
             journal: where to report to and resume from; by default nothing is kept.
             progress: show progress on standard error, where there is no journal to do so.
+            executor: trains networks side by side; by default all train in this process. No result
+                depends on it.
 
         Raises:
             ConfigurationError: there is no task, the tasks are of several kinds, or the network
@@ -129,8 +134,8 @@ class Method(AskTell[StateT, CandidateT], ABC):
         """
         problems = make_problems(task, model)
         if journal is not None or not progress:
-            return Loop(self, problems, seed, journal or NullJournal()).run()
+            return Loop(self, problems, seed, journal or NullJournal(), executor).run()
         names = " and ".join(problem.task.name for problem in problems)
         title = f"{self.name} on {names} with {describe(model)}, seed {seed}"
         with ProgressReporter(title, rounds=self.rounds, round_name=self.round_name) as reporter:
-            return Loop(self, problems, seed, reporter).run()
+            return Loop(self, problems, seed, reporter, executor).run()

@@ -8,7 +8,7 @@ from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
 from lossforge.models.narrowing import narrowed
 from lossforge.randomness import derive_seed, torch_generator
-from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, tasks_of
+from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, folds, tasks_of
 from lossforge.training import SGD, EnsembleConfig, Network
 from lossforge.validation import require_in_range
 
@@ -29,6 +29,10 @@ class Problem:
         """Return the problem with narrower networks; the same where there are none."""
         factory = narrowed(self.factory, width)
         return self if factory is None else Problem(self.task, factory)
+
+    def folds(self, count: int) -> tuple["Problem", ...]:
+        """Return the problem on at most so many folds of its task, of which it is the first."""
+        return tuple(Problem(fold, self.factory) for fold in folds(self.task, count))
 
     def batches(self, split: Split, size: int, seed: int) -> Batches:
         """Return a stream of batches that the seed determines."""

@@ -11,12 +11,13 @@ from typing import Annotated, final
 
 import torch
 
-from lossforge.losses import Loss, SymbolicLoss, as_population
+from lossforge.losses import Loss, SymbolicLoss
 from lossforge.randomness import derive_seed
 from lossforge.searching.fitness import Fitness, Trial
-from lossforge.searching.journal import Progress
+from lossforge.searching.fitness_work import Fold
 from lossforge.searching.options import OptionName
-from lossforge.searching.problem import BaseTraining, Problem
+from lossforge.searching.parallel_training import ParallelTraining
+from lossforge.searching.problem import BaseTraining
 from lossforge.validation import require, require_in_range
 
 
@@ -42,6 +43,10 @@ class Reevaluation:
     kept: Annotated[int, OptionName("final_kept")] = 0
     """finalists that are left after the first initialization, so that only they are trained under
     from all; 0 leaves all of them"""
+    folds: Annotated[int, OptionName("final_folds")] = 1
+    """folds of few training and validation rows that networks are trained on in turn, one for each
+    initialization, so that finalists are chosen by other validation rows than candidates were; 1
+    for the rows as they are"""
     simplest: Annotated[bool, OptionName("final_simplest")] = False
     """choose the smallest of the finalists that are within a standard error of the best"""
     confirmed: int = 2
@@ -62,6 +67,7 @@ class Reevaluation:
         require_in_range("final_steps", self.steps, 0)
         require_in_range("final_length", self.length, 0, exclude_low=True)
         require_in_range("final_kept", self.kept, 0)
+        require_in_range("final_folds", self.folds, 1)
         require_in_range("confirmed", self.confirmed, 1)
         require_in_range("confirmed_versions", self.confirmed_versions, 1)
         require_in_range("confirmed_runs", self.confirmed_runs, 1)
@@ -75,11 +81,10 @@ class Reevaluation:
         self,
         ranked: Sequence[tuple[Loss, float]],
         fitness: Fitness,
-        problems: Sequence[Problem],
+        training: ParallelTraining,
         base: BaseTraining,
         seed: int,
-        progress: Progress,
-        confirm_on: Sequence[Problem] | None = None,
+        confirm_with: ParallelTraining | None = None,
     ) -> tuple[Loss, float]:
         """Return the best finalist and its mean metric on validation data.
 
@@ -88,28 +93,26 @@ class Reevaluation:
         Args:
             ranked: losses and their metric, the fittest first.
             fitness: the fitness runs of the search; here all are completed.
-            problems: to train on.
+            training: trains networks under the finalists.
             base: how networks are trained.
             seed: of the search.
-            progress: receives the training steps made.
-            confirm_on: the problems with the network itself, where `problems` have narrower ones.
+            confirm_with: trains the network itself, where `training` trains narrower ones.
         """
         if self.finalists == 1 or len(ranked) == 1:
             return ranked[0]
         steps = self.steps or max(1, round(self.length * fitness.steps))
-        measured = _Measured(fitness.in_full(steps), base, progress)
-        seeds = [derive_seed(seed, "final", run) for run in range(self.runs)]
+        measured = _Measured(fitness.in_full(steps), base, self.folds)
+        draws = [_Draw(derive_seed(seed, "final", run), run) for run in range(self.runs)]
         for begin in range(0, len(ranked), self.finalists):
             some = [loss for loss, _ in ranked[begin : begin + self.finalists]]
-            finals = _raced(some, measured, problems, seeds, self.kept)
+            finals = _raced(some, measured, training, draws, self.kept)
             if not finals[0].is_sound:
                 continue
-            if confirm_on is not None or self.factors != (1.0,):
-                shorter = _Measured(
-                    fitness.in_full(self.confirming_steps or fitness.steps), base, progress
-                )
+            if confirm_with is not None or self.factors != (1.0,):
+                fewer = fitness.in_full(self.confirming_steps or fitness.steps)
+                shorter = _Measured(fewer, base, self.folds)
                 finals = self._confirmed(
-                    finals[: self.confirmed], shorter, measured, confirm_on or problems, seed
+                    finals[: self.confirmed], shorter, measured, confirm_with or training, seed
                 )
             chosen = _simplest(finals) if self.simplest else finals[0]
             return chosen.loss, chosen.metric
@@ -120,7 +123,7 @@ class Reevaluation:
         finals: "Sequence[_Final]",
         shorter: "_Measured",
         longer: "_Measured",
-        problems: Sequence[Problem],
+        training: ParallelTraining,
         seed: int,
     ) -> "list[_Final]":
         """Return finalists as they do on the network itself, those with the best factors."""
@@ -130,14 +133,33 @@ class Reevaluation:
             if final.is_sound
             for version in _versions(final.loss, self.factors)
         ]
-        first, *seeds = (
-            derive_seed(seed, "confirmed", run) for run in range(1 + self.confirmed_runs)
+        first, *draws = (
+            _Draw(derive_seed(seed, "confirmed", run), run)
+            for run in range(1 + self.confirmed_runs)
         )
-        ranked = sorted(shorter(scaled, problems, [first]), key=lambda final: final.mean)
+        ranked = sorted(shorter(scaled, training, [first]), key=lambda final: final.mean)
         kept = [final.loss for final in ranked[: self.confirmed_versions] if final.is_sound]
-        found = longer(kept, problems, seeds) if kept else []
+        found = longer(kept, training, draws) if kept else []
         sound = [final for final in found if final.is_sound]
         return sorted(sound, key=lambda final: final.mean) or list(finals)
+
+
+@final
+@dataclass(frozen=True)
+class _Draw:
+    """What networks are trained from.
+
+    Attributes:
+        seed: of initialization and batches.
+        number: decides the fold. Candidates were trained on the first, which so comes last.
+    """
+
+    seed: int
+    number: int
+
+    def of(self, folds: int) -> tuple[int, Fold]:
+        """Return the seed, with the one of so many folds that is trained on."""
+        return self.seed, Fold(self.number + 1, folds)
 
 
 @final
@@ -176,22 +198,18 @@ class _Final:
 @final
 @dataclass(frozen=True)
 class _Measured:
-    """Trains networks under losses from several initializations."""
+    """Trains networks under losses from several initializations, each on a fold of the rows."""
 
     fitness: Fitness
     base: BaseTraining
-    progress: Progress
+    folds: int
 
     def __call__(
-        self, losses: Sequence[Loss], problems: Sequence[Problem], seeds: Sequence[int]
+        self, losses: Sequence[Loss], training: ParallelTraining, draws: Sequence[_Draw]
     ) -> list[_Final]:
         """Return each loss with its trials."""
-
-        def report(stage: str, done: int, total: int) -> None:
-            self.progress(f"final {stage}", done, total)
-
-        population = as_population(losses, problems[0].task.device)
-        runs = [self.fitness(population, problems, self.base, seed, report) for seed in seeds]
+        numbered = [draw.of(self.folds) for draw in draws]
+        runs = training.runs(self.fitness, losses, self.base, numbered, "final training")
         return [
             _Final(loss, trials)
             for loss, trials in zip(losses, zip(*runs, strict=True), strict=True)
@@ -201,8 +219,8 @@ class _Measured:
 def _raced(
     losses: Sequence[Loss],
     measured: _Measured,
-    problems: Sequence[Problem],
-    seeds: Sequence[int],
+    training: ParallelTraining,
+    draws: Sequence[_Draw],
     kept: int,
 ) -> list[_Final]:
     """Return the losses that were trained under from all initializations, the best first.
@@ -210,17 +228,17 @@ def _raced(
     Args:
         losses: to train under.
         measured: trains networks under losses.
-        problems: to train on.
-        seeds: of the initializations.
+        training: trains them.
+        draws: of initializations and folds.
         kept: how many losses are left after the first initialization; 0 for all.
     """
     if not 0 < kept < len(losses):
-        return sorted(measured(losses, problems, seeds), key=lambda final: final.mean)
-    first = sorted(measured(losses, problems, seeds[:1]), key=lambda final: final.mean)
+        return sorted(measured(losses, training, draws), key=lambda final: final.mean)
+    first = sorted(measured(losses, training, draws[:1]), key=lambda final: final.mean)
     best = first[:kept]
-    if len(seeds) == 1:
+    if len(draws) == 1:
         return best
-    others = measured([final.loss for final in best], problems, seeds[1:])
+    others = measured([final.loss for final in best], training, draws[1:])
     both = [one.joined(other) for one, other in zip(best, others, strict=True)]
     return sorted(both, key=lambda final: final.mean)
 

@@ -12,6 +12,7 @@ from lossforge.extras import require_extra
 from lossforge.tasks import images, planted, public_tables, tabular
 from lossforge.tasks.batches import Batches
 from lossforge.tasks.conversion import TaskLike, task_of, tasks_of
+from lossforge.tasks.cross_validation import folds
 from lossforge.tasks.from_datasets import from_datasets
 from lossforge.tasks.kinds import Classification, Kind, MultiLabel, Regression
 from lossforge.tasks.metrics import Metric, OwnMetric
@@ -29,6 +30,7 @@ __all__ = [
     "Split",
     "Task",
     "TaskLike",
+    "folds",
     "from_datasets",
     "has_relative_path",
     "load",

@@ -49,6 +49,7 @@ def assemble(
     classes: tuple[str, ...] = (),
     sources: Rows | None = None,
     notes: tuple[str, ...] = (),
+    interchangeable: bool = True,
 ) -> Task:
     """Cut inputs and targets into a task.
 
@@ -64,6 +65,7 @@ def assemble(
         classes: names of the labels; their number is that of the outputs.
         sources: [N] where each row stands in its source; by default its own number.
         notes: what a person should know about how the data were read.
+        interchangeable: training and validation rows were dealt at random from the same rows.
     """
     outputs, scale = len(classes), tuple[float, ...]()
     kind = as_kind(kind)
@@ -83,7 +85,18 @@ def assemble(
         Split(values[rows], wanted[rows], torch.from_numpy(_numbers_of(rows, sources)))
         for rows in parts
     )
-    return Task(name, kind, outputs, train, valid, test, classes, target_scale=scale, notes=notes)
+    return Task(
+        name,
+        kind,
+        outputs,
+        train,
+        valid,
+        test,
+        classes,
+        target_scale=scale,
+        notes=notes,
+        interchangeable=interchangeable,
+    )
 
 
 def _numbers_of(rows: Rows, sources: Rows | None) -> Rows:

@@ -122,6 +122,7 @@ def table_task(
         classes=wanted.classes,
         sources=np.flatnonzero(wanted.kept),
         notes=(*notes, *wanted.notes, *columns.notes, *_repeated(kept, options)),
+        interchangeable=not held[1] and options.group is None and options.time is None,
     )
 
 

@@ -63,7 +63,14 @@ def from_arrays(
     if scale_inputs and not tokens:
         values = _scaled(values, parts[0])
     task = assemble(
-        name, kind, inputs=values, targets=labels, parts=parts, classes=classes, notes=notes
+        name,
+        kind,
+        inputs=values,
+        targets=labels,
+        parts=parts,
+        classes=classes,
+        notes=notes,
+        interchangeable=valid is None and groups is None and times is None,
     )
     return task.with_metric(metric)
 

@@ -81,6 +81,8 @@ class Task:
         target_scale: of each regression target, how large a standardized 1 is in the data's own
             unit; empty where targets are not standardized.
         notes: what a person should know about how the data were read, a line each.
+        interchangeable: training and validation rows were dealt at random from the same rows, so
+            that `lossforge.tasks.folds` may deal them anew.
         measured_by: what performance is measured by, where it is not the kind's own metric: a name
             from `lossforge.tasks.metrics`, a function with its direction (`OwnMetric`), or a metric
             of ``torchmetrics``.
@@ -108,6 +110,7 @@ class Task:
     augment: Augment | None = None
     target_scale: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    interchangeable: bool = False
     measured_by: Metric | None = None
 
     @classmethod

@@ -3,6 +3,7 @@
 from lossforge.training.ensemble import (
     Ensemble,
     EnsembleConfig,
+    EnsembleState,
     Stacking,
     choose_stacking,
     make_ensemble,
@@ -15,6 +16,7 @@ __all__ = [
     "Adam",
     "Ensemble",
     "EnsembleConfig",
+    "EnsembleState",
     "Network",
     "Optimizer",
     "Stacking",

@@ -5,9 +5,10 @@ networks run as one, which pays on a GPU and, on a CPU, for small dense networks
 network after the other, which keeps a large network's weights in the cache.
 """
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never, final
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from lossforge.losses.population import LossPopulation
-from lossforge.randomness import PrivateStream
+from lossforge.randomness import PrivateStream, RandomState
 from lossforge.tasks import Batches, Split
 from lossforge.tasks.metrics import Metric
 from lossforge.training.network import Buffers, Network
@@ -52,6 +53,72 @@ class EnsembleConfig:
     seed: int
 
 
+@final
+@dataclass(frozen=True)
+class EnsembleState:
+    """P networks between two steps, on the CPU: training goes on from here in any process.
+
+    Attributes:
+        parameters: [P, ...] each.
+        buffers: [P, ...] each, by name.
+        slots: what the optimizer remembers, [P, ...] each.
+        failed_at: the step at which each network diverged, 0 where it did not, [P].
+        step: how many steps were made.
+        batches: state of the stream of training batches.
+        draws: of what the networks draw themselves.
+    """
+
+    parameters: Tensors
+    buffers: Buffers
+    slots: tuple[Tensors, ...]
+    failed_at: Tensor
+    step: int
+    batches: Mapping[str, str | int]
+    draws: RandomState
+
+    def __len__(self) -> int:
+        return len(self.failed_at)
+
+    @property
+    def bytes_each(self) -> int:
+        """Memory that each network takes."""
+        tensors = [*self.parameters, *self.buffers.values(), *itertools.chain(*self.slots)]
+        return sum(tensor.nbytes for tensor in tensors) // len(self)
+
+    def select(self, indices: Sequence[int]) -> "EnsembleState":
+        """Return the networks at `indices`."""
+        chosen = torch.tensor(indices, dtype=torch.int64)
+        return self._with([self], lambda parts: parts[0][chosen])
+
+    @staticmethod
+    def joined(states: Sequence["EnsembleState"]) -> "EnsembleState":
+        """Return networks that have made the same steps as one ensemble."""
+        # A network that diverged may have stopped before the others, whose streams go on.
+        longest = max(states, key=lambda state: state.step)
+        return longest._with(states, torch.cat)
+
+    def _with(
+        self, states: Sequence["EnsembleState"], merge: Callable[[list[Tensor]], Tensor]
+    ) -> "EnsembleState":
+        """Return this state with other networks: each tensor is made of those of `states`."""
+
+        def merged(lists: Sequence[Tensors]) -> Tensors:
+            return [merge(list(parts)) for parts in zip(*lists, strict=True)]
+
+        names = list(self.buffers)
+        buffers = merged([[state.buffers[name] for name in names] for state in states])
+        return replace(
+            self,
+            parameters=merged([state.parameters for state in states]),
+            buffers=dict(zip(names, buffers, strict=True)),
+            slots=tuple(
+                merged(list(slots))
+                for slots in zip(*(state.slots for state in states), strict=True)
+            ),
+            failed_at=merge([state.failed_at for state in states]),
+        )
+
+
 class Ensemble(ABC):
     """P networks in training."""
 
@@ -78,6 +145,14 @@ class Ensemble(ABC):
     @abstractmethod
     def keep(self, indices: Sequence[int]) -> None:
         """Go on with the networks at `indices` alone."""
+
+    @abstractmethod
+    def state(self) -> EnsembleState:
+        """Return where training stands."""
+
+    @abstractmethod
+    def restore(self, state: EnsembleState) -> None:
+        """Go on from where `state` was taken, of as many networks of the same form."""
 
 
 def make_ensemble(
@@ -207,6 +282,30 @@ class StackedEnsemble(Ensemble):
         self._state = replace(self._state, slots=slots)
         self._failed_at = self._failed_at[chosen]
 
+    def state(self) -> EnsembleState:
+        """Return where training stands."""
+        return EnsembleState(
+            [_to_cpu(theta) for theta in self._parameters],
+            {name: _to_cpu(buffer) for name, buffer in self._buffers.items()},
+            tuple([_to_cpu(tensor) for tensor in slot] for slot in self._state.slots),
+            _to_cpu(self._failed_at),
+            self._state.step,
+            self._batches.state(),
+            self._draws.state,
+        )
+
+    def restore(self, state: EnsembleState) -> None:
+        """Go on from where `state` was taken, of as many networks of the same form."""
+        assert len(state) == len(self)
+        device = self._failed_at.device
+        self._parameters = [theta.to(device) for theta in state.parameters]
+        self._buffers = {name: buffer.to(device) for name, buffer in state.buffers.items()}
+        slots = tuple([tensor.to(device) for tensor in slot] for slot in state.slots)
+        self._state = replace(self._state, step=state.step, slots=slots)
+        self._failed_at = state.failed_at.to(device)
+        self._batches.restore(state.batches)
+        self._draws.state = state.draws
+
 
 @final
 class SeparateEnsemble(Ensemble):
@@ -240,6 +339,19 @@ class SeparateEnsemble(Ensemble):
     def keep(self, indices: Sequence[int]) -> None:
         """Go on with the networks at `indices` alone."""
         self._members = [self._members[index] for index in indices]
+
+    def state(self) -> EnsembleState:
+        """Return where training stands."""
+        return EnsembleState.joined([member.state() for member in self._members])
+
+    def restore(self, state: EnsembleState) -> None:
+        """Go on from where `state` was taken, of as many networks of the same form."""
+        for i, member in enumerate(self._members):
+            member.restore(state.select([i]))
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu")
 
 
 def _repeat(tensor: Tensor, count: int) -> Tensor:

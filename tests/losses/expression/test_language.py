@@ -25,6 +25,16 @@ def test_trees_are_made_of_the_language_alone():
     assert seen == {"mul", "atan", "power", "y", "p", "1"}
 
 
+def test_a_difference_is_one_terminal_and_three_nodes():
+    language = Language(functions=("abs", "add"), terminals=("p-y", "1"))
+    trees = [grow_tree(3, Random(seed), 1, language) for seed in range(99)]
+    assert {s for tree in trees for s in tree.nodes} == {"abs", "add", "sub", "p", "y", "1"}
+    for tree in trees:
+        starts = [i for i, symbol in enumerate(tree.nodes) if symbol == "sub"]
+        assert all(tree.nodes[i : i + 3] == ("sub", "p", "y") for i in starts)
+        assert len(starts) == tree.nodes.count("p") == tree.nodes.count("y")
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "says"),
     [

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, ks_2samp
 
 from lossforge.errors import ConfigurationError
+from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression import (
     ARITY,
+    DIFFERENCE,
     PAPER_LANGUAGE,
     Expression,
+    Language,
     grow_tree,
     ramped_half_and_half,
 )
@@ -23,10 +26,13 @@ from lossforge.methods.evomal.genetics import (
     Genetics,
     Individual,
     cross,
+    difference_starts,
     mutate,
+    perturb,
     with_both_inputs,
 )
 from lossforge.methods.evomal.genome import Genome
+from lossforge.tasks import Classification, Regression
 
 seeds = st.integers(0, 10**6)
 trees = seeds.map(lambda seed: grow_tree(4, Random(seed), 1))
@@ -197,3 +203,43 @@ def test_selection_is_distributed_as_deap_s_double_tournament():
 def test_rates_and_depths_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         Genetics(**wrong)
+
+
+DIFFERENCES = Genetics(differences=True, coefficient_spread=0.7, perturbation=0.3, crossover=0.4)
+
+
+@given(seed=seeds)
+def test_losses_of_numbers_are_made_of_differences_without_coefficients(seed):
+    generator, genetics = Random(seed), DIFFERENCES.adapted(Regression())
+    parents = [Individual(each, 1.0) for each in genetics.first_generation(8, generator)]
+    for genome in genetics.offspring(parents, 8, generator):
+        starts = difference_starts(genome.nodes)
+        assert starts
+        for start in starts:
+            assert genome.coefficients[start + 1 : start + 3] == (1.0, 1.0)
+
+
+def test_losses_by_labels_keep_their_terminals():
+    assert DIFFERENCES.adapted(Classification()) is DIFFERENCES
+    assert DIFFERENCES.adapted(Regression()).terminals == (DIFFERENCE, "1", "-1")
+
+
+@given(tree=trees, seed=seeds)
+def test_without_the_terminal_all_coefficients_are_perturbed(tree, seed):
+    changed = perturb(Genome.plain(tree), 0.5, Random(seed))
+    assert all(coefficient != 1.0 for coefficient in changed.coefficients)
+
+
+def test_what_local_search_moved_apart_becomes_a_difference_again():
+    expression = Expression(("square", "sub", "p", "y"))
+    loss = SymbolicLoss(expression, [2.0, 1.0, 1.1, 0.9], kind=Regression())
+    tied = DIFFERENCES.adapted(Regression()).tied(loss)
+    assert tied.coefficients.tolist() == pytest.approx([2.0, 1.0, 1.0, 1.0])
+    assert DIFFERENCES.tied(loss) is loss
+
+
+@given(seed=seeds)
+def test_an_expression_of_numbers_gets_a_difference(seed):
+    language = Language(terminals=(DIFFERENCE, "1"))
+    repaired = with_both_inputs(Expression(("abs", "1")), Random(seed), language)
+    assert repaired.nodes == ("abs", "sub", "p", "y")

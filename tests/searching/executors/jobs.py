@@ -83,3 +83,23 @@ class Dying:
         if job == 1:
             os.kill(self.pid, signal.SIGKILL)
         time.sleep(600)
+
+
+DEADLY = ("TuningJob-0", "RungJob-10", "FitnessJob-0")
+"""local search, the second rung of a generation, and the finalists"""
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Work whose first jobs of some kinds kill their worker, once."""
+
+    work: Any
+    folder: Path
+
+    def __call__(self, job, report):
+        name = f"{type(job).__name__}-{getattr(job, 'until', 0)}"
+        mark = self.folder / name
+        if name in DEADLY and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.work(job, report)

@@ -11,8 +11,15 @@ class Recorder(Executor):
 
     workers = 2
 
-    def __init__(self):
-        self.given, self.closed = [], False
+    def __init__(self, looks: int = 0):
+        self.given, self.closed, self.starts, self.looks = [], False, 0, looks
+
+    def start(self):
+        self.starts += 1
+
+    @property
+    def has_started(self):
+        return self.starts > self.looks
 
     def map(self, work, jobs, report=None, give_up=None):
         self.given += jobs
@@ -23,7 +30,7 @@ class Recorder(Executor):
 
 
 class Slow:
-    """Takes two seconds a job, by a clock of its own."""
+    """Takes four seconds a job, by a clock of its own."""
 
     def __init__(self, monkeypatch):
         self.now, self.begun = 0.0, []
@@ -31,9 +38,9 @@ class Slow:
 
     def __call__(self, job, report):
         self.begun.append(job)
-        for done in (1, 2):
+        for done in (1, 2, 3, 4):
             self.now += 1
-            report("training", done, 2)
+            report("training", done, 4)
         return -job
 
 
@@ -46,8 +53,9 @@ def slow(monkeypatch) -> Slow:
     ("patience", "to_the_pool", "begun"),
     [
         (100, [], [1, 2, 3, 4, 5]),  # never worth it
-        (4, [3, 4, 5], [1, 2, 3, 4, 5]),  # the patience ends with a job
-        (3, [2, 3, 4, 5], [1, 2, 2, 3, 4, 5]),  # in the middle of one, which is begun anew
+        (8, [3, 4, 5], [1, 2, 3, 4, 5]),  # the patience ends with a job
+        (5, [2, 3, 4, 5], [1, 2, 2, 3, 4, 5]),  # early in one, which is begun anew
+        (7, [3, 4, 5], [1, 2, 3, 4, 5]),  # late in one, which is completed
         (0, [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]),
     ],
 )
@@ -59,12 +67,19 @@ def test_workers_start_when_the_patience_ends(patience, to_the_pool, begun, slow
     assert slow.begun == begun
 
 
+def test_work_goes_on_here_while_workers_start(slow):
+    pool = Recorder(looks=3)
+    assert list(Automatic(pool, 4).map(slow, [1, 2, 3, 4, 5])) == [-1, -2, -3, -4, -5]
+    assert pool.given == [3, 4, 5]
+    assert slow.begun == [1, 2, 3, 4, 5]
+
+
 def test_progress_is_told_with_the_index_of_its_job(slow):
     told = []
-    automatic = Automatic(Recorder(), 3)
+    automatic = Automatic(Recorder(), 6)
     list(automatic.map(slow, [5, 6, 7], lambda *each: told.append(each)))
     assert {each[0] for each in told} == {0, 1, 2}
-    assert [each for each in told if each[2] == 2] == [(i, "training", 2, 2) for i in range(3)]
+    assert [each for each in told if each[2] == 4] == [(i, "training", 4, 4) for i in range(3)]
 
 
 def test_a_job_alone_is_computed_here_and_spends_no_patience(slow):
@@ -78,9 +93,9 @@ def test_a_job_alone_is_computed_here_and_spends_no_patience(slow):
 
 def test_patience_is_that_of_all_calls_together(slow):
     pool = Recorder()
-    automatic = Automatic(pool, 6)
+    automatic = Automatic(pool, 12)
     for _ in range(3):
-        list(automatic.map(slow, [1, 2]))  # two seconds count: the last job waits for none
+        list(automatic.map(slow, [1, 2]))  # four seconds count: the last job waits for none
     assert automatic.has_started
     assert pool.given == []
     list(automatic.map(slow, [1, 2]))

@@ -6,7 +6,7 @@ Symbols are drawn uniformly from a language, by default that of EvoMAL's paper.
 from collections.abc import Callable
 from random import Random
 
-from lossforge.losses.expression.language import PAPER_LANGUAGE, Language
+from lossforge.losses.expression.language import LEAVES, PAPER_LANGUAGE, Language
 from lossforge.losses.expression.primitives import ARITY
 from lossforge.losses.expression.tree import Expression
 from lossforge.validation import require
@@ -106,7 +106,10 @@ def _random_tree(
     pending = [0]
     while pending:
         level = pending.pop()
-        symbol = generator.choice(language.terminals if is_leaf(level) else language.functions)
+        if is_leaf(level):
+            nodes.extend(LEAVES[generator.choice(language.terminals)])
+            continue
+        symbol = generator.choice(language.functions)
         nodes.append(symbol)
         pending.extend([level + 1] * ARITY[symbol])
     return Expression(tuple(nodes))

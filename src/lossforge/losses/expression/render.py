@@ -87,6 +87,10 @@ class Renderer:
 
     def render(self, expr: Any) -> str:
         """Return the text of a SymPy expression made by `Algebra`."""
+        common = self._common(expr)
+        if common != 1:
+            group = self.style.group.format(self.render(expr / common))
+            return self.style.times.join((self._number(common), group))
         terms = [self._term(term) for term in expr.as_ordered_terms()]
         first = next((i for i, (negative, _) in enumerate(terms) if not negative), 0)
         negative, text = terms.pop(first)
@@ -98,7 +102,11 @@ class Renderer:
         above: list[str] = []
         below: list[str] = []
         for factor in rest.as_ordered_factors() if rest != 1 else ():
-            (below if _is_damp(factor) else above).append(self._factor(factor))
+            base, exponent = factor.as_base_exp()
+            common = self._common(base)
+            number *= common**exponent
+            bare = factor if common == 1 else (base / common) ** exponent
+            (below if _is_damp(bare) else above).append(self._factor(bare))
         magnitude = self._number(abs(number))
         if magnitude != "1" or not above:
             above.insert(0, magnitude)
@@ -109,6 +117,14 @@ class Renderer:
                 denominator = self.style.group.format(denominator)
             text = self.style.fraction.format(text, denominator)
         return bool(number < 0), text
+
+    def _common(self, expr: Any) -> Any:
+        """Return the number that all terms of a sum have, up to their signs and to rounding."""
+        if not expr.is_Add:
+            return 1
+        numbers = [abs(term.as_coeff_Mul()[0]) for term in expr.args]
+        texts = {self._number(number) for number in numbers}
+        return numbers[0] if len(texts) == 1 and texts != {"1"} else 1
 
     def _factor(self, expr: Any) -> str:
         if expr.is_Symbol:
@@ -131,7 +147,7 @@ class Renderer:
     def _function(self, expr: Any) -> str:
         name = expr.func.__name__
         if name == "damp":
-            return self.style.damp.format(self._power(expr.args[0], 2))
+            return self.style.damp.format(self._damped(expr.args[0]))
         each = [self.render(argument) for argument in expr.args]
         arguments = ", ".join(each)
         template = self.style.template(name, arguments)
@@ -139,6 +155,13 @@ class Renderer:
             return self.style.call.format(name, arguments)
         one_for_all = template.replace("{{", "").count("{}") == 1
         return template.format(arguments) if one_for_all else template.format(*each)
+
+    def _damped(self, base: Any) -> str:
+        """Return the square of what damps."""
+        common = self._common(base)
+        if common == 1:
+            return self._power(base, 2)
+        return self.style.times.join((self._number(common**2), self._power(base / common, 2)))
 
     def _number(self, number: Any) -> str:
         mantissa, _, exponent = f"{float(number):.{self.digits}g}".partition("e")

@@ -10,14 +10,18 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar, final
 
+from lossforge.losses import Loss, SymbolicLoss
 from lossforge.losses.expression import (
+    DIFFERENCE,
     PAPER_LANGUAGE,
     TERMINALS,
     Expression,
     Language,
     ramped_half_and_half,
 )
+from lossforge.losses.expression.language import LEAVES
 from lossforge.methods.evomal.genome import Genome
+from lossforge.tasks import Kind
 from lossforge.validation import require, require_in_range
 
 Tree = TypeVar("Tree", Expression, Genome)
@@ -71,7 +75,11 @@ class Genetics:
     functions: tuple[str, ...] = PAPER_LANGUAGE.functions
     """functions that expressions are made of; by default the paper's"""
     terminals: tuple[str, ...] = PAPER_LANGUAGE.terminals
-    """terminals that expressions are made of: y and p, and 1 and -1"""
+    """terminals that expressions are made of: y and p, and 1 and -1; p-y stands for their
+    difference, whose parts then have no coefficients of their own"""
+    differences: bool = False
+    """make losses of numbers from p-y, 1 and -1, whatever the terminals are (not in the paper):
+    where y and p have coefficients that differ, predictions are biased"""
 
     def __post_init__(self) -> None:
         require_in_range("min_depth", self.min_depth, 0)
@@ -98,14 +106,33 @@ class Genetics:
         """Functions and terminals."""
         return Language(tuple(self.functions), tuple(self.terminals))
 
+    def adapted(self, kind: Kind) -> "Genetics":
+        """Return the genetics of a search for losses of a kind."""
+        if not self.differences or kind.predicts_probabilities:
+            return self
+        return replace(self, terminals=(DIFFERENCE, "1", "-1"))
+
+    def tied(self, loss: Loss) -> Loss:
+        """Return a loss whose differences p - y are differences again, where those are terminals.
+
+        Local search moves the coefficients of p and y by themselves.
+        """
+        if not (self.language.has_difference and isinstance(loss, SymbolicLoss)):
+            return loss
+        coefficients = loss.coefficients.detach().clone()
+        for start in difference_starts(loss.expression.nodes):
+            coefficients[start + 1 : start + 3] = coefficients[start + 1 : start + 3].mean()
+        return SymbolicLoss(loss.expression, coefficients, kind=loss.kind, softplus=loss.softplus)
+
     def first_generation(self, count: int, generator: Random) -> list[Genome]:
         """Return random expressions, ramped half-and-half, each with y and p."""
         born = ramped_half_and_half(count, self.min_depth, self.max_depth, generator, self.language)
         return [
             perturb(
-                Genome.plain(with_both_inputs(expression, generator)),
+                Genome.plain(with_both_inputs(expression, generator, self.language)),
                 self.coefficient_spread,
                 generator,
+                self.language,
             )
             for expression in born
         ]
@@ -152,8 +179,8 @@ class Genetics:
         elif draw < self.crossover + self.mutation:
             child = mutate(child, generator, self.language, self.coefficient_spread)
         elif draw < self.crossover + self.mutation + self.perturbation:
-            child = perturb(child, self.perturbation_size, generator)
-        child = with_both_inputs(child, generator)
+            child = perturb(child, self.perturbation_size, generator, self.language)
+        child = with_both_inputs(child, generator, self.language)
         return child if child.depth <= self.depth_limit else mother.genome
 
 
@@ -183,30 +210,56 @@ def mutate(
         spread: of its coefficients, as `perturb` takes it.
     """
     (fresh,) = ramped_half_and_half(1, 0, 2, generator, language)
-    part = perturb(Genome.plain(fresh), spread, generator)
+    part = perturb(Genome.plain(fresh), spread, generator, language)
     return genome.replace(generator.randrange(genome.size), part)
 
 
-def perturb(genome: Genome, size: float, generator: Random) -> Genome:
+def perturb(
+    genome: Genome, size: float, generator: Random, language: Language = PAPER_LANGUAGE
+) -> Genome:
     """Return a genome with coefficients, and a scale, that are multiplied by log-normal numbers.
 
     Args:
         genome: to perturb.
         size: standard deviation of the factors' logarithms.
         generator: source of randomness; not drawn from where the size is 0.
+        language: where it has p-y as a terminal, y and p in a difference stay as they are.
     """
     if not size:
         return genome
+    starts = difference_starts(genome.nodes) if language.has_difference else ()
+    tied = {start + part for start in starts for part in (1, 2)}
     changed = genome.with_coefficients(
-        [c * math.exp(generator.gauss(0, size)) for c in genome.coefficients]
+        [
+            c if place in tied else c * math.exp(generator.gauss(0, size))
+            for place, c in enumerate(genome.coefficients)
+        ]
     )
     if genome.scale is None:
         return changed
     return replace(changed, scale=genome.scale * math.exp(generator.gauss(0, size)))
 
 
-def with_both_inputs(expression: Tree, generator: Random) -> Tree:
+def difference_starts(nodes: Sequence[str]) -> list[int]:
+    """Return where differences p - y begin in a tree's nodes.
+
+    Examples:
+        >>> difference_starts(("mul", "sub", "p", "y", "sub", "y", "p"))
+        [1]
+    """
+    whole = LEAVES[DIFFERENCE]
+    return [i for i in range(len(nodes)) if tuple(nodes[i : i + len(whole)]) == whole]
+
+
+def with_both_inputs(
+    expression: Tree, generator: Random, language: Language = PAPER_LANGUAGE
+) -> Tree:
     """Return the expression itself if it has y and p; else join them in place of a terminal.
+
+    Args:
+        expression: to repair.
+        generator: source of randomness.
+        language: where it has p-y as a terminal, that is what takes the place.
 
     Examples:
         >>> with_both_inputs(Expression(("abs", "y")), Random(0)).has_both_inputs
@@ -215,6 +268,8 @@ def with_both_inputs(expression: Tree, generator: Random) -> Tree:
     if expression.has_both_inputs:
         return expression
     leaves = [i for i, symbol in enumerate(expression.nodes) if symbol in TERMINALS]
+    if language.has_difference:
+        return expression.replace(generator.choice(leaves), Expression(LEAVES[DIFFERENCE]))
     arguments: list[str] = ["y", "p"]
     generator.shuffle(arguments)
     link = Expression((generator.choice(LINKS), *arguments))

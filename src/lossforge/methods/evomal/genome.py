@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from lossforge.errors import ExpressionError
+from lossforge.losses import SymbolicLoss, zoo
 from lossforge.losses.expression import Expression, canonical, parse_weighted, weighted_text
 
 KEY_DIGITS = 2
@@ -36,12 +38,23 @@ class Genome:
 
     @classmethod
     def read(cls, text: str, scale: float | None = None) -> "Genome":
-        """Return the genome whose `text` was written.
+        """Return the genome whose `text` was written, or that of a symbolic loss of the zoo.
+
+        Raises:
+            ExpressionError: the text cannot be read, or the loss has no expression.
+            UnknownNameError: the zoo has no loss of that name.
 
         Examples:
             >>> Genome.read("2.0*abs(sub(y, p))").coefficients
             (2.0, 1.0, 1.0, 1.0)
+            >>> Genome.read("zoo:evomal-digits").has_both_inputs
+            True
         """
+        if zoo.is_in_zoo(text):
+            loss = zoo.load(text)
+            if not isinstance(loss, SymbolicLoss):
+                raise ExpressionError(f"{text} is no expression; seed expressions are")
+            return cls(loss.expression, tuple(loss.coefficients.tolist()), scale)
         expression, coefficients = parse_weighted(text)
         return cls(expression, tuple(coefficients), scale)
 

@@ -55,16 +55,18 @@ QUICK: Mapping[str, Any] = {
     "crossover": 0.4,
     "mutation": 0.25,
     "perturbation": 0.35,
+    "differences": True,
     "filter_steps": 50,
     "redraws": 4,
     # Many are trained for a few steps, and few for many.
-    "fitness_steps": 100,
+    "fitness_steps": 400,
     "fitness_measure": "margin",
     "halving": 0.34,
     "finalists": 16,
     "final_kept": 5,
+    "final_folds": 4,
     "final_runs": 5,
-    "final_length": 4.0,
+    "final_length": 1.0,
     "final_simplest": True,
     "confirmed_factors": (1 / 3, 1.0, 3.0),
 }
@@ -118,7 +120,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     judged by one step from the initialization, local search favors large steps over right ones
     (not in the paper; doubles the fitness runs)"""
     seed_expressions: tuple[str, ...] = ()
-    """expressions in the first generation; the others are random"""
+    """expressions in the first generation, written out or as zoo:NAME; the others are random"""
     inherit: bool = False
     """offspring start from their parents' coefficients instead of 1 (not in the paper)"""
     scales: tuple[float, ...] = ()
@@ -173,9 +175,8 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
         generation = self._elite(state) or self._scaled(self._seeds(), state, context)
         unsettled(generation)
         for attempt in range(1 + self.filters.resample):
-            born = self._scaled(
-                self._born(state, self.population - len(generation)), state, context
-            )
+            missing = self.population - len(generation)
+            born = self._scaled(self._born(state, missing, context), state, context)
             accepted = unsettled(born)
             generation += born if attempt == self.filters.resample else accepted
         accepted = list(unsettled.accepted.values())
@@ -250,10 +251,11 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     def _elite(self, state: Evolution) -> list[Genome]:
         return self.genetics.elite(state.parents) if self.evolves else []
 
-    def _born(self, state: Evolution, count: int) -> list[Genome]:
+    def _born(self, state: Evolution, count: int, context: SearchContext) -> list[Genome]:
+        genetics = self.genetics.adapted(context.kind)
         if state.parents and self.evolves:
-            return self.genetics.offspring(state.parents, count, state.generator)
-        return self.genetics.first_generation(count, state.generator)
+            return genetics.offspring(state.parents, count, state.generator)
+        return genetics.first_generation(count, state.generator)
 
     def _seeds(self) -> list[Genome]:
         return [Genome.read(text) for text in self.seed_expressions]
@@ -322,9 +324,7 @@ class TunedSearch(ExpressionSearch, ABC):
             return [losses]
         # Algorithm 1: transition to a trainable loss, then optimization of its coefficients.
         noisy = losses.with_coefficients(self._initial(losses, candidates, context))
-        tuned = self.tuning(
-            noisy, context.problems, self.base, context.seed("tuning"), context.progress
-        )
+        tuned = context.training.tune(self.tuning, noisy, self.base, context.seed("tuning"))
         if self.scales:
             tuned = self._resized(tuned, losses, context)
         return [tuned, losses] if self.keep_untuned else [tuned]
@@ -335,12 +335,11 @@ class TunedSearch(ExpressionSearch, ABC):
         if self.tuning.steps == 0 or self.tune != "finalists" or not losses:
             return []
         population = as_population(losses, context.device)
-        tuned = self.tuning(
-            population, context.problems, self.base, context.seed("tuning"), context.progress
-        )
+        tuned = context.training.tune(self.tuning, population, self.base, context.seed("tuning"))
         if self.scales:
             tuned = self._resized(tuned, population, context)
-        return [tuned.loss(i).cpu() for i in range(len(tuned))]
+        genetics = self.genetics.adapted(context.kind)
+        return [genetics.tied(tuned.loss(i)).cpu() for i in range(len(tuned))]
 
     def _initial(
         self, losses: LossPopulation, candidates: Sequence[Genome], context: SearchContext

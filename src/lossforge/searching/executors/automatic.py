@@ -16,19 +16,22 @@ from lossforge.searching.executors.executor import (
 )
 from lossforge.searching.executors.pool import LocalPool
 
-PATIENCE = 10.0
-"""seconds of work after which workers are started; their start takes about three"""
+PATIENCE = 3.0
+"""seconds of work after which workers are started; their start takes about as long"""
+
+MOST = 0.5
+"""share of a job; one that has more left is begun anew by a worker, beside the others"""
 
 
 class _WorkersPayError(Exception):
-    """A job takes so long that it is begun anew by a worker, beside the others."""
+    """A job has so much left that it is begun anew by a worker, beside the others."""
 
 
 @final
 class Automatic(Executor):
     """Computes here at first; starts workers when there is enough work for them.
 
-    When they start depends on the clock, but no result does.
+    While they start, work goes on here. When that is depends on the clock, but no result does.
 
     Args:
         pool: which is started.
@@ -41,8 +44,8 @@ class Automatic(Executor):
 
     @property
     def has_started(self) -> bool:
-        """Whether workers have been started."""
-        return self._spent >= self._patience
+        """Whether workers were started and can be given jobs."""
+        return self._spent >= self._patience and self._pool.has_started
 
     def map(
         self,
@@ -52,16 +55,14 @@ class Automatic(Executor):
         give_up: GiveUp[JobT, ResultT] | None = None,
     ) -> Iterator[ResultT]:
         """Yield the result of each job, in the order of the jobs."""
+        self._spend(self._spent)
         done = 0
         while done < len(jobs) and (len(jobs) - done < 2 or not self.has_started):
-            began = time.monotonic()
             is_last = done == len(jobs) - 1
             try:
-                found = self._one(work, jobs, done, report, None if is_last else began)
+                found = self._one(work, jobs, done, report, is_last=is_last)
             except _WorkersPayError:
                 break
-            finally:
-                self._spent += 0 if is_last else time.monotonic() - began
             done += 1
             yield found
 
@@ -80,20 +81,31 @@ class Automatic(Executor):
         jobs: Sequence[JobT],
         index: int,
         report: JobReport,
-        began: float | None,
+        *,
+        is_last: bool,
     ) -> ResultT:
         """Compute a job here.
 
         Raises:
-            _WorkersPayError: it takes too long; not if `began` is None.
+            _WorkersPayError: workers are there, and the job has much left; not if it is the last.
         """
+        before, began = self._spent, time.monotonic()
 
         def watched(_: int, stage: str, steps: int, total: int) -> None:
             report(index, stage, steps, total)
-            if began is not None and steps < total:
-                spent = self._spent + time.monotonic() - began
-                if spent >= self._patience:
-                    raise _WorkersPayError
+            if is_last:
+                return
+            self._spend(before + time.monotonic() - began)
+            if self.has_started and total - steps > MOST * total:
+                raise _WorkersPayError
 
         (found,) = Here().map(work, jobs[index : index + 1], watched)
+        if not is_last:
+            self._spend(before + time.monotonic() - began)
         return found
+
+    def _spend(self, seconds: float) -> None:
+        """Note the seconds of work so far, and have workers start when they are enough."""
+        self._spent = seconds
+        if seconds >= self._patience:
+            self._pool.start()

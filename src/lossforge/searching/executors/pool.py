@@ -69,6 +69,16 @@ class LocalPool(Executor):
         """Process numbers of the workers that were started."""
         return [process.pid for process in self._processes]
 
+    def start(self) -> None:
+        """Begin to start all workers, and do not wait for them."""
+        self.staffed(self.workers)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether all workers have loaded what they need, or ended."""
+        processes = self._processes
+        return len(processes) == self.workers and all(each.has_begun for each in processes)
+
     def map(
         self,
         work: Work[JobT, ResultT],
@@ -173,6 +183,11 @@ class _Process:
     def pid(self) -> int:
         """Its process number."""
         return self._process.pid or 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has started, or has said something that was not heard yet."""
+        return self.is_ready or self.was_killed or self.connection.poll()
 
     @property
     def is_free(self) -> bool:

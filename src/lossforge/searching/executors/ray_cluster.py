@@ -9,6 +9,7 @@ from typing import Any, final
 
 import torch
 
+from lossforge.allocator import keep_freed_memory
 from lossforge.extras import require_extra
 from lossforge.searching.executors.executor import (
     Executor,
@@ -129,6 +130,7 @@ def _fetch(work: Any) -> Any:
 
 def _compute(works: list[Any], job: Any, threads: int) -> tuple[str, Any]:
     """Compute a job on a node: its result, or that memory did not suffice."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     try:
         return "done", _fetch(works[0])(job, _silent)

@@ -16,6 +16,8 @@ from typing import Any, Literal, NamedTuple, final
 
 import torch
 
+from lossforge.allocator import keep_freed_memory
+
 SECONDS_BETWEEN_REPORTS = 0.2
 
 KEPT = 2
@@ -97,6 +99,7 @@ def serve(connection: "Connection[Any, Any]", threads: int) -> None:
         connection: to the pool.
         threads: of PyTorch.
     """
+    keep_freed_memory()
     # Ctrl-C reaches all processes of a terminal; the pool ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -3,7 +3,7 @@ import platform
 
 import pytest
 
-from lossforge.cli.allocator import KEEP_BELOW, keep_freed_memory
+from lossforge.allocator import KEEP_BELOW, keep_freed_memory
 
 
 class Library:
