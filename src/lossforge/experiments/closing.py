@@ -238,3 +238,16 @@ def recommendation(recommended: State, loss_file: str, *, is_level: bool = False
     if is_level:
         return f"{use}, the simpler of two; {loss_file} is level with it"
     return f"{use}; the search found nothing better"
+
+
+def _is_level(scores: Sequence[float], best: Sequence[float], rows: int | None) -> bool:
+    """Tell whether scores are at most a standard error worse than the best."""
+    differences = [mine - theirs for mine, theirs in zip(scores, best, strict=True)]
+    mean = fmean(differences)
+    if mean <= 0:
+        return True
+    if not math.isfinite(mean):
+        return False
+    of_seeds = stdev(differences) ** 2 / len(differences) if len(differences) > 1 else 0.0
+    of_rows = mean / rows if rows else 0.0
+    return mean <= math.sqrt(of_seeds + of_rows) + ROUNDING
