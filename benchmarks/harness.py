@@ -80,14 +80,24 @@ def machine() -> dict[str, object]:
     }
 
 
-def parse_arguments(description: str, *, data: bool = False) -> argparse.Namespace:
-    """Read the options of every benchmark, and put the process in a steady state."""
+def parse_arguments(
+    description: str, *, data: bool = False, rows: Sequence[str] = ()
+) -> argparse.Namespace:
+    """Read the options of every benchmark, and put the process in a steady state.
+
+    Args:
+        description: of the benchmark.
+        data: whether it reads data sets from a folder.
+        rows: names of rows that can be measured by themselves.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller sizes")
     parser.add_argument("--json", type=Path, default=None, help="where the figures are saved")
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch")
     if data:
         parser.add_argument("--data-dir", type=Path, default=os.environ.get("LOSSFORGE_DATA"))
+    if rows:
+        parser.add_argument("--row", nargs="+", choices=rows, help="rows to measure; all of them")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()

@@ -4,8 +4,9 @@
 
 An iterable data set draws 2 GB of images (--quick: 200 MB) whose class a network can learn; it is
 read once, 1 GB of inputs may stay in memory (--quick: 50 MB), the rest goes to a temporary file.
-Then a small search and a training run on the task. The ratio is the peak of the process's memory
-over what it was before the data, to the size of the inputs; the peer is a tensor of them.
+Then a small search and a training of one epoch run on the task, with a network of one layer. The
+ratio is the peak of the process's memory over what it was before the data, to the size of the
+inputs; the peer is a tensor of them.
 """
 
 import resource
@@ -53,8 +54,10 @@ def main() -> None:
     before = peak()
     task = Task.from_datasets(Images(size // ROW), name="images", memory=size // 4)
     small = {"population": 4, "generations": 1, "fitness_steps": 20, "compare_steps": 20}
-    lf.search("random", task, "lenet", progress=False, **small)
-    trained = lf.train(task, model="lenet", steps=200, progress=False)
+    small |= {"compare_seeds": 2, "rivals": False}
+    lf.search("random", task, "mlp:width=16", progress=False, **small)
+    epoch = len(task.train) // 128
+    trained = lf.train(task, model="mlp:width=16", steps=epoch, check_every=epoch, progress=False)
     taken = peak() - before
     told = f"{size / 1e9:.1f} GB of images, test error {trained.result['test']:.3f}"
     report.note("peak memory for data", taken / 1e9, "GB")

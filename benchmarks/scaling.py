@@ -5,7 +5,7 @@ The pools are started before the clock is. Where Ray is installed, its cluster o
 measured, too. The last row is about a busy machine: PyTorch's default number of threads against
 the program's one, beside another process that computes.
 
-    python benchmarks/scaling.py [--quick] [--json PATH] [--threads 1]
+    python benchmarks/scaling.py [--quick] [--json PATH] [--row search [load ...]]
 """
 
 import multiprocessing
@@ -19,8 +19,8 @@ from lossforge.experiments.compare_run import CompareExperiment, TrainCell
 from lossforge.experiments.grid import Cell, Grid
 from lossforge.extras import has_extra
 from lossforge.losses import CrossEntropy, Focal, LabelSmoothing, SparseLSR
-from lossforge.methods import AdaLFL, BaseTraining
-from lossforge.searching import Fitness, make_problems
+from lossforge.methods import AdaLFL, BaseTraining, EvoMAL
+from lossforge.searching import Fitness, NullJournal, make_problems
 from lossforge.searching.executors import Executor, Here, LocalPool, limited_threads
 from lossforge.searching.fitness_work import FitnessJob, ProblemWork
 from lossforge.tasks import load
@@ -39,6 +39,23 @@ def candidates(steps: int) -> Run:
     job = FitnessJob(losses, Fitness(steps, racing=False), BaseTraining(), 0)
     work, jobs = ProblemWork(problems), list(job.split(problems))
     return lambda executor: list(executor.map(work, jobs))
+
+
+def search(steps: int) -> Run:
+    """Return a search on digits with the network of 2 x 1000: generations, tuning, finalists."""
+    task = load("digits")
+    method = EvoMAL.preset("quick").with_options(
+        **{"population": 16, "generations": 2, "fitness_steps": steps, "filter_steps": 20},
+        **{"search_width": 0, "meta_steps": 4, "horizon": 2, "finalists": 4, "final_kept": 2},
+    )
+
+    def run(executor: Executor) -> object:
+        found = method.run(
+            task, "mlp:width=1000,depth=2", 0, journal=NullJournal(), executor=executor
+        )
+        return found.valid, str(found.loss), dict(found.counts)
+
+    return run
 
 
 def grid(steps: int) -> Run:
@@ -103,26 +120,43 @@ def under_load(run: Run, repeats: int) -> float:
     return median_ratio([a for a, _ in turns], [b for _, b in turns])
 
 
+WORKS: dict[str, tuple[str, Callable[[int], Run]]] = {
+    "candidates": ("8 candidates, 2 x 1000 on digits", lambda scale: candidates(10 * scale)),
+    "search": ("search, 2 x 1000 on digits", lambda scale: search(8 * scale)),
+    "grid": ("compare, 3 losses x 4 seeds", lambda scale: grid(100 * scale)),
+}
+LOAD = "load"
+ROWS = (*WORKS, *(f"ray-{name}" for name in WORKS), LOAD)
+
+
+def add_row(report: Report, row: str, repeats: int, scale: int) -> None:
+    """Measure one row."""
+    if row == LOAD:
+        found = under_load(grid(25 * scale), repeats)
+        report.add("1 thread beside a busy process", "PyTorch's default", found, FASTER, "4")
+        return
+    name, work = WORKS[row.removeprefix("ray-")]
+    run = work(scale)
+    if not row.startswith("ray-"):
+        with LocalPool(1) as one, LocalPool(2) as two:
+            found = ratio(run, one, two, repeats)
+        report.add(f"{name}: 2 workers", "1 worker", found, FASTER, "1.7")
+        return
+    from lossforge.searching.executors.ray_cluster import RayCluster
+
+    with LocalPool(1) as one, RayCluster(2) as cluster:
+        found = ratio(run, one, cluster, repeats)
+    report.add(f"{name}: Ray, 2 workers", "1 worker", found, FASTER, "1.5")
+
+
 def main() -> None:
-    arguments = parse_arguments(__doc__.splitlines()[0])
+    arguments = parse_arguments(__doc__.splitlines()[0], rows=ROWS)
     report = Report()
     repeats, scale = (1, 1) if arguments.quick else (5, 4)
-    works = {"8 candidates, 2 x 1000 on digits": candidates(10 * scale)}
-    works["compare, 3 losses x 4 seeds"] = grid(100 * scale)
-    with limited_threads(1), LocalPool(1) as one, LocalPool(2) as two:
-        for name, run in works.items():
-            found = ratio(run, one, two, repeats)
-            report.add(f"{name}: 2 workers", "1 worker", found, FASTER, "1.7")
-        if has_extra("ray"):
-            from lossforge.searching.executors.ray_cluster import RayCluster
-
-            with RayCluster(2) as cluster:
-                for name, run in works.items():
-                    found = ratio(run, one, cluster, repeats)
-                    report.add(f"{name}: Ray, 2 workers", "1 worker", found, FASTER, "1.5")
-    small = grid(25 * scale)
-    found = under_load(small, repeats)
-    report.add("1 thread beside a busy process", "PyTorch's default", found, FASTER, "4")
+    every = [row for row in ROWS if has_extra("ray") or not row.startswith("ray-")]
+    with limited_threads(1):
+        for row in arguments.row or every:
+            add_row(report, row, repeats, scale)
     report.save(arguments.json)
 
 

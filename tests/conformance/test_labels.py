@@ -95,6 +95,37 @@ def test_several_labels_are_torch_s(shape, reduction, weighted, soft):
         torch.testing.assert_close(ours(outputs, whole), theirs(outputs, targets))
 
 
+@of_shape
+@reduced
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_weight_of_presence_is_torch_s(shape, reduction, weighted, soft):
+    outputs = draw(*shape)
+    targets = draw(*shape).sigmoid() if soft else (draw(*shape) > 0).double()
+    presence, weight = draw(shape[1]).exp(), draw(shape[1]).flip(0).exp() if weighted else None
+    places = (-1, *[1] * (len(shape) - 2))
+    theirs = nn.BCEWithLogitsLoss(
+        None if weight is None else weight.view(places),
+        pos_weight=presence.view(places),
+        reduction=reduction,
+    )
+    options = {"weight": weight, "pos_weight": presence, "reduction": reduction}
+    assert_equal(CrossEntropy(**options).for_kind(MultiLabel()), theirs, outputs, targets)
+    if not soft:
+        served = SparseLSR(0.0, **options).for_kind(MultiLabel())
+        assert_equal(served, theirs, outputs, targets.long().double())
+
+
+def test_the_weight_of_presence_is_for_labels_alone():
+    loss = CrossEntropy(pos_weight=torch.ones(3))
+    with pytest.raises(DataError, match="weight of shape"):
+        loss(torch.zeros(2, 3), torch.tensor([0, 1]))
+    with pytest.raises(DataError, match=r"must be \[labels\] or \[labels, 2\]"):
+        CrossEntropy(weight=torch.ones(3, 3)).for_kind(MultiLabel())(
+            torch.zeros(2, 3), torch.ones(2, 3)
+        )
+
+
 @pytest.mark.parametrize("shape", [*SHAPES, (7,)], ids=str)
 @reduced
 def test_values_are_torch_s(shape, reduction):

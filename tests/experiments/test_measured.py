@@ -91,6 +91,7 @@ def test_a_metric_of_one_s_own_is_what_a_search_optimizes(tmp_path):
     assert report.result["metric"] == "positives"
     assert 0.5 < report.result["test"] <= 1
     assert report.command() is None
+    (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(LossforgeError, match="metric positives of its own; repeat that call"):
         lf.resume(tmp_path / "run")
 

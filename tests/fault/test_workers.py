@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import lossforge as lf
+from lossforge.searching.executors import Executor, Here, LocalPool
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "kill"), reason="processes are killed by signals")
 
@@ -24,12 +25,18 @@ GRID += ["--model", "linear", "--seeds", "3", "--steps", "100", "--check-every",
 
 
 @contextmanager
-def killer(kills: int, seed: int) -> Iterator[list[int]]:
-    """Kill random workers of this process inside the block; yields those that were killed."""
+def killer(kills: int, seed: int, pause: tuple[float, float] = (0.05, 0.5)) -> Iterator[list[int]]:
+    """Kill random workers of this process inside the block; yields those that were killed.
+
+    Args:
+        kills: how many, at most.
+        seed: of the times and the victims.
+        pause: least and most seconds between two.
+    """
     draw, killed, over = random.Random(seed), list[int](), threading.Event()
 
     def run() -> None:
-        while len(killed) < kills and not over.wait(draw.uniform(0.05, 0.5)):
+        while len(killed) < kills and not over.wait(draw.uniform(*pause)):
             # Only workers that compute: a start that is cut short again and again is no retry.
             children = [each for each in multiprocessing.active_children() if is_at_work(each.pid)]
             if children:
@@ -89,6 +96,33 @@ def test_three_workers_are_killed():
 @pytest.mark.slow
 def test_fifty_workers_are_killed():
     survives(50, seeds=150)
+
+
+def searched(executor: Executor) -> object:
+    method = lf.EvoMAL.preset("quick").with_options(
+        **{"population": 24, "generations": 3, "fitness_steps": 150, "filter_steps": 20},
+        **{"meta_steps": 4, "finalists": 4, "final_kept": 2},
+    )
+    found = method.run("digits", "mlp:width=64", 0, progress=False, executor=executor)
+    weights = {name: value.tolist() for name, value in found.loss.weights().items()}
+    return found.valid, weights, dict(found.counts), str(found.loss)
+
+
+def search_survives(kills: int) -> None:
+    expected = searched(Here())
+    # Rarely enough that no chunk loses its worker three times.
+    with LocalPool(2) as pool, killer(kills, seed=0, pause=(0.5, 3.0)) as killed:
+        found = [searched(pool)]
+        while len(killed) < kills:
+            found.append(searched(pool))
+    assert all(each == expected for each in found)
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [3, 50])
+def test_workers_of_a_search_are_killed(kills):
+    search_survives(kills)
 
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[str]:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+FOLDER = Path(__file__).parents[2] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+FORMS = sorted(path for path in (FOLDER / "task_forms").glob("*.py") if path.stem != "protocol")
+NEEDS_FILES = {"language_model", "several_outputs", "tokens"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -26,4 +29,26 @@ def test_it_runs(example: Path, tmp_path: Path):
     )
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
+def test_every_form_of_a_task_is_searched_on(form: Path, tmp_path: Path):
+    if form.stem in NEEDS_FILES and "LOSSFORGE_DATA" not in os.environ:
+        pytest.skip("real data are missing: set LOSSFORGE_DATA to the folder that holds them")
+    if form.stem == "tokens":
+        pytest.importorskip("transformers", reason="transformers is an optional extra")
+    finished = subprocess.run(
+        [sys.executable, str(form), "--quick"],
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "learned loss: " in finished.stdout
+    assert "at learning rates chosen on validation data" in finished.stdout
     assert not list(tmp_path.iterdir())

@@ -59,6 +59,27 @@ def test_search_is_the_program_s():
     assert str(report.loss) == report.result["loss"]
 
 
+def test_a_metric_is_the_program_s():
+    small = ["--task", "breast_cancer", "--model", "linear", "--metric", "f1"]
+    options = {
+        name: value for name, value in SEARCH.items() if not name.startswith(("meta", "fil"))
+    }
+    assert main(["search", "random", *small, *words(options), "--out", "program"]) == 0
+    options |= {"metric": "f1", "progress": False}
+    lf.search("random", "breast_cancer", "linear", out="python", **options)
+    assert files("python") == files("program")
+    assert files("python")["result.json"]["metric"] == "f1"
+    for command, given in (("train", []), ("compare", ["--losses", "focal", "--seeds", "2"])):
+        loss = ["--loss", "focal"] if command == "train" else given
+        line = [command, *loss, *small, "--steps", "10"]
+        assert main([*line, "--out", f"program-{command}"]) == 0
+    common = {"metric": "f1", "steps": 10, "progress": False}
+    lf.train("breast_cancer", "focal", "linear", out="python-train", **common)
+    lf.compare(["focal"], ["breast_cancer"], ["linear"], seeds=2, out="python-compare", **common)
+    for command in ("train", "compare"):
+        assert files(f"python-{command}") == files(f"program-{command}")
+
+
 def test_search_by_objects_is_the_search_by_names():
     own = {name: value for name, value in SEARCH.items() if "compare" not in name}
     method = lf.EvoMAL.preset("quick").with_options(**own)

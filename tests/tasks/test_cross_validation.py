@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossforge.errors import ConfigurationError
-from lossforge.tasks import Task, folds, load
+from lossforge.tasks import Split, Task, folds, load
 from lossforge.tasks.cross_validation import FEW_ROWS
 
 
@@ -85,3 +85,15 @@ def test_given_validation_rows_stay():
 def test_no_fold_is_refused():
     with pytest.raises(ConfigurationError, match="folds"):
         folds(table(60, 0), 0)
+
+
+def test_a_metric_that_a_fold_does_not_define_leaves_the_task_whole():
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.zeros(60, dtype=torch.int64)
+    labels[[0, 1, 40, 50]] = 1
+    parts = torch.arange(60).split((40, 10, 10))
+    inputs = torch.randn(60, 2, generator=draw)
+    splits = (Split(inputs[rows], labels[rows], rows) for rows in parts)
+    task = Task("rare", "classification", 2, *splits, measured_by="auroc", interchangeable=True)
+    assert folds(task, 5) == (task,)
+    assert len(folds(task.with_metric(None), 5)) == 5

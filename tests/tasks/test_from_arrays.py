@@ -140,3 +140,12 @@ def test_mistakes_with_data_frames(table):
         Task.from_dataframe(table, "z")
     with pytest.raises(DataError, match="column 'id' is not in every data frame"):
         Task.from_dataframe(table, "y", test=table.drop(columns="id"))
+
+
+def test_shares_of_classes_are_targets_of_classification():
+    draw = np.random.default_rng(0)
+    shares = draw.dirichlet([1.0, 1.0, 1.0], size=60)
+    task = Task.from_arrays(draw.normal(size=(60, 4)), shares, kind="classification", metric="f1")
+    assert (task.outputs, task.classes, task.metric) == (3, ("0", "1", "2"), "f1")
+    assert task.train.targets.shape == (36, 3)
+    assert task.train.targets.dtype == torch.float32

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lossforge.errors import DataError
-from lossforge.tasks import load
+from lossforge.errors import ConfigurationError, DataError
+from lossforge.tasks import Task, load
 
 CLASSES = ["cat", "dog", "eel"]
 
@@ -69,3 +69,31 @@ def test_what_cannot_be_had_is_told(tmp_path, monkeypatch):
         load(write(tmp_path / "own", {"test": 60}))
     with pytest.raises(DataError, match="unequal size"):
         load(write(tmp_path / "mixed", {"train": 60}, sizes=(8, 9)))
+
+
+def test_a_task_is_made_of_named_columns_or_of_a_table(tmp_path):
+    name = write(tmp_path / "own", {"train": 60, "test": 30}, "text").removeprefix("hub:")
+    whole = Task.from_hub(name, metric="f1")
+    assert whole.metric == "f1"
+    named = Task.from_hub(name, column="what", label="which")
+    assert torch.equal(named.train.inputs, whole.train.inputs)
+    folder = tmp_path / "table" / "data"
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    columns = {"size": draw.normal(size=80).tolist(), "price": draw.normal(size=80).tolist()}
+    datasets.Dataset.from_dict(columns).to_parquet(folder / "train-00000-of-00001.parquet")
+    table = Task.from_hub(tmp_path / "table", target="price")
+    assert (table.kind.name, table.input_shape, len(table.train)) == ("regression", (1,), 48)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"column": "what"}, "give column and label, or neither"),
+        ({"target": "price", "column": "what"}, "not both"),
+        ({"kind": "regression"}, "kind and options are for tables"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_told(given, says, tmp_path):
+    with pytest.raises(ConfigurationError, match=says):
+        Task.from_hub(tmp_path, **given)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossforge.errors import DataError
 from lossforge.randomness import torch_generator
 from lossforge.tasks.row_source import RowSource
 from lossforge.tasks.splits import quantile_bins
@@ -31,7 +32,7 @@ def folds(task: Task, count: int, seed: int = 0) -> tuple[Task, ...]:
 
     Args:
         task: whose training and validation rows are interchangeable, and few; any other task is its
-            own only fold.
+            own only fold, and so is one with a class that is too rare to be in every part.
         count: of folds at most; there are no more than fit the rows.
         seed: decides the parts.
 
@@ -54,7 +55,10 @@ def folds(task: Task, count: int, seed: int = 0) -> tuple[Task, ...]:
     if count == 1 or parts < 2 or not task.interchangeable or _is_large(task):
         return (task,)
     part_of = _parts(_strata(train.targets), parts, seed)
-    return (task, *(_fold(task, part_of == part) for part in range(count - 1)))
+    try:
+        return (task, *(_fold(task, part_of == part) for part in range(count - 1)))
+    except DataError:  # a class is so rare that some fold lacks it, or does not define the metric
+        return (task,)
 
 
 def _is_large(task: Task) -> bool:

@@ -37,7 +37,7 @@ def card_table(card: Card) -> Table:
             f"{_several(check.seeds for check in card.checks)} seeds; lower is better. Losses and "
             "learning rates are chosen on validation rows. p is Wilcoxon's, paired by seed, not "
             f"corrected for the {len(card.checks)} tests.",
-            "* The loss was found on this task.",
+            *(["* The loss was found on this task."] if card.elsewhere != card.checks else []),
         ),
     )
 

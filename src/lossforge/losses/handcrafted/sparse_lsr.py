@@ -39,11 +39,12 @@ class SparseLSR(Classification):
         smoothing: float = 0.1,
         *,
         weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
         ignore_index: int = IGNORED,
         reduction: Reduction = "mean",
         kernel: Kernel = "torch",
     ):
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+        super().__init__(reduction, weight=weight, pos_weight=pos_weight, ignore_index=ignore_index)
         require_in_range("smoothing", smoothing, 0, 1)
         require_kernel(kernel)
         self.smoothing, self.kernel = smoothing, kernel

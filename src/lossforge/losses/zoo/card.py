@@ -166,16 +166,16 @@ class Card:
             isinstance(self.name, str) and bool(NAME.fullmatch(self.name)),
             f"name must be lower-case words and numbers joined by hyphens, not {self.name!r}",
         )
-        as_kind(self.kind)
-        _require_texts(self, "formula", "check_command", "license")
-        require_in_range("rate_factor", self.rate_factor)
-        require_whole("classes", self.classes, 1)
         tasks = {check.task for check in self.checks} - {self.origin.task}
         require(
             len(tasks) >= LEAST_CHECKS,
             f"{self.name} needs checks on {LEAST_CHECKS} tasks besides {self.origin.task}, not "
             f"{len(tasks)}",
         )
+        as_kind(self.kind)
+        _require_texts(self, "formula", "check_command", "license")
+        require_in_range("rate_factor", self.rate_factor)
+        require_whole("classes", self.classes, 1)
 
     @property
     def about(self) -> str:
