@@ -69,6 +69,8 @@ def pulls(losses: dict[str, tuple[str, float]], lines: dict[str, str]) -> Figure
         line = lines.get(name, "-")
         axes.plot(probability, factor * pull(loss, probability), line, label=name, color=color)
     axes.axhline(0, color="gray", linewidth=0.8)
+    axes.grid(color="#e4e4e4", linewidth=0.7)
+    axes.set_axisbelow(True)
     axes.set_xlabel("probability of the right class (ten classes)")
     axes.set_ylabel("pull on its logit")
     axes.legend(frameon=False)
@@ -90,8 +92,8 @@ lossforge search evomal --task wine --seed-expressions zoo:NAME
 ```
 
 ```python
-loss = lf.zoo.load("NAME")               # as any loss: loss(outputs, targets)
-lf.zoo.card("NAME").checks               # what the table below holds
+loss = lf.zoo.load("NAME")  # as any loss: loss(outputs, targets)
+lf.zoo.card("NAME").checks  # what the table below holds
 lf.push_to_hub("zoo:NAME", "me/a-loss")  # with its card; lf.from_hub reads it
 ```
 

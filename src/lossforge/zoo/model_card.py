@@ -24,11 +24,21 @@ def card_table(card: Card) -> Table:
     Examples:
         >>> from lossforge.losses import zoo
         >>> card_table(zoo.card("evomal-digits")).columns[:3]
-        ('task', 'best handcrafted', 'test')
+        ('task', 'best handcrafted', 'its test')
     """
     return Table(
         f"{PREFIX}{card.name} and the best handcrafted loss, each at its best learning rate",
-        ("task", "best handcrafted", "test", "rate", "its test", "its rate", "difference", "p"),
+        (
+            "task",
+            "best handcrafted",
+            "its test",
+            "its rate",
+            "test",
+            "rate",
+            "difference",
+            "p",
+            "verdict",
+        ),
         tuple(_row(check, card) for check in card.checks),
         text_columns=2,
         notes=(
@@ -140,12 +150,13 @@ def _row(check: Check, card: Card) -> tuple[str, ...]:
     return (
         f"{check.task}{'*' if check.task == card.origin.task else ''}",
         check.rival,
-        number(check.test),
-        f"{check.rate:g}",
         number(check.rival_test),
         f"{check.rival_rate:g}",
+        number(check.test),
+        f"{check.rate:g}",
         "diverged" if check.difference is None else f"{check.difference:+.4f}",
         p_value(check.p),
+        check.verdict,
     )
 
 
