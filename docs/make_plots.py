@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from lossforge.analysis.plots import force_figure
 from lossforge.losses import SymbolicLoss
 from lossforge.losses.resolve import resolve_loss
-from lossforge.zoo import Card, card, card_table, names
+from lossforge.zoo import Card, card, card_table, names, told_verdicts
 
 IMAGES = Path(__file__).parent / "images"
 PAGE = Path(__file__).parent / "zoo.md"
@@ -129,6 +129,8 @@ def section(found: Card) -> str:
 {found.about[:1].upper()}{found.about[1:]}.
 
     {found.formula}
+
+{told_verdicts(found.checks)}
 
 {card_table(found).markdown()}
 Found by `{found.origin.command}`. At the start, its gradients are {found.rate_factor:.3g} times
