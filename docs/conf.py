@@ -41,7 +41,6 @@ suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"lossforge {version}"
-html_static_path = ["_static"]
 html_theme_options = {
     "source_repository": "https://github.com/lossforge/lossforge/",
     "source_branch": "main",

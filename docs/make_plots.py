@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from lossforge.analysis.plots import force_figure
 from lossforge.losses import SymbolicLoss
 from lossforge.losses.resolve import resolve_loss
-from lossforge.zoo import Card, card, card_table, names
+from lossforge.zoo import Card, card, card_table, names, told_verdicts
 
 IMAGES = Path(__file__).parent / "images"
 PAGE = Path(__file__).parent / "zoo.md"
@@ -69,6 +69,8 @@ def pulls(losses: dict[str, tuple[str, float]], lines: dict[str, str]) -> Figure
         line = lines.get(name, "-")
         axes.plot(probability, factor * pull(loss, probability), line, label=name, color=color)
     axes.axhline(0, color="gray", linewidth=0.8)
+    axes.grid(color="#e4e4e4", linewidth=0.7)
+    axes.set_axisbelow(True)
     axes.set_xlabel("probability of the right class (ten classes)")
     axes.set_ylabel("pull on its logit")
     axes.legend(frameon=False)
@@ -90,8 +92,8 @@ lossforge search evomal --task wine --seed-expressions zoo:NAME
 ```
 
 ```python
-loss = lf.zoo.load("NAME")               # as any loss: loss(outputs, targets)
-lf.zoo.card("NAME").checks               # what the table below holds
+loss = lf.zoo.load("NAME")  # as any loss: loss(outputs, targets)
+lf.zoo.card("NAME").checks  # what the table below holds
 lf.push_to_hub("zoo:NAME", "me/a-loss")  # with its card; lf.from_hub reads it
 ```
 
@@ -127,6 +129,8 @@ def section(found: Card) -> str:
 {found.about[:1].upper()}{found.about[1:]}.
 
     {found.formula}
+
+{told_verdicts(found.checks)}
 
 {card_table(found).markdown()}
 Found by `{found.origin.command}`. At the start, its gradients are {found.rate_factor:.3g} times

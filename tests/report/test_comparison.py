@@ -42,7 +42,7 @@ def test_where_everything_diverged_that_is_said():
 def test_a_tuned_entry_tells_its_rate():
     assert entry(line("mse", 0.1, 0.1)) == "mse"
     tuned = line("mse", 0.1, 0.1, tuned=True, learning_rate=0.03)
-    assert entry(tuned) == "mse at its best rate, 0.03"
+    assert entry(tuned) == "mse at its best rate (0.03)"
 
 
 def test_entries_are_grouped_by_task_and_network():

@@ -36,7 +36,7 @@ def test_zeros_alone_are_drawn():
 
 
 def test_numbers_stand_in_wide_cells_alone():
-    for count, expected in ((2, ["0.5", "0.5"]), (12, [])):
+    for count, expected in ((2, ["+0.5", "+0.5"]), (12, [])):
         chart = heat_map_chart(["a"], list("abcdefghijkl")[:count], [[0.5] * count], "t")
         numbers = [e.text for e in parsed(chart).iter("text") if "number" in e.attrib["class"]]
         assert numbers == expected
@@ -46,3 +46,8 @@ def test_names_are_text():
     chart = heat_map_chart([HOSTILE], [HOSTILE], [[1.0]], HOSTILE)
     assert not list(parsed(chart).iter("script"))
     assert tips(chart) == [f"{HOSTILE}, {HOSTILE}: +1"]
+
+
+def test_short_names_above_wide_columns_are_level():
+    assert "rotate" not in heat_map_chart(["a"], ["iris", "wine"], [[0.5, 0.1]], "t")
+    assert "rotate" in heat_map_chart(["a"], ["breast_cancer", "wine"], [[0.5, 0.1]], "t")

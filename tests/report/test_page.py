@@ -167,3 +167,9 @@ def test_names_of_users_are_text(runs):
 def test_unknown_commands_are_told():
     with pytest.raises(ConfigurationError, match="no page"):
         page_of(Facts({"command": "bake"}, {}))
+
+
+def test_data_of_a_benchmark_are_told_by_task(runs):
+    page = (runs / "benchmark" / "report.html").read_text(encoding="utf-8")
+    data = json.loads((runs / "benchmark" / "config.json").read_text())["data"]
+    assert f"<dt>data of iris</dt><dd>{data[0]}</dd>" in page

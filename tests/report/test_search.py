@@ -99,5 +99,5 @@ def test_what_filters_spared_is_told():
     counts = {"candidates": 20, "in full": 8, "stopped": 2, "equal in form": 4}
     counts |= {"equal in gradient": 1, "rejected": 5, "trained": 10, "training steps": 12345}
     shown = part(sections(facts(counts=counts)), "The search")
-    assert "Filters spared 10 of 20 candidates (50%) their training" in shown
+    assert "Filters spared 10 of 20 proposals (50%) their training" in shown
     assert "10 networks were trained, for 12,345 steps." in shown

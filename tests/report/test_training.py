@@ -57,7 +57,8 @@ def test_a_film_begins_and_ends_with_the_training(count, tmp_path):
 
 
 def test_numbers_have_a_chart_each(tmp_path):
-    moments = [{"step": s, "factor": 1 + s, "slope": 0.5, "smoothing": None} for s in (0, 1)]
+    told = {"slope": 0.5, "smoothing": None, "non_target": [0.0]}
+    moments = [{"step": s, "factor": 1 + s, **told} for s in (0, 1)]
     (section,) = adaptation(tmp_path, moments)
     shown = section.blocks[1]
     assert "step from 1 to 2" in shown

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from lossforge import zoo
 from lossforge.losses import Huber, SymbolicLoss
-from lossforge.zoo import card_table, model_card
+from lossforge.zoo import card_table, model_card, told_verdicts
 from zoo_cards import CARD, CHECK, card_with
 
 LOSS = SymbolicLoss("-y*log(p)")
@@ -15,7 +16,7 @@ LOSS = SymbolicLoss("-y*log(p)")
 def test_the_table_holds_the_figures_of_the_checks():
     table = card_table(CARD)
     assert table.rows[0] == (
-        *("wine", "cross_entropy", "0.1000", "0.01", "0.2000", "0.03", "-0.1000", "0.031"),
+        *("wine", "cross_entropy", "0.2000", "0.03", "0.1000", "0.01", "-0.1000", "0.031"),
     )
     assert [row[0] for row in table.rows] == ["wine", "digits", "iris*"]
     assert all(len(line) <= 80 for line in table.plain(80).splitlines())
@@ -24,7 +25,7 @@ def test_the_table_holds_the_figures_of_the_checks():
 def test_what_diverged_is_told():
     check = replace(CHECK, test=None, deviation=None, difference=None)
     row = card_table(card_with(checks=(check, *CARD.checks[1:]))).rows[0]
-    assert row[2] == row[6] == "diverged"
+    assert row[4] == row[6] == "diverged"
 
 
 def test_a_model_card_tells_everything():
@@ -62,3 +63,11 @@ def test_the_call_is_of_where_the_loss_is(repo):
 
 def test_figures_are_plain_data():
     assert json.loads(json.dumps(CARD.document()))["checks"][0]["test"] == CHECK.test
+
+
+def test_a_loss_that_is_worse_is_called_worse():
+    found = zoo.card("evomal-student-t")
+    tasks = "diabetes, planted_outliers, planted_student_t"
+    assert told_verdicts(found.checks) == f"It is worse than the best handcrafted loss on {tasks}."
+    own = "found on: It is worse than the best handcrafted loss on planted_student_t."
+    assert own in model_card(zoo.load(found.name), found)

@@ -15,7 +15,7 @@ from lossforge.report.scale import Scale, label
 from lossforge.report.svg import WIDTH, cut, figure, text
 
 HEIGHT = 280
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 16, 44
 ROW = 50
 """height of a row in charts that have names"""
 
@@ -24,6 +24,9 @@ DOT = 4.5
 
 HEIGHTS = (0, -6, 6, -3, 3)
 """at which dots of a strip are drawn, the first that is free"""
+
+NEAR = 0.15
+"""how far beyond the others extreme values may be and still be shown, in parts of their range"""
 
 NAME = 56
 """characters of a name that fit a row"""
@@ -114,10 +117,14 @@ class Frame:
         *,
         log_y: bool = False,
         whole_x: bool = False,
+        roomy: bool = False,
         span: Point | None = None,
     ) -> "Frame":
-        """Return axes that show all values; `span` is what the horizontal one goes over."""
-        across = Scale.over(xs, LEFT, WIDTH - RIGHT, margin=0.03 if whole_x else 0.0)
+        """Return axes that show all values.
+
+        `span` is what the horizontal one goes over; a `roomy` one has room for dots at its ends.
+        """
+        across = Scale.over(xs, LEFT, WIDTH - RIGHT, margin=0.03 if whole_x or roomy else 0.0)
         if span is not None:
             across = Scale(*span, LEFT, WIDTH - RIGHT)
         up = Scale.over(ys, HEIGHT - BOTTOM, TOP, logarithmic=log_y)
@@ -159,7 +166,10 @@ def line_chart(
     if ys and max(ys) - min(ys) < least:
         middle = (max(ys) + min(ys)) / 2
         shown = [middle - least / 2, middle + least / 2]
-    frame = Frame.around(xs, shown, x_name, y_name, log_y=log_y, whole_x=whole_x, span=span)
+    frame = Frame.around(
+        xs, shown, x_name, y_name, log_y=log_y, whole_x=whole_x, span=span,
+        roomy=any(line.marked for line in lines),
+    )  # fmt: skip
     parts = [frame.svg()]
     if zero and frame.y.low < 0 < frame.y.high:
         parts.append(f'<path class="zero" d="M{LEFT} {frame.y(0):.1f}H{WIDTH - RIGHT}"/>')
@@ -432,7 +442,8 @@ def _mark(mark: Mark, frame: Frame) -> str:
     at = frame.x(mark.x)
     is_right = at > (LEFT + WIDTH) / 2
     side = "tick end" if is_right else "tick"
-    told = text(at - 5 if is_right else at + 5, TOP + 12, mark.name, side)
+    # Above the axes, where no line runs through it.
+    told = text(at + 5 if is_right else at - 5, TOP - 5, mark.name, side)
     return f'<path class="mark" d="M{at:.1f} {TOP}V{HEIGHT - BOTTOM}"/>{told}'
 
 
@@ -479,7 +490,14 @@ def _apart(places: Sequence[float]) -> list[int]:
 
 
 def _inner(values: Sequence[float]) -> list[float]:
-    """Return the values without the most extreme 3 in a hundred on both sides."""
+    """Return the values without the most extreme 3 in a hundred on both sides.
+
+    Extremes that are close to the others stay: a curve's minimum is not cut off.
+    """
     ordered = sorted(values)
     cut = int(0.03 * len(ordered))
-    return ordered[cut : len(ordered) - cut]
+    inner = ordered[cut : len(ordered) - cut]
+    if not inner:
+        return inner
+    room = NEAR * (inner[-1] - inner[0])
+    return [value for value in ordered if inner[0] - room <= value <= inner[-1] + room]

@@ -64,7 +64,7 @@ def by_setting(result: State) -> list[tuple[tuple[str, str], list[State]]]:
 
 def entry(line: State) -> str:
     """Return what an entry is called: the loss, and its rate where it was tuned."""
-    rate = f" at its best rate, {line['learning_rate']:.3g}" if line["tuned"] else ""
+    rate = f" at its best rate ({line['learning_rate']:.3g})" if line["tuned"] else ""
     return f"{line['loss']}{rate}"
 
 

@@ -11,7 +11,7 @@ from lossforge.report.svg import WIDTH, cut, figure, text
 
 AXIS, EDGE = 62, 10
 GROUP, ROW = 11, 24
-NAME = 34
+NAME = 23
 """characters of a name that fit half the diagram"""
 
 
@@ -42,9 +42,14 @@ def critical_difference_chart(
         )
     begin = AXIS + 26 + GROUP * len(groups)
     half = (len(order) + 1) // 2
+    leads, labels = [], []
     for place, name in enumerate(order):
-        row = place if place < half else len(order) - 1 - place
-        parts.append(_entry(name, of_name[name], across, begin + ROW * row, is_left=place < half))
+        row = begin + ROW * (place if place < half else len(order) - 1 - place)
+        is_left = place < half
+        leads.append(_lead(name, of_name[name], across, row, is_left=is_left))
+        labels.append(_label(name, of_name[name], row, is_left=is_left))
+    # Labels last: their outline interrupts the leads that would strike them through.
+    parts += leads + labels
     about = "mean ranks, the best first: " + ", ".join(f"{n} {of_name[n]:.2f}" for n in order)
     return figure("".join(parts), begin + ROW * half, about)
 
@@ -68,12 +73,15 @@ def _ruler(across: Scale, width: float) -> str:
     return ends + place
 
 
-def _entry(name: str, rank: float, across: Scale, row: float, *, is_left: bool) -> str:
+def _lead(name: str, rank: float, across: Scale, row: float, *, is_left: bool) -> str:
     at, edge = across(rank), EDGE if is_left else WIDTH - EDGE
-    told = f"{cut(name, NAME)} {rank:.2f}"
     return (
         f'<path class="lead" d="M{at:.1f} {AXIS}V{row:.1f}H{edge}"/>'
         f'<circle class="dot s0" cx="{at:.1f}" cy="{AXIS}" r="4" '
         f'data-tip="{escape(name)}: {rank:.2f}"/>'
-        + text(edge, row - 4, told, "row" if is_left else "row end")
     )
+
+
+def _label(name: str, rank: float, row: float, *, is_left: bool) -> str:
+    told = f"{cut(name, NAME)} {rank:.2f}"
+    return text(EDGE if is_left else WIDTH - EDGE, row - 4, told, "row" if is_left else "row end")

@@ -49,7 +49,7 @@ def sections(facts: Facts) -> list[Section]:
     if lines:
         chart = line_chart(
             lines, "meta-step", f"{facts.metric} on validation tasks",
-            f"the {facts.metric} on validation tasks by meta-step",
+            f"the {facts.metric} on validation tasks by meta-step", whole_x=True,
         )  # fmt: skip
         told = paragraph("The learner of the best evaluation on validation tasks was tested.")
         parts.append(Section("Meta-learning", (told, flow([figure("On validation tasks", chart)]))))

@@ -7,7 +7,13 @@ from html import escape
 from lossforge.report.scale import label
 from lossforge.report.svg import WIDTH, cut, figure, text
 
-LABELS, CELL, HEAD = 130, 30, 84
+LABELS, CELL = 130, 30
+LETTER = 7.0
+"""width of a letter above the columns"""
+
+LONGEST = 16
+"""letters of a name above a column"""
+
 LEAST_FOR_NUMBERS = 40
 """width of a cell that has room for its number"""
 
@@ -33,21 +39,32 @@ def heat_map_chart(
     known = [abs(v) for row in values for v in row if v is not None and math.isfinite(v)]
     most = max([*known, 1e-300])
     width = min((WIDTH - LABELS) / max(len(columns), 1), 90.0)
-    parts = []
-    for index, name in enumerate(columns):
-        at = LABELS + width * (index + 0.5)
-        parts.append(
-            f'<text class="tick" transform="translate({at + 4:.1f} {HEAD - 6}) rotate(-40)">'
-            f"{escape(cut(name, 16))}</text>"
-        )
+    heads, head = _heads([cut(name, LONGEST) for name in columns], width)
+    parts = [heads]
     for number, (name, row) in enumerate(zip(rows, values, strict=True)):
-        top = HEAD + CELL * number
+        top = head + CELL * number
         parts.append(text(LABELS - 6, top + CELL / 2 + 4, cut(name, 18), "tick end"))
         parts += [
             _cell(LABELS + width * i, top, width, value, most, f"{name}, {column}")
             for i, (column, value) in enumerate(zip(columns, row, strict=True))
         ]
-    return figure("".join(parts), HEAD + CELL * len(rows) + 8, about)
+    return figure("".join(parts), head + CELL * len(rows) + 8, about)
+
+
+def _heads(names: Sequence[str], width: float) -> tuple[str, int]:
+    """Return the names above the columns and their height: slanted only where they need it."""
+    longest = max(map(len, names), default=0) * LETTER
+    places = [LABELS + width * (index + 0.5) for index in range(len(names))]
+    if longest <= width - 4:
+        return "".join(
+            text(x, 14, n, "tick middle") for x, n in zip(places, names, strict=True)
+        ), 22
+    head = 16 + math.ceil(longest * math.sin(math.radians(40)))
+    return "".join(
+        f'<text class="tick" transform="translate({x + 4:.1f} {head - 6}) rotate(-40)">'
+        f"{escape(name)}</text>"
+        for x, name in zip(places, names, strict=True)
+    ), head
 
 
 def _cell(
@@ -65,5 +82,5 @@ def _cell(
     )
     if width < LEAST_FOR_NUMBERS or value is None or not is_known:
         return cell
-    return cell + text(left + width / 2, top + CELL / 2 + 4, label(float(f"{value:.2g}")),
-                       "number middle")  # fmt: skip
+    shown = f"{'+' if value > 0 else ''}{label(float(f'{value:.2g}'))}"
+    return cell + text(left + width / 2, top + CELL / 2 + 4, shown, "number middle")

@@ -151,5 +151,7 @@ def pull_points(loss: Loss, classes: int, factor: float = 1.0) -> list[Point]:
 def _findings(found: Explanation) -> Markup:
     labels = {"learning rate": "rate factor"}
     rows = [(labels.get(name, name), told) for name, told in found.lines() if name != "loss"]
-    tried = f" on {found.classes} outputs" if found.kind.predicts_probabilities else ""
-    return definitions(rows) + paragraph(f"Gradients were compared{tried}.", "note")
+    if not found.kind.predicts_probabilities:
+        return definitions(rows)
+    told = f"Gradients were compared on {found.classes} outputs."
+    return definitions(rows) + paragraph(told, "note")

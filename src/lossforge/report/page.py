@@ -150,6 +150,9 @@ def _repeat(facts: Facts) -> Section:
 def _fingerprints(config: State) -> list[tuple[str, str]]:
     """Return the fingerprint of the data, or that of each task's."""
     data = config.get("data")
+    if isinstance(data, list):  # of a benchmark: one for each of its settings
+        tasks = [setting["task"] for setting in config["settings"]]
+        data = dict(zip(tasks, data, strict=True))
     if isinstance(data, Mapping):
         return [(f" of {name}", str(value)) for name, value in data.items()]
     return [] if data is None else [("", str(data))]

@@ -195,11 +195,12 @@ def _saved(facts: Facts) -> list[Markup]:
     if not counts.get("candidates"):
         return []
     shares = [Share(told, int(counts.get(name) or 0), color) for name, told, color in FATES]
-    total = int(counts["candidates"])
+    # Losses that a filter rejected are replaced, so they are more than the candidates.
+    total = sum(share.count for share in shares)
     spared = sum(share.count for share in shares if share.color in (2, 3, 4))
     trained = int(counts.get("trained") or 0)
     told = (
-        f"Filters spared {spared} of {total} candidates ({spared / total:.0%}) their training; "
+        f"Filters spared {spared} of {total} proposals ({spared / total:.0%}) their training; "
         f"{trained} networks were trained, for {int(counts.get('training steps') or 0):,} steps."
     )
     about = "what became of candidates: " + ", ".join(f"{s.name} {s.count}" for s in shares)

@@ -117,7 +117,7 @@ def _numbers(moments: Sequence[Mapping[str, Any]]) -> list[Markup]:
         ]
         title, y_name = told.get(name, (name.replace("_", " ").capitalize(), name))
         if not points:
-            if name == "smoothing":
+            if name == "smoothing" and moments[0].get("non_target"):
                 charts.append(
                     figure(title, "", "None: it never pushes back from a certain prediction.")
                 )

@@ -19,3 +19,4 @@ from lossforge.losses.zoo import names as names
 from lossforge.zoo.making import make_card as make_card
 from lossforge.zoo.model_card import card_table as card_table
 from lossforge.zoo.model_card import model_card as model_card
+from lossforge.zoo.model_card import told_verdicts as told_verdicts

@@ -24,11 +24,11 @@ def card_table(card: Card) -> Table:
     Examples:
         >>> from lossforge.losses import zoo
         >>> card_table(zoo.card("evomal-digits")).columns[:3]
-        ('task', 'best handcrafted', 'test')
+        ('task', 'best handcrafted', 'its test')
     """
     return Table(
         f"{PREFIX}{card.name} and the best handcrafted loss, each at its best learning rate",
-        ("task", "best handcrafted", "test", "rate", "its test", "its rate", "difference", "p"),
+        ("task", "best handcrafted", "its test", "its rate", "test", "rate", "difference", "p"),
         tuple(_row(check, card) for check in card.checks),
         text_columns=2,
         notes=(
@@ -116,17 +116,25 @@ def _origin(card: Card) -> list[str]:
     ]
 
 
-def _where_it_helps(card: Card) -> list[str]:
-    told = [
+def told_verdicts(checks: Sequence[Check]) -> str:
+    """Return what checks show, in sentences that name the tasks."""
+    return " ".join(
         f"{beginning} {', '.join(tasks)}."
         for verdict, beginning in VERDICTS.items()
-        if (tasks := [check.task for check in card.elsewhere if check.verdict == verdict])
-    ]
+        if (tasks := [check.task for check in checks if check.verdict == verdict])
+    )
+
+
+def _where_it_helps(card: Card) -> list[str]:
+    own = [check for check in card.checks if check.task == card.origin.task]
+    found_on = [f"On the task that it was found on: {told_verdicts(own)}", ""] if own else []
     return [
         "## Where it helps, and where it does not",
         "",
-        f"Against the best handcrafted loss on tasks that it was not found on: {' '.join(told)}",
+        "Against the best handcrafted loss on tasks that it was not found on: "
+        f"{told_verdicts(card.elsewhere)}",
         "",
+        *found_on,
         *card_table(card).markdown().splitlines(),
         "",
         f"    {card.check_command}",
@@ -140,10 +148,10 @@ def _row(check: Check, card: Card) -> tuple[str, ...]:
     return (
         f"{check.task}{'*' if check.task == card.origin.task else ''}",
         check.rival,
-        number(check.test),
-        f"{check.rate:g}",
         number(check.rival_test),
         f"{check.rival_rate:g}",
+        number(check.test),
+        f"{check.rate:g}",
         "diverged" if check.difference is None else f"{check.difference:+.4f}",
         p_value(check.p),
     )

@@ -122,11 +122,11 @@ class Kind(ABC):
 
     @abstractmethod
     def to_rows(self, tensor: Tensor, shape: torch.Size) -> Tensor:
-        """Return [..., N, K] for outputs, or a direction in them, [..., *shape]; it is linear."""
+        """Return [..., N, K] for outputs, or a direction in them, of `shape`; it is linear."""
 
     @abstractmethod
     def from_rows(self, tensor: Tensor, shape: torch.Size) -> Tensor:
-        """Return a derivative by the rows, [..., N, K], as one by the outputs, [..., *shape].
+        """Return a derivative by the rows, [..., N, K], as one by the outputs, of `shape`.
 
         It is the adjoint of `to_rows`.
         """
