@@ -172,19 +172,13 @@ def test_time_that_is_up_has_an_exit_status_and_the_way_to_go_on(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
-@pytest.mark.parametrize(
-    ("kills", "workers"),
-    [
-        (2, 1),
-        pytest.param(50, 1, marks=pytest.mark.slow),
-        pytest.param(50, 2, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_search_whose_process_is_killed_ends_as_an_undisturbed_one(kills, workers):
     # A process of its own: a fork of one that has threads, as after other tests, may hang.
+    program = str(Path(__file__).with_name("driver_kills.py"))
     finished = subprocess.run(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("driver_kills.py"))]
-        + ["--kills", str(kills), "--workers", str(workers)],
+        [sys.executable, "-W", "ignore", program, "--kills", f"{kills}", "--workers", f"{workers}"],
         env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         check=False,
         capture_output=True,
