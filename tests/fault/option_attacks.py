@@ -84,7 +84,7 @@ class OptionAttacks(Attacks):
         ending = wait(begin(words, self.folder, _limited))
         trouble = None if _is_fine(ending) else f"{ending.status}: {ending.said[-500:]}"
         shown = [word if len(word) < 60 else f"{word[:20]}...{len(word)}" for word in words]
-        self.tally.record(f"options: {words[0] if words else ''}"[:31], f"{shown}", trouble)
+        self.tally.record(f"options: {BASES[name][0]}", f"{shown}", trouble)
 
 
 def _is_fine(ending: Ending) -> bool:

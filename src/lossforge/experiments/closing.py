@@ -214,23 +214,30 @@ def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Conte
     )
 
 
-def recommendation(recommended: State, loss_file: str) -> str:
+def recommendation(recommended: State, loss_file: str, *, is_level: bool = False) -> str:
     """Return in a sentence what to train with.
 
     Args:
         recommended: as ``result.json`` has it.
         loss_file: where the learned loss is.
+        is_level: whether the learned loss does as well, or better by less than validation rows
+            tell.
 
     Examples:
         >>> recommendation({"name": "focal:gamma=2", "rate": 0.3}, "runs/a/loss.json")
         'use focal:gamma=2 at learning rate 0.3; the search found nothing better'
+        >>> recommendation({"name": "focal", "rate": 0.3}, "runs/a/loss.json", is_level=True)
+        'use focal at learning rate 0.3, the simpler of two; runs/a/loss.json is level with it'
         >>> recommendation({"name": "learned", "rate": 0.03}, "runs/a/loss.json")
         'use runs/a/loss.json at learning rate 0.03'
     """
     rate = f"at learning rate {recommended['rate']:g}"
     if recommended["name"] == LEARNED:
         return f"use {loss_file} {rate}"
-    return f"use {recommended['name']} {rate}; the search found nothing better"
+    use = f"use {recommended['name']} {rate}"
+    if is_level:
+        return f"{use}, the simpler of two; {loss_file} is level with it"
+    return f"{use}; the search found nothing better"
 
 
 def _is_level(scores: Sequence[float], best: Sequence[float], rows: int | None) -> bool:

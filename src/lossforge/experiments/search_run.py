@@ -492,6 +492,14 @@ class SearchReport(Report):
         recommended: State = self.result["recommended"]
         return recommended
 
+    def _is_level(self) -> bool:
+        """Whether the learned loss is no worse on validation data than what is recommended."""
+        tuned = self.result.get("tuned")
+        found = [self.result["valid"], *([tuned["valid"]] if tuned else [])]
+        sign = -1 if is_maximized(self.result) else 1
+        best = self.recommended["valid"]
+        return any(valid is not None and sign * valid <= sign * best for valid in found)
+
     def recommendation(self) -> str:
         """Return in a sentence what to train with.
 
@@ -499,7 +507,7 @@ class SearchReport(Report):
             RunError: the run is of a version that recommended nothing.
         """
         where = "the learned loss" if self.path is None else str(self.path / LOSS)
-        return recommendation(self.recommended, where)
+        return recommendation(self.recommended, where, is_level=self._is_level())
 
     def verdict(self) -> str:
         """Return what the paired tests say, in a sentence."""
