@@ -15,7 +15,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, repeat
 from pathlib import Path
 
@@ -101,15 +101,15 @@ def makespan(jobs: list[float], workers: int) -> float:
     return max(free)
 
 
-QUICK = {"tuning": 0.0, "halving": 0.34}
+QUICK = Search(48, tuning=0.0, halving=0.34)
 """the quick preset, which tunes finalists only"""
 
 KINDS = {
-    "paper, one network a job": (25, {}),
-    "quick, one network a job": (48, QUICK),
-    "quick, stacked": (48, QUICK | {"stack": LARGEST_STACK}),
+    "paper, one network a job": Search(25),
+    "quick, one network a job": QUICK,
+    "quick, stacked": replace(QUICK, stack=LARGEST_STACK),
 }
-"""population and settings of the searches with islands"""
+"""searches that are simulated with islands"""
 
 ISLANDS = (1, 4, 16, 64)
 ISLAND_WORKERS = (2, 8, 64)
@@ -122,11 +122,11 @@ def rows() -> list[dict[str, float | str]]:
         for population in POPULATIONS
         for workers in WORKERS
     ]
-    for kind, (population, settings) in KINDS.items():
+    for kind, search in KINDS.items():
         for islands in ISLANDS:
-            search = Search(population, islands, **settings)
-            name = f"{kind}, {islands} islands of {population}"
-            found += [row(name, search, workers) for workers in ISLAND_WORKERS]
+            name = f"{kind}, {islands} islands of {search.population}"
+            several = replace(search, islands=islands)
+            found += [row(name, several, workers) for workers in ISLAND_WORKERS]
     return found
 
 

@@ -61,11 +61,11 @@ def test_errors_of_a_job_are_raised(cluster, tmp_path):
 
 def test_a_search_finds_what_it_finds_here(cluster):
     search = EvoMAL().with_options(
-        **{"population": 6, "generations": 2, "islands": 2, "migrate_every": 1},
-        **{"fitness_steps": 20, "filter_steps": 10, "meta_steps": 3, "finalists": 3},
+        **{"population": 6, "generations": 3, "islands": 2, "finalists": 3},
+        **{"fitness_steps": 12, "filter_steps": 10, "meta_steps": 2},
     )
     found = [
-        search.run("iris", "linear", 3, progress=False, executor=executor)
+        search.run("iris", "linear", 4, progress=False, executor=executor)
         for executor in (Here(), cluster)
     ]
     weights = [
