@@ -67,6 +67,7 @@ QUICK: Mapping[str, Any] = {
     "final_runs": 5,
     "final_length": 1.0,
     "final_simplest": True,
+    "confirmed_steps": 200,
     "confirmed_factors": (1 / 3, 1.0, 3.0),
 }
 """What departs from the paper, each an option; benchmarks/ablation.py measures what it pays."""
