@@ -1,9 +1,10 @@
 """How much faster a search gets with 8 to 1,024 workers, simulated from measured trials.
 
-A generation is a number of candidates. Each is tuned, then its network is trained until racing
-stops it or to the end; the lengths are those of a real search. Workers take the next candidate
-when they are free, and a generation ends with its last candidate: what is lost is idle time at
-that barrier, and the part that one process does alone.
+A generation is a number of candidates on each island, in the chunks that the library makes of them:
+one network each, or stacks. Either each is tuned, and its network is trained until racing stops it,
+with lengths of a real search; or halving keeps a share of all at each rung. Workers take the next
+chunk when they are free. All wait for each other after tuning, at each rung and at the end: what is
+lost is idle time at these barriers, and the part that one process does alone.
 
     python benchmarks/scaling_simulation.py [--figure docs/images/scaling.png] [--json PATH]
 """
@@ -11,10 +12,20 @@ that barrier, and the part that one process does alone.
 import argparse
 import heapq
 import json
+import math
 import random
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise, repeat
 from pathlib import Path
+
+from lossforge.searching.fitness import HALVING_RUNGS, LEAST_KEPT
+from lossforge.searching.fitness_work import (
+    LARGEST_STACK,
+    UNDIVIDED,
+    UNDIVIDED_SURVIVORS,
+    divided,
+)
 
 MEASURED = (*repeat(0.1, 26), *repeat(0.2, 20), *repeat(1.0, 16))
 """lengths of trials as shares of the fitness steps: the 62 trials of EvoMAL's quick preset on
@@ -30,34 +41,56 @@ class Search:
     """A search whose time is simulated, in units of a whole fitness run.
 
     Attributes:
-        population: candidates of a generation that are trained.
+        population: candidates of an island's generation that are trained.
+        islands: whose candidates are evaluated together.
         tuning: how long a candidate is tuned before its network is trained.
         serial: what one process does alone for each candidate: ask, filter, tell.
-        racing: whether trials are stopped early, as measured; else all go to the end.
+        halving: share that goes on at each rung; 0 for racing, which stops trials as measured.
+        stack: networks that train in one stack at most, which takes as long as one after the other.
     """
 
     population: int
+    islands: int = 1
     tuning: float = 1.0
     serial: float = 0.001
-    racing: bool = True
+    halving: float = 0.0
+    stack: int = 1
 
-    def generation(self, draw: random.Random) -> list[float]:
-        """Return how long each candidate of a generation takes."""
-        lengths = [draw.choice(MEASURED) if self.racing else 1.0 for _ in range(self.population)]
+    def stages(self, draw: random.Random) -> Iterator[list[float]]:
+        """Yield how long each chunk takes, between one barrier of a generation and the next."""
+        count = self.population * self.islands
+        if self.tuning:
+            yield self._chunks([self.tuning] * count, UNDIVIDED, draw)
+        if not self.halving:
+            yield self._chunks([draw.choice(MEASURED) for _ in range(count)], UNDIVIDED, draw)
+            return
+        for begin, end in pairwise((0.0, *HALVING_RUNGS, 1.0)):
+            undivided = UNDIVIDED_SURVIVORS if begin else UNDIVIDED
+            yield self._chunks([end - begin] * count, undivided, draw)
+            count = min(count, max(LEAST_KEPT, math.ceil(self.halving * count)))
+
+    def _chunks(self, lengths: list[float], undivided: int, draw: random.Random) -> list[float]:
         # Machines are not quite alike, nor are networks under different losses.
-        return [(self.tuning + length) * draw.lognormvariate(0, 0.1) for length in lengths]
+        noisy = [length * draw.lognormvariate(0, 0.1) for length in lengths]
+        parts = divided(len(noisy), self.stack, undivided)
+        return [sum(noisy[i] for i in part) for part in parts]
 
     def seconds(self, workers: int, seed: int = 0) -> float:
         """Return how long the search takes, in whole fitness runs."""
         draw = random.Random(seed)
         total = 0.0
         for _ in range(GENERATIONS):
-            total += self.serial * self.population + makespan(self.generation(draw), workers)
+            total += self.serial * self.population * self.islands
+            total += sum(makespan(chunks, workers) for chunks in self.stages(draw))
         return total
 
     def speed_up(self, workers: int) -> float:
         """Return how many times as fast so many workers are as one."""
         return self.seconds(1) / self.seconds(workers)
+
+    def idle(self, workers: int) -> float:
+        """Return the share of their time in which workers have nothing to do."""
+        return 1 - self.speed_up(workers) / workers
 
 
 def makespan(jobs: list[float], workers: int) -> float:
@@ -68,21 +101,44 @@ def makespan(jobs: list[float], workers: int) -> float:
     return max(free)
 
 
+QUICK = Search(48, tuning=0.0, halving=0.34)
+"""the quick preset, which tunes finalists only"""
+
+KINDS = {
+    "paper, one network a job": Search(25),
+    "quick, one network a job": QUICK,
+    "quick, stacked": replace(QUICK, stack=LARGEST_STACK),
+}
+"""searches that are simulated with islands"""
+
+ISLANDS = (1, 4, 16, 64)
+ISLAND_WORKERS = (2, 8, 64)
+
+
 def rows() -> list[dict[str, float | str]]:
-    found: list[dict[str, float | str]] = []
-    for population in POPULATIONS:
-        for workers in WORKERS:
-            speed_up = Search(population).speed_up(workers)
-            found.append(
-                {
-                    "name": f"population {population}, {workers} workers",
-                    "peer": "1 worker, simulated",
-                    "ratio": speed_up,
-                    "unit": "times as fast, above 1 is better",
-                    "idle": 1 - speed_up / workers,
-                }
-            )
+    """Return the speed-ups of all searches that are simulated."""
+    found = [
+        row(f"population {population}", Search(population), workers)
+        for population in POPULATIONS
+        for workers in WORKERS
+    ]
+    for kind, search in KINDS.items():
+        for islands in ISLANDS:
+            name = f"{kind}, {islands} islands of {search.population}"
+            several = replace(search, islands=islands)
+            found += [row(name, several, workers) for workers in ISLAND_WORKERS]
     return found
+
+
+def row(name: str, search: Search, workers: int) -> dict[str, float | str]:
+    """Return the speed-up and the idle share of a search."""
+    return {
+        "name": f"{name}, {workers} workers",
+        "peer": "1 worker, simulated",
+        "ratio": search.speed_up(workers),
+        "unit": "times as fast, above 1 is better",
+        "idle": search.idle(workers),
+    }
 
 
 def draw_figure(path: Path) -> None:
@@ -109,13 +165,9 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=None, help="where the plot is saved")
     arguments = parser.parse_args()
     found = rows()
-    print(f"{'population':>10} | " + " ".join(f"{workers:>7}" for workers in WORKERS) + "  workers")
-    for start in range(0, len(found), len(WORKERS)):
-        line = found[start : start + len(WORKERS)]
-        speeds = " ".join(f"{row['ratio']:7.1f}" for row in line)
-        print(f"{POPULATIONS[start // len(WORKERS)]:>10} | {speeds}  times as fast")
-        idle = " ".join(f"{100 * float(row['idle']):7.0f}" for row in line)
-        print(f"{'':>10} | {idle}  % of the time idle")
+    for each in found:
+        share = 100 * float(each["idle"])
+        print(f"{each['name']:>60}: {each['ratio']:7.1f} times as fast, {share:3.0f} % idle")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
     if arguments.figure is not None:

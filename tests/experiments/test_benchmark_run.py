@@ -194,7 +194,7 @@ def test_a_damaged_cell_is_carried_out_again(tmp_path):
 
 def test_other_settings_are_refused_and_a_new_run_discards_cells(tmp_path):
     run(tmp_path / "run", "focal", "iris", repetitions=1)
-    with pytest.raises(RunError, match="another seed"):
+    with pytest.raises(RunError, match="another data, seed"):
         run(tmp_path / "run", "focal", "iris", repetitions=1, seed=7, resume=True)
     run(tmp_path / "run", "focal", "wine", repetitions=1, overwrite=True)
     assert all(path.name.startswith("wine") for path in (tmp_path / "run" / "cells").iterdir())

@@ -169,3 +169,20 @@ def test_time_that_is_up_has_an_exit_status_and_the_way_to_go_on(tmp_path):
     error = finish(endless, tmp_path, status=75)
     assert "lossforge: the time is up; go on with: lossforge resume run" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_search_whose_process_is_killed_ends_as_an_undisturbed_one(kills, workers):
+    # A process of its own: a fork of one that has threads, as after other tests, may hang.
+    program = str(Path(__file__).with_name("driver_kills.py"))
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", program, "--kills", f"{kills}", "--workers", f"{workers}"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert int(finished.stdout.splitlines()[-1].split()[0]) >= kills

@@ -27,7 +27,7 @@ LATER = frozenset(
     {
         "task_loss",
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
-        *("differences", "final_folds"),
+        *("differences", "final_folds", "islands", "migrate_every"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
         *(
             "final_length",

@@ -8,7 +8,8 @@ import torch
 
 from lossforge.errors import DataError
 from lossforge.extras import has_extra
-from lossforge.searching.executors import WorkerError
+from lossforge.methods import EvoMAL
+from lossforge.searching.executors import Here, WorkerError
 from searching.executors.jobs import Faulty, Shared, square
 
 pytestmark = [
@@ -56,6 +57,23 @@ def test_what_fails_three_times_is_given_up(cluster, tmp_path):
 def test_errors_of_a_job_are_raised(cluster, tmp_path):
     with pytest.raises(DataError):
         list(cluster.map(Faulty(tmp_path, "error", times=1), range(3)))
+
+
+def test_a_search_finds_what_it_finds_here(cluster):
+    search = EvoMAL().with_options(
+        **{"population": 6, "generations": 3, "islands": 2, "finalists": 3},
+        **{"fitness_steps": 12, "filter_steps": 10, "meta_steps": 2},
+    )
+    found = [
+        search.run("iris", "linear", 4, progress=False, executor=executor)
+        for executor in (Here(), cluster)
+    ]
+    weights = [
+        {name: value.tolist() for name, value in each.loss.weights().items()} for each in found
+    ]
+    assert weights[0] == weights[1]
+    assert str(found[0].loss) == str(found[1].loss)
+    assert (found[0].valid, found[0].counts) == (found[1].valid, found[1].counts)
 
 
 def test_no_room_is_an_error(cluster):

@@ -74,7 +74,7 @@ def test_ties_are_broken_by_the_kind_s_own_metric():
         (lambda: OwnMetric(precision, maximize="yes"), "maximize=True"),
         (
             lambda: OwnMetric(3, maximize=True),
-            'an object of type int is no metric; give a name, such as "f1"',
+            'the metric is a int; give a name, such as "f1"',
         ),
         (lambda: OwnMetric(MeanSquaredError), "the class MeanSquaredError; give an instance"),
         (lambda: OwnMetric(torchmetrics.CatMetric()), "CatMetric is better is not known"),

@@ -8,12 +8,10 @@ local search, gradient equivalence, racing, and re-evaluation of the fittest.
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from random import Random
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
 
-from lossforge.files import finite_or_none, infinite_if_none
 from lossforge.losses import Loss, LossPopulation, SymbolicLoss, as_population
 from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
@@ -21,6 +19,7 @@ from lossforge.methods.evomal.filters import Filters
 from lossforge.methods.evomal.fitness_cache import FitnessCache
 from lossforge.methods.evomal.genetics import Genetics, Individual
 from lossforge.methods.evomal.genome import Genome
+from lossforge.methods.evomal.islands import Island, migrate, settled
 from lossforge.methods.evomal.unit_steps import UnitSteps, best_scale
 from lossforge.randomness import torch_generator
 from lossforge.searching import (
@@ -34,7 +33,7 @@ from lossforge.searching import (
     SearchContext,
     State,
 )
-from lossforge.validation import require, require_in_range
+from lossforge.validation import require, require_in_range, require_whole
 
 Tuned = Literal["candidates", "finalists"]
 
@@ -88,18 +87,16 @@ class Evolution:
     """The state of a search between generations.
 
     Attributes:
-        generator: draws expressions, parents and offspring.
+        islands: the populations.
         cache: fitness of all expressions so far.
-        parents: the last generation.
-        offspring: the generation that is being evaluated.
+        generation: how many generations were evaluated.
         scale: factor on the default loss that is best for it; None where candidates have no scale.
         steps: training steps under candidates so far.
     """
 
-    generator: Random
+    islands: list[Island]
     cache: FitnessCache = field(default_factory=FitnessCache)
-    parents: list[Individual] = field(default_factory=list)
-    offspring: list[Genome] = field(default_factory=list)
+    generation: int = 0
     scale: float | None = None
     steps: int = 0
 
@@ -120,6 +117,12 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     """train networks also under each candidate with all coefficients 1, and keep the better ones:
     judged by one step from the initialization, local search favors large steps over right ones
     (not in the paper; doubles the fitness runs)"""
+    islands: int = 1
+    """populations that evolve by themselves, each of the size of population; more keep more workers
+    of a cluster busy (not in the paper)"""
+    migrate_every: int = 1
+    """generations after which the fittest of each island takes the place of the least fit of the
+    next one"""
     seed_expressions: tuple[str, ...] = ()
     """expressions in the first generation, written out or as zoo:NAME; the others are random"""
     inherit: bool = False
@@ -136,6 +139,8 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_whole("islands", self.islands, 1)
+        require_whole("migrate_every", self.migrate_every, 1)
         require(
             len(self.seed_expressions) <= self.population,
             f"{len(self.seed_expressions)} seed_expressions do not fit a population of "
@@ -158,7 +163,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
 
     def init(self, context: SearchContext) -> Evolution:
         """Return the state before the first generation."""
-        state = Evolution(context.generator("genetics"))
+        state = Evolution(settled(self.islands, context))
         if self.scales:
             state.scale = best_scale(self.fitness, self.base, context)
         return state
@@ -172,20 +177,14 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
         unsettled = CandidateFilter(
             self.filters, softplus=self.softplus, context=context, cache=state.cache
         )
-        # Algorithm 1: the first generation is random; later ones are the elite and offspring.
-        generation = self._elite(state) or self._scaled(self._seeds(), state, context)
-        unsettled(generation)
-        for attempt in range(1 + self.filters.resample):
-            missing = self.population - len(generation)
-            born = self._scaled(self._born(state, missing, context), state, context)
-            accepted = unsettled(born)
-            generation += born if attempt == self.filters.resample else accepted
-        accepted = list(unsettled.accepted.values())
-        if state.scale is not None and not (state.parents and self.evolves):
-            state.offspring = self._in_sizes(accepted, state.scale)
-            return state.offspring
-        state.offspring = generation
-        return accepted
+        seeds = self._seeds()
+        return [
+            genome
+            for i, island in enumerate(state.islands)
+            for genome in self._next_generation(
+                island, seeds[i :: self.islands], unsettled, state, context
+            )
+        ]
 
     def decode(self, candidate: Genome, context: SearchContext) -> SymbolicLoss:
         """Return the genome as a trainable loss (transition); the paper's coefficients are 1."""
@@ -205,11 +204,15 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             state.steps += evaluation.trial.steps
             trained[genome.key] = self._bequeathed(genome, evaluation)
             state.cache.add(trained[genome.key].key, evaluation.fitness)
-        state.parents = [
-            Individual(trained.get(genome.key, genome), state.cache.fitness(genome.key))
-            for genome in state.offspring
-        ]
-        state.offspring = []
+        for island in state.islands:
+            island.parents = [
+                Individual(trained.get(genome.key, genome), state.cache.fitness(genome.key))
+                for genome in island.offspring
+            ]
+            island.offspring = []
+        state.generation += 1
+        if state.generation % self.migrate_every == 0:
+            migrate(state.islands)
 
     def counts(self, state: Evolution, archive: Archive) -> dict[str, int]:
         """Return what became of the candidates, those included that a filter settled."""
@@ -221,42 +224,57 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
 
     def save(self, state: Evolution) -> State:
         """Return the state as plain data."""
-        version, numbers, gauss = state.generator.getstate()
         return {
-            "generator": [version, list(numbers), gauss],
-            "parents": [parent.genome.text for parent in state.parents],
-            "scales": [parent.genome.scale for parent in state.parents],
-            "fitnesses": [finite_or_none(parent.fitness) for parent in state.parents],
+            "islands": [island.save() for island in state.islands],
             "cache": state.cache.state(),
+            "generation": state.generation,
             "scale": state.scale,
             "steps": state.steps,
         }
 
     def load(self, saved: State, context: SearchContext) -> Evolution:
         """Return the state that was saved."""
-        state = Evolution(
-            context.generator("genetics"), scale=saved.get("scale"), steps=saved.get("steps", 0)
+        # Older versions had one population, whose state stood beside the rest.
+        islands = saved.get("islands", [saved])
+        return Evolution(
+            [Island.load(island) for island in islands],
+            FitnessCache.from_state(saved["cache"]),
+            saved.get("generation", 0),
+            saved.get("scale"),
+            saved.get("steps", 0),
         )
-        version, numbers, gauss = saved["generator"]
-        state.generator.setstate((version, tuple(numbers), gauss))
-        state.cache = FitnessCache.from_state(saved["cache"])
-        scales = saved.get("scales", [None] * len(saved["parents"]))
-        state.parents = [
-            Individual(Genome.read(text, scale), infinite_if_none(fitness))
-            for text, scale, fitness in zip(
-                saved["parents"], scales, saved["fitnesses"], strict=True
-            )
-        ]
-        return state
 
-    def _elite(self, state: Evolution) -> list[Genome]:
-        return self.genetics.elite(state.parents) if self.evolves else []
+    def _next_generation(
+        self,
+        island: Island,
+        seeds: list[Genome],
+        unsettled: CandidateFilter,
+        state: Evolution,
+        context: SearchContext,
+    ) -> list[Genome]:
+        """Return the genomes of an island's next generation that no filter settles."""
+        # Algorithm 1: the first generation is random; later ones are the elite and offspring.
+        generation = self._elite(island) or self._scaled(seeds, state, context)
+        accepted = unsettled(generation)
+        for attempt in range(1 + self.filters.resample):
+            missing = self.population - len(generation)
+            born = self._scaled(self._born(island, missing, context), state, context)
+            new = unsettled(born)
+            generation += born if attempt == self.filters.resample else new
+            accepted += new
+        if state.scale is not None and not (island.parents and self.evolves):
+            generation = accepted = self._in_sizes(accepted, state.scale)
+        island.offspring = generation
+        return accepted
 
-    def _born(self, state: Evolution, count: int, context: SearchContext) -> list[Genome]:
+    def _elite(self, island: Island) -> list[Genome]:
+        return self.genetics.elite(island.parents) if self.evolves else []
+
+    def _born(self, island: Island, count: int, context: SearchContext) -> list[Genome]:
         genetics = self.genetics.adapted(context.kind)
-        if state.parents and self.evolves:
-            return genetics.offspring(state.parents, count, state.generator)
-        return genetics.first_generation(count, state.generator)
+        if island.parents and self.evolves:
+            return genetics.offspring(island.parents, count, island.generator)
+        return genetics.first_generation(count, island.generator)
 
     def _seeds(self) -> list[Genome]:
         return [Genome.read(text) for text in self.seed_expressions]
