@@ -98,8 +98,9 @@ loss = lf.zoo.load("evomal-digits")  # as any loss: loss(outputs, targets)
 lf.zoo.card("evomal-digits").checks  # what the table below holds
 ```
 
-`lf.push_to_hub("zoo:evomal-digits", "me/a-loss")` puts one on the Hugging Face hub with its card, and
-`lf.from_hub("me/a-loss")` reads it back. A name keeps its loss for ever; a better loss gets another name.
+`lf.push_to_hub("zoo:evomal-digits", "me/a-loss")` puts one on the Hugging Face hub with its card,
+and `lf.from_hub("me/a-loss")` reads it back. A name keeps its loss for ever; a better loss gets
+another name.
 
 **What to expect.** A search finds a loss for its task. On other tasks, the losses below are
 seldom better than the best handcrafted loss at its best learning rate, and some are much worse.

@@ -448,6 +448,8 @@ def resume_command(path: Path) -> str:
 
 def _is_trace(path: Path) -> bool:
     """Tell whether a file is nothing but what a killed process left before its run began."""
+    if path.name == LOSSES and path.is_dir():
+        return all(each.stem.isdigit() or LEFTOVER.fullmatch(each.name) for each in path.iterdir())
     return path.name in (lock.NAME, CHECKSUMS) or LEFTOVER.fullmatch(path.name) is not None
 
 
