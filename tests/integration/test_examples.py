@@ -11,6 +11,22 @@ FORMS = sorted(path for path in (FOLDER / "task_forms").glob("*.py") if path.ste
 NEEDS_FILES = {"language_model", "several_outputs", "tokens"}
 
 
+def said_by(words: list[str], folder: Path) -> str:
+    """Return what a script prints in a folder, where it ends well and leaves nothing behind."""
+    finished = subprocess.run(
+        [sys.executable, *words],
+        check=False,
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert not list(folder.iterdir())
+    return finished.stdout
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(example: Path, tmp_path: Path):
     package = example.stem.removeprefix("with_")
@@ -18,18 +34,8 @@ def test_it_runs(example: Path, tmp_path: Path):
         pytest.importorskip(package, reason=f"{package} is an optional extra")
     # Other people's packages warn of their own affairs.
     warned = () if package != example.stem else ("-W", "error")
-    finished = subprocess.run(
-        [sys.executable, *warned, str(example)],
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout
-    assert not list(tmp_path.iterdir())
+    said = said_by([*warned, str(example)], tmp_path)
+    assert said
 
 
 @pytest.mark.slow
@@ -39,16 +45,6 @@ def test_every_form_of_a_task_is_searched_on(form: Path, tmp_path: Path):
         pytest.skip("real data are missing: set LOSSFORGE_DATA to the folder that holds them")
     if form.stem == "tokens":
         pytest.importorskip("transformers", reason="transformers is an optional extra")
-    finished = subprocess.run(
-        [sys.executable, str(form), "--quick"],
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert "learned loss: " in finished.stdout
-    assert "at learning rates chosen on validation data" in finished.stdout
-    assert not list(tmp_path.iterdir())
+    said = said_by([str(form), "--quick"], tmp_path)
+    assert "learned loss: " in said
+    assert "at learning rates chosen on validation data" in said

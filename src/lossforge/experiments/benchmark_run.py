@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -280,8 +281,9 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         rows = (setting.train_rows, setting.valid_rows)
         return load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
 
+    @cached_property
     def _fingerprints(self) -> list[str]:
-        """Return what shows that the data of a setting were replaced, one a setting."""
+        """What shows that the data of a setting were replaced, one a setting."""
         return [self._split(each).fingerprint() for each in self.settings]
 
     def check(self) -> None:
@@ -319,7 +321,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "rope": self.rope,
                 "methods": {name: entrant_config(each) for name, each in self.methods.items()},
                 "settings": [setting.config() for setting in self.settings],
-                "data": self._fingerprints(),
+                "data": self._fingerprints,
                 **objects_config((), self.objects()),
             }
         )

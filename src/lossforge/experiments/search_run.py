@@ -40,7 +40,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
-from lossforge.experiments.measured import costs, direction, is_maximized, metric_facts
+from lossforge.experiments.measured import cost, costs, direction, is_maximized, metric_facts
 from lossforge.experiments.paper import comparison_for, search_options
 from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.statistics import mean_and_deviation, paired_comparison
@@ -496,9 +496,8 @@ class SearchReport(Report):
         """Whether the learned loss is no worse on validation data than what is recommended."""
         tuned = self.result.get("tuned")
         found = [self.result["valid"], *([tuned["valid"]] if tuned else [])]
-        sign = -1 if is_maximized(self.result) else 1
-        best = self.recommended["valid"]
-        return any(valid is not None and sign * valid <= sign * best for valid in found)
+        best = cost(self.result, self.recommended["valid"])
+        return min(costs(self.result, found)) <= best
 
     def recommendation(self) -> str:
         """Return in a sentence what to train with.

@@ -15,7 +15,7 @@ from torch import Tensor
 from lossforge.errors import DataError
 from lossforge.randomness import torch_generator
 from lossforge.tasks.row_source import RowSource
-from lossforge.tasks.splits import quantile_bins
+from lossforge.tasks.splits import strata_of
 from lossforge.tasks.task import Split, Task
 from lossforge.validation import require_whole
 
@@ -54,7 +54,7 @@ def folds(task: Task, count: int, seed: int = 0) -> tuple[Task, ...]:
     count = min(count, 1 + parts)
     if count == 1 or parts < 2 or not task.interchangeable or _is_large(task):
         return (task,)
-    part_of = _parts(_strata(train.targets), parts, seed)
+    part_of = _parts(strata_of(train.targets, task.kind), parts, seed)
     try:
         return (task, *(_fold(task, part_of == part) for part in range(count - 1)))
     except DataError:  # a class is so rare that some fold lacks it, or does not define the metric
@@ -73,13 +73,6 @@ def _parts(strata: NDArray[Any], count: int, seed: int) -> Tensor:
     part_of = np.empty(len(strata), dtype=np.int64)
     part_of[by_stratum] = np.arange(len(strata)) % count
     return torch.from_numpy(part_of)
-
-
-def _strata(targets: Tensor) -> NDArray[Any]:
-    """Return the class of each row, or the bin of its first value."""
-    first = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets
-    values = first.cpu().numpy()
-    return quantile_bins(values) if targets.is_floating_point() else values
 
 
 def _fold(task: Task, validates: Tensor) -> Task:

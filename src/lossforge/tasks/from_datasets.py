@@ -8,7 +8,6 @@ from typing import Any, final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
@@ -22,7 +21,7 @@ from lossforge.tasks.row_source import (
     RowWriter,
     bytes_of,
 )
-from lossforge.tasks.splits import deal, quantile_bins
+from lossforge.tasks.splits import deal, strata_of
 from lossforge.tasks.task import Augment, Split, Task
 
 TARGET_KEYS = ("target", "targets", "label", "labels", "y")
@@ -369,21 +368,11 @@ def _splits(given: dict[str, Split], kind: Kind, seed: int) -> tuple[Split, Spli
     whole, parts = given["train"], ("train", "valid", "test")
     if len(given) < len(parts):
         sizes = tuple(len(given[part]) if part in given else 0 for part in parts)
-        dealt = deal(sizes, _strata(whole.targets, kind), seed=seed)
+        dealt = deal(sizes, strata_of(whole.targets, kind), seed=seed)
         for part, rows in zip(parts, dealt, strict=True):
             if part == "train" or part not in given:
                 given[part] = whole.take(torch.from_numpy(rows))
     return given["train"], given["valid"], given["test"]
-
-
-def _strata(targets: Tensor, kind: Kind) -> NDArray[Any]:
-    """Return what every split is to have its share of: classes, or bins of the first value."""
-    if kind.has_class_dimension and targets.dim() == 2 and targets.is_floating_point():
-        return targets.argmax(1).numpy()
-    if targets.dim() > 1 and not targets.is_floating_point():
-        return np.zeros(len(targets), dtype=np.int64)
-    values = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets
-    return quantile_bins(values.numpy()) if targets.is_floating_point() else values.numpy()
 
 
 def _longest(rows: Any) -> int:

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from lossforge.errors import ConfigurationError, DataError
 from lossforge.randomness import torch_generator
+from lossforge.tasks.kinds import Kind
 from lossforge.validation import require
 
 Rows = NDArray[np.int64]
@@ -132,6 +134,29 @@ def split_by_time(
         )
     part = np.searchsorted(ends, rank, side="right")
     return tuple(np.flatnonzero(part == index) for index in range(len(fractions)))
+
+
+def strata_of(targets: Tensor, kind: Kind) -> NDArray[Any]:
+    """Return what every split is to have its share of: classes, or bins of the first value.
+
+    Probabilities count as their greatest class; labels of several positions are not told apart.
+
+    Args:
+        targets: of a task, a row each.
+        kind: of the task.
+
+    Examples:
+        >>> from lossforge.tasks.kinds import Classification
+        >>> strata_of(torch.tensor([[0.2, 0.8], [0.9, 0.1]]), Classification())
+        array([1, 0])
+    """
+    targets = targets.cpu()
+    if kind.has_class_dimension and targets.dim() == 2 and targets.is_floating_point():
+        return targets.argmax(1).numpy()
+    if targets.dim() > 1 and not targets.is_floating_point():
+        return np.zeros(len(targets), dtype=np.int64)
+    values = targets.flatten(1)[:, 0] if targets.dim() > 1 else targets
+    return quantile_bins(values.numpy()) if targets.is_floating_point() else values.numpy()
 
 
 def quantile_bins(values: NDArray[Any]) -> Rows:

@@ -1,7 +1,7 @@
 """The symbolic language of learned losses: elementwise in the target y and the prediction p."""
 
 from lossforge.losses.expression.generate import full_tree, grow_tree, ramped_half_and_half
-from lossforge.losses.expression.language import DIFFERENCE, PAPER_LANGUAGE, Language
+from lossforge.losses.expression.language import DIFFERENCE, LEAVES, PAPER_LANGUAGE, Language
 from lossforge.losses.expression.primitives import (
     ARITY,
     BUILT_IN,
@@ -24,6 +24,7 @@ __all__ = [
     "ARITY",
     "BUILT_IN",
     "DIFFERENCE",
+    "LEAVES",
     "PAPER_LANGUAGE",
     "PRIMITIVES",
     "TERMINALS",

@@ -13,13 +13,13 @@ from typing import TypeVar, final
 from lossforge.losses import Loss, SymbolicLoss
 from lossforge.losses.expression import (
     DIFFERENCE,
+    LEAVES,
     PAPER_LANGUAGE,
     TERMINALS,
     Expression,
     Language,
     ramped_half_and_half,
 )
-from lossforge.losses.expression.language import LEAVES
 from lossforge.methods.evomal.genome import Genome
 from lossforge.tasks import Kind
 from lossforge.validation import require, require_in_range
