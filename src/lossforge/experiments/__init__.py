@@ -13,7 +13,8 @@ from lossforge.experiments.fewshot_run import FewShotReport, fewshot
 from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.report_run import open_run, report
 from lossforge.experiments.resuming import resume
-from lossforge.experiments.search_run import SearchReport, search
+from lossforge.experiments.search_report import SearchReport
+from lossforge.experiments.search_run import search
 from lossforge.experiments.train_run import TrainingReport, train
 from lossforge.experiments.trained_model import load_model
 

@@ -68,7 +68,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
-from lossforge.experiments.search_run import as_method
+from lossforge.experiments.search_settings import as_method
 from lossforge.experiments.summary import ROPE, overall_table
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.train_run import PRESETS

@@ -20,10 +20,11 @@ from lossforge.experiments.arguments import (
     Workers,
     as_execution,
     as_loss,
-    as_task,
+    as_tasks,
     begun_from_python,
     check_is_loss,
     from_plain,
+    given_objects,
     load_unchanged,
     losses_config,
     model_name,
@@ -63,7 +64,7 @@ from lossforge.progress import Plan, ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
-from lossforge.tasks import Kind, Task, TaskLike
+from lossforge.tasks import Kind, TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import Outcome, Recipe
 
@@ -155,9 +156,9 @@ def compare(
     """
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     check_threads(threads)
-    given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
-    tasks = _by_name("task", [as_task(each, device, data_dir, metric) for each in given_tasks])
-    named_losses = _as_losses(losses, _kind_of(tasks))
+    tasks = {each.name: each for each in as_tasks(task, device, data_dir, metric)}
+    models = _several(model, (str, Family))
+    named_losses = _as_losses(losses, next(iter(tasks.values())).task.kind)
     names = {model_name(each, one.task): each for each, one in product(models, tasks.values())}
     try:
         shares = tuple(float(factor) for factor in factors)
@@ -179,17 +180,14 @@ def compare(
         tuning_seeds=tuning_seeds,
         task_loss=task_loss,
     )
-    given = {
-        "task": all(isinstance(each, str) for each in given_tasks),
-        "model": all(isinstance(each, str | Family) for each in models),
-    }
+    objects = {what for each in models for what in given_objects(task, each)}
     experiment = CompareExperiment(
         grid,
         tasks,
         names,
         {each.name: each for each in named_losses},
         preset,
-        tuple(what for what, is_named in given.items() if not is_named),
+        tuple(sorted(objects, reverse=True)),
         threads,
     )
     experiment.check()
@@ -254,11 +252,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         return next(iter(self.tasks.values())).task.measure
 
     def check(self) -> None:
-        """Raise `LossforgeError` where a loss does not fit a task, or tasks differ in metric."""
-        if len(metrics := {each.task.metric for each in self.tasks.values()}) > 1:
-            raise ConfigurationError(
-                f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
-            )
+        """Raise `LossforgeError` where a loss does not fit a task."""
         for task, name in product(self.tasks.values(), self.grid.losses):
             model, rate = self.grid.models[0], self.grid.recipe.learning_rate
             self.training_config(Cell(task.name, model, name, rate, 0)).check(task.task)
@@ -571,27 +565,6 @@ def _several(value: Any, single: tuple[type, ...]) -> list[Any]:
     if isinstance(value, single) or not isinstance(value, Sequence):
         return [value]
     return list(value)
-
-
-def _by_name(what: str, given: Sequence[GivenTask]) -> dict[str, GivenTask]:
-    tasks = {each.name: each for each in given}
-    if len(tasks) < len(given):
-        raise ConfigurationError(f"--tasks names one twice; give each {what} once")
-    return tasks
-
-
-def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
-    """Return the kind that all tasks share."""
-    kinds = {each.task.kind for each in tasks.values()}
-    if not kinds:
-        raise ConfigurationError("give at least one of --tasks")
-    if len(kinds) > 1:
-        raise ConfigurationError(
-            "losses serve one kind of task, and these are of "
-            f"{' and '.join(sorted(map(str, kinds)))}; "
-            "give tasks of one kind"
-        )
-    return kinds.pop()
 
 
 def _as_losses(losses: Losses, kind: Kind) -> list[GivenLoss]:

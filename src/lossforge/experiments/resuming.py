@@ -17,7 +17,8 @@ from lossforge.experiments.experiment import (
     open_to_continue,
 )
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
-from lossforge.experiments.search_run import SearchExperiment, SearchReport
+from lossforge.experiments.search_report import SearchReport
+from lossforge.experiments.search_run import SearchExperiment
 from lossforge.experiments.train_run import TrainExperiment, TrainingReport
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.runs import Run, RunFolder
