@@ -13,10 +13,11 @@ from lossforge.experiments.experiment import (
     Experiment,
     Report,
     check_same,
-    conclude,
     open_to_continue,
+    underway,
 )
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
+from lossforge.experiments.pages import keep_page
 from lossforge.experiments.search_report import SearchReport
 from lossforge.experiments.search_run import SearchExperiment
 from lossforge.experiments.train_run import TrainExperiment, TrainingReport
@@ -51,12 +52,6 @@ def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) 
     """
     folder = open_to_continue(Path(path))
 
-    def unchanged() -> Experiment[Any]:
-        check_version(folder)
-        experiment = restored(folder)
-        check_same(folder, experiment.config())
-        return experiment
-
     try:
         config = folder.config
         require_fields(config, {"command"}, folder.path)
@@ -64,11 +59,16 @@ def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) 
         if command not in COMMANDS:
             raise unknown_name("resumable command", command, COMMANDS)
         restored, report = COMMANDS[command]
-        done: Report = conclude(
-            folder, unchanged, report, progress=progress, execution=as_execution(workers)
-        )
+        if folder.result is not None:
+            return report(folder)
+        with underway(folder, progress, as_execution(workers)) as (shown, executor):
+            check_version(folder)
+            experiment = restored(folder)
+            check_same(folder, experiment.config())
+            done: Report = experiment.carry_out(folder, progress=shown, executor=executor)
     finally:
         folder.release()
+    keep_page(done.run, done.tables(), done.sentence(), done.command())
     return done
 
 

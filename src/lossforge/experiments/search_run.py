@@ -64,6 +64,7 @@ from lossforge.searching import (
     rivals_of,
 )
 from lossforge.searching.executors import Executor, check_threads
+from lossforge.searching.loop import Loop
 from lossforge.tasks import TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.validation import require_whole
@@ -304,13 +305,8 @@ class SearchExperiment(Experiment[SearchReport]):
                 if (best := calibrated[-1]) is not None:
                     told = _describe(best, problem.task.measure)
                     reporter.tell(self._stage(number, told))
-            found = self.method.run(
-                [problem.task for problem in problems],
-                self.model,
-                self.seed,
-                journal=RunJournal(run, reporter),
-                executor=executor,
-            )
+            journal = RunJournal(run, reporter)
+            found = Loop(self.method, problems, self.seed, journal, executor).run()
             run.write_loss(found.loss)
             outcomes = [
                 self._outcome(*each, found.loss, reporter, executor)

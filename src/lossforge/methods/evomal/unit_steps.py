@@ -16,11 +16,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from lossforge.losses import Loss, ModulePopulation, SymbolicLoss, SymbolicPopulation, default_loss
+from lossforge.losses import Loss, SymbolicLoss, SymbolicPopulation, default_loss
 from lossforge.methods.evomal.filters import SPREAD, Sample, fresh_predictions
 from lossforge.methods.evomal.genome import Genome
 from lossforge.randomness import torch_generator
 from lossforge.searching import BaseTraining, Fitness, Problem, SearchContext
+from lossforge.searching.fitness_work import FitnessJob
 
 LEAST_COSINE = 0.05
 """between the gradients of a candidate and of the default loss; nearer to a right angle, a
@@ -144,10 +145,9 @@ def best_scale(fitness: Fitness, base: BaseTraining, context: SearchContext) -> 
     wanted = set(POWERS)
     while wanted:
         powers = sorted(wanted)
-        losses = ModulePopulation([_Multiple(default, FACTOR**power) for power in powers])
-        trials = fitness.in_full(fitness.steps)(
-            losses, context.problems, base, context.seed("scale"), context.progress
-        )
+        losses = tuple(_Multiple(default, FACTOR**power) for power in powers)
+        job = FitnessJob(losses, fitness.in_full(fitness.steps), base, context.seed("scale"))
+        trials = job.on(context.problems, context.progress)
         found |= {power: trial.fitness for power, trial in zip(powers, trials, strict=True)}
         best = min(found, key=lambda power: (found[power], abs(power)))
         if not math.isfinite(found[best]):
