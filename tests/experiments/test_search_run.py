@@ -4,9 +4,11 @@ import pytest
 
 from lossforge.errors import ConfigurationError, UnknownNameError
 from lossforge.experiments import SearchReport
-from lossforge.experiments.search_run import as_method
+from lossforge.experiments.search_run import as_method, copies_weights, weighted_like
 from lossforge.methods import METHODS, EvoMAL
 from lossforge.runs import MemoryRun
+from lossforge.searching import Calibrated, RatedLoss
+from lossforge.tasks import load
 
 
 def test_the_front_trades_size_against_fitness(searched):
@@ -83,3 +85,27 @@ def test_a_verdict_counts_what_diverged():
 
 def test_one_seed_is_no_comparison():
     assert verdict([0.1], [0.2]) == "one seed is no comparison; raise compare_seeds."
+
+
+def test_candidates_take_over_the_weights_of_the_best_handcrafted_loss():
+    task = load("breast_cancer").with_metric("f1")
+
+    def calibrated(name: str) -> Calibrated:
+        best, other = (RatedLoss(each, 0.1, 10, (0.1,)) for each in (name, "cross_entropy"))
+        return Calibrated((best, other), other, other)
+
+    method = EvoMAL.preset("quick")
+    assert method.class_weights == "rival"
+    for name, weights in (
+        ("cross_entropy:weight=balanced", "balanced"),
+        ("focal:gamma=2,weight=balanced", "balanced"),
+        ("cross_entropy:weight=root", "root"),
+        ("label_smoothing:smoothing=0.1", "none"),
+    ):
+        assert weighted_like(method, calibrated(name), task).class_weights == weights
+    assert weighted_like(method, None, task).class_weights == "none"
+    own = method.with_options(class_weights="root")
+    assert weighted_like(own, calibrated("cross_entropy:weight=balanced"), task) is own
+    plain = load("breast_cancer")
+    assert not copies_weights(method, plain)
+    assert weighted_like(method, calibrated("cross_entropy"), plain) is method

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from lossforge.errors import ConfigurationError, RunError
 from lossforge.experiments.arguments import LossLike, from_plain
+from lossforge.experiments.closing import LEARNED
 from lossforge.losses import Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adaptive import is_adaptive
@@ -68,7 +69,7 @@ def _of_training(config: dict[str, Any], folder: RunFolder) -> Trained:
 
 def _of_search(config: dict[str, Any], result: dict[str, Any], folder: RunFolder) -> Trained:
     recommended = result["recommended"]
-    loss = folder.loss if recommended["name"] == "learned loss" else None
+    loss = folder.loss if recommended["name"] == LEARNED else None
     if loss is None:
         loss = resolve_loss(recommended["name"])
     names = ("momentum", "nesterov", "weight_decay", "batch_size")

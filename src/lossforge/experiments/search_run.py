@@ -48,7 +48,7 @@ from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import original_units, scale_note
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
-from lossforge.losses import Loss
+from lossforge.losses import Handcrafted, Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
 from lossforge.progress import Plan, ProgressReporter, Shown
@@ -69,7 +69,7 @@ from lossforge.searching import (
 from lossforge.searching.calibrate import CALIBRATING, TUNING
 from lossforge.searching.executors import Executor, check_threads
 from lossforge.searching.options import flatten
-from lossforge.tasks import TaskLike
+from lossforge.tasks import Task, TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.validation import require_whole
 
@@ -87,6 +87,9 @@ SettingsT = TypeVar("SettingsT", Comparison, Calibration)
 
 STEPS_OF_A_META_STEP = 3
 """training steps that take about as long as a step of coefficients with its hypergradient"""
+
+RIVAL = "rival"
+"""class weights of candidates: those of the best handcrafted loss"""
 
 CALIBRATION = "calibration"
 """folder of a run that holds what the calibration has trained"""
@@ -319,7 +322,8 @@ class SearchExperiment(Experiment["SearchReport"]):
             if calibrated is not None:
                 reporter.tell(_describe(calibrated, self.task.task.measure))
             journal = RunJournal(run, reporter)
-            found = self.method.run(
+            method = weighted_like(self.method, calibrated, self.task.task)
+            found = method.run(
                 self.task.task, self.model, self.seed, journal=journal, executor=executor
             )
             run.write_loss(found.loss)
@@ -655,6 +659,35 @@ def as_method(method: object, preset: str, task: str = "") -> Method[Any, Any]:
         raise unknown_name("method", method, METHODS)
     made = METHODS[method].preset(preset)
     return made.with_options(**search_options(preset, task, flatten(made)))
+
+
+def copies_weights(method: Method[Any, Any], task: Task) -> bool:
+    """Tell whether candidates weigh classes as the best handcrafted loss does, which may do so."""
+    if method.settings().get("class_weights") != RIVAL:
+        return False
+    return any(map(_weighting, rivals_of(task).values()))
+
+
+def weighted_like(
+    method: Method[Any, Any], calibrated: Calibrated | None, task: Task
+) -> Method[Any, Any]:
+    """Return a method whose candidates weigh classes as the best handcrafted loss does.
+
+    It is the method itself unless its option class_weights is "rival" and some rivals are weighted.
+
+    Args:
+        method: of the search.
+        calibrated: the handcrafted losses; None where they were not calibrated.
+        task: on which they were.
+    """
+    if not copies_weights(method, task):
+        return method
+    best = _weighting(rivals_of(task)[calibrated.best.name]) if calibrated else None
+    return method.with_options(class_weights=best or "none")
+
+
+def _weighting(loss: Loss) -> str | None:
+    return loss.weighting if isinstance(loss, Handcrafted) else None
 
 
 @final
