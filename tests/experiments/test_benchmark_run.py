@@ -303,3 +303,34 @@ def test_mistakes_are_told_before_anything_is_computed(arguments, error, says, t
 def test_tables_are_made_of_the_result_alone(report):
     saved = json.loads((report.path / "result.json").read_text())
     assert [t.plain() for t in benchmark_tables(saved)] == [t.plain() for t in report.tables()]
+
+
+def test_a_metric_that_is_maximized_is_shown_and_its_cost_is_compared(tmp_path):
+    found = run(tmp_path / "run", ("gp-lfl",), ("breast_cancer",), metric="f1")
+    assert found.result["metric"] == "f1"
+    assert found.result["maximized"] is True
+    (setting,) = found.result["settings"]
+    entries = {entry["name"]: entry for entry in setting["entries"]}
+    assert all(0 < entry["test"] <= 1 for entry in entries.values())
+    (row,) = found.result["against"][RIVAL]
+    gap = entries[RIVAL]["test"] - entries["gp-lfl"]["test"]
+    assert row["difference"] == pytest.approx(gap)
+    report = (tmp_path / "run" / "report.md").read_text()
+    best = max(entry["test"] for entry in entries.values())
+    assert f"{best:.4f}" in next(part for part in report.split("|") if "*" in part)
+    assert "higher is better" in report
+    assert "one minus the metric" in report
+    names = [row["name"] for row in _calibration(tmp_path / "run")]
+    assert "cross_entropy:weight=balanced" in names
+
+
+def _calibration(folder: Path) -> list[dict]:
+    (cell,) = folder.glob("cells/*handcrafted*-0")
+    return json.loads((cell / "result.json").read_text())["calibration"]
+
+
+def test_a_metric_must_be_one_of_the_tasks(tmp_path):
+    with pytest.raises(ConfigurationError, match="f1 is no metric for regression"):
+        run(tmp_path / "run", ("gp-lfl",), ("iris", "diabetes"), metric="f1")
+    with pytest.raises(UnknownNameError, match="f1"):
+        run(tmp_path / "run", ("gp-lfl",), ("iris",), metric="f11")

@@ -8,6 +8,10 @@ import lossforge as lf
 from lossforge.errors import ConfigurationError, UnknownNameError
 from lossforge.experiments import SearchReport
 from lossforge.experiments.closing import Closing
+from lossforge.experiments.search_run import copies_weights, weighted_like
+from lossforge.methods import EvoMAL
+from lossforge.searching import Calibrated, RatedLoss
+from lossforge.tasks import load
 
 
 def test_the_front_trades_size_against_fitness(searched):
@@ -112,3 +116,32 @@ def test_a_list_of_one_task_is_that_task(alone):
     again = lf.search("evomal", ["wine"], "linear", progress=False, **TWO)
     assert again.result | {"seconds": 0} == alone.result | {"seconds": 0}
     assert again.run.config == alone.run.config
+
+
+def test_candidates_take_over_the_weights_of_the_best_handcrafted_loss():
+    task = load("breast_cancer").with_metric("f1")
+
+    def calibrated(name: str) -> Calibrated:
+        best, other = (RatedLoss(each, 0.1, 10, (0.1,)) for each in (name, "cross_entropy"))
+        return Calibrated((best, other), other, other)
+
+    method = EvoMAL.preset("quick")
+    assert method.class_weights == "rival"
+    for name, weights in (
+        ("cross_entropy:weight=balanced", "balanced"),
+        ("focal:gamma=2,weight=balanced", "balanced"),
+        ("cross_entropy:weight=root", "root"),
+        ("label_smoothing:smoothing=0.1", "none"),
+    ):
+        assert weighted_like(method, calibrated(name), task).class_weights == weights
+    assert weighted_like(method, None, task).class_weights == "none"
+    own = method.with_options(class_weights="root")
+    assert weighted_like(own, calibrated("cross_entropy:weight=balanced"), task) is own
+    plain = load("breast_cancer")
+    assert not copies_weights(method, plain)
+    assert weighted_like(method, calibrated("cross_entropy"), plain) is method
+
+
+def test_weights_that_count_the_classes_of_one_task_are_refused_for_several_before_any_training():
+    with pytest.raises(ConfigurationError, match="class_weights balanced counts the classes"):
+        lf.search("evomal", ["iris", "wine"], "linear", class_weights="balanced", progress=False)

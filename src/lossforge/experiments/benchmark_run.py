@@ -37,6 +37,7 @@ from lossforge.experiments.benchmark_cell import (
     Entrant,
     carry_out,
     entrant_config,
+    forget_splits,
     load_split,
 )
 from lossforge.experiments.benchmark_settings import (
@@ -68,6 +69,7 @@ from lossforge.experiments.experiment import (
     announce,
     perform,
 )
+from lossforge.experiments.measured import is_maximized
 from lossforge.experiments.search_settings import as_method
 from lossforge.experiments.summary import ROPE, overall_table
 from lossforge.experiments.tables import Table, number
@@ -109,6 +111,7 @@ def benchmark(
     task: str | Sequence[str] = (),
     model: str | Sequence[str] = "mlp:width=128",
     *,
+    metric: str = "",
     suite: str | None = None,
     settings: Sequence[Setting] = (),
     repetitions: int = 0,
@@ -137,6 +140,8 @@ def benchmark(
             them. By default the suite's.
         task: names of tasks.
         model: names of networks; each is trained on each task.
+        metric: what searches optimize, all that is chosen on validation rows is chosen by, and
+            tables show: a name, such as "f1"; by default what each task is measured by.
         suite: settings from a file of the package, in place of tasks and networks: "small",
             "twelve", "thesis" or "thesis-scaled".
         settings: tasks with networks and how much is trained there, in place of the others.
@@ -175,7 +180,7 @@ def benchmark(
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = BenchmarkExperiment.of(
         methods,
-        _settings(task, model, suite, settings, repetitions, budget, base),
+        _settings(task, model, suite, settings, repetitions, budget, base, metric),
         suite=suite,
         seed=seed,
         rope=rope,
@@ -235,7 +240,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         require_whole("seed", seed, 0)
         require_in_range("rope", rope, 0)
         check_threads(threads)
-        load_split.cache_clear()  # files may have changed since
+        forget_splits()
         of_suite = load_suite(suite) if suite is not None else None
         chosen = preset or (of_suite.preset if of_suite else "quick")
         check_preset(chosen)
@@ -258,7 +263,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
-        load_split.cache_clear()  # files may have changed since
+        forget_splits()
         saved = saved_losses(config, folder.path)
         methods = {
             name: saved[name] if name in saved else _restored_entrant(content, folder.path)
@@ -278,8 +283,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
 
     def _split(self, setting: Setting) -> Task:
         """Return a task on the split of the first repetition."""
-        rows = (setting.train_rows, setting.valid_rows)
-        return load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
+        return load_split(setting, self.seed, self.data_dir, self.device)
 
     @cached_property
     def _fingerprints(self) -> list[str]:
@@ -372,6 +376,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             "model": ",".join(dict.fromkeys(setting.model for setting in self.settings)),
             "seed": self.seed,
             "metric": best.metric,
+            **({"maximized": True} if best.maximized else {}),
             "valid": summary["valid"],
             "test": summary["test"],
             "loss": summary["losses"][0],
@@ -400,6 +405,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "task": task,
                 "model": model,
                 "metric": some[0].metric,
+                **({"maximized": True} if some[0].maximized else {}),
                 "steps": steps[task, model],
                 "entries": [entry.summary() for entry in some],
             }
@@ -525,7 +531,7 @@ def benchmark_tables(result: State) -> list[Table]:
     """Return a benchmark's tables, each narrow enough for a terminal."""
     settings = result["settings"]
     versus = [
-        versus_table(reference, found, result["rope"])
+        versus_table(reference, found, result["rope"], of_costs=any(map(is_maximized, settings)))
         for reference, found in result["against"].items()
         if found
     ]
@@ -642,6 +648,7 @@ def _settings(
     repetitions: int,
     budget: float,
     base: Setting | None,
+    metric: str = "",
 ) -> tuple[Setting, ...]:
     """Return the settings that arguments ask for: of a suite, as given, or tasks by networks."""
     require_whole("repetitions", repetitions, 0)
@@ -664,6 +671,8 @@ def _settings(
             replace(s, repetitions=min(repetitions, s.repetitions) if suite else repetitions)
             for s in found
         )
+    if metric:
+        found = tuple(replace(setting, metric=metric) for setting in found)
     return tuple(setting.at_budget(budget) for setting in found)
 
 

@@ -129,8 +129,9 @@ def compare(
         recipe: how networks are trained; by default the preset's, on the first task.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
-        task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
-            the default loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
+        task_loss: the loss that the adaptive loss is to lower on those rows, by name, or "metric"
+            for the smooth form of the metric; by default the default loss, and
+            calibrated cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.

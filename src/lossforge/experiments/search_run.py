@@ -46,7 +46,7 @@ from lossforge.experiments.search_settings import (
 )
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
-from lossforge.losses import Loss
+from lossforge.losses import Handcrafted, Loss
 from lossforge.methods import METHODS
 from lossforge.models import Model
 from lossforge.progress import Plan, ProgressReporter, Shown
@@ -65,9 +65,12 @@ from lossforge.searching import (
 )
 from lossforge.searching.executors import Executor, check_threads
 from lossforge.searching.loop import Loop
-from lossforge.tasks import TaskLike
+from lossforge.tasks import Task, TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
-from lossforge.validation import require_whole
+from lossforge.validation import require, require_whole
+
+NONE, RIVAL = "none", "rival"
+"""class weights of candidates: none, or those of the best handcrafted loss, of one task"""
 
 CALIBRATION = "calibration"
 """folder of a run that holds what the calibration has trained"""
@@ -222,6 +225,11 @@ class SearchExperiment(Experiment[SearchReport]):
             CALIBRATIONS[preset] if calibration is None else calibration, Calibration, rest
         )
         made = as_method(method, preset, first).with_options(**rest)
+        weights = made.settings().get("class_weights", NONE)
+        require(
+            len(tasks) == 1 or weights in (NONE, RIVAL),
+            f"class_weights {weights} counts the classes of one task; search on one, or without it",
+        )
         make_problems([each.task for each in tasks], model)
         name = model_name(model, tasks[0].task)
         return cls(made, tasks, model, name, seed, preset, comparison, calibration, given, threads)
@@ -306,7 +314,10 @@ class SearchExperiment(Experiment[SearchReport]):
                     told = _describe(best, problem.task.measure)
                     reporter.tell(self._stage(number, told))
             journal = RunJournal(run, reporter)
-            found = Loop(self.method, problems, self.seed, journal, executor).run()
+            method, only = self.method, len(problems) == 1
+            if only:
+                method = weighted_like(method, calibrated[0], problems[0].task)
+            found = Loop(method, problems, self.seed, journal, executor).run()
             run.write_loss(found.loss)
             outcomes = [
                 self._outcome(*each, found.loss, reporter, executor)
@@ -395,6 +406,35 @@ class SearchExperiment(Experiment[SearchReport]):
             }
         )
         return result
+
+
+def copies_weights(method: Method[Any, Any], task: Task) -> bool:
+    """Tell whether candidates weigh classes as the best handcrafted loss does, which may do so."""
+    if method.settings().get("class_weights") != RIVAL:
+        return False
+    return any(map(_weighting, rivals_of(task).values()))
+
+
+def weighted_like(
+    method: Method[Any, Any], calibrated: Calibrated | None, task: Task
+) -> Method[Any, Any]:
+    """Return a method whose candidates weigh classes as the best handcrafted loss does.
+
+    It is the method itself unless its option class_weights is "rival" and some rivals are weighted.
+
+    Args:
+        method: of the search.
+        calibrated: the handcrafted losses; None where they were not calibrated.
+        task: on which they were.
+    """
+    if not copies_weights(method, task):
+        return method
+    best = _weighting(rivals_of(task)[calibrated.best.name]) if calibrated else None
+    return method.with_options(class_weights=best or NONE)
+
+
+def _weighting(loss: Loss) -> str | None:
+    return loss.weighting if isinstance(loss, Handcrafted) else None
 
 
 @final

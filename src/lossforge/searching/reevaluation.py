@@ -264,7 +264,5 @@ def _versions(loss: Loss, factors: Sequence[float]) -> list[Loss]:
     versions: list[Loss] = []
     for factor in factors:
         root[0] = factor
-        versions.append(
-            SymbolicLoss(loss.expression, loss.coefficients.detach() * root, kind=loss.kind)
-        )
+        versions.append(loss.with_coefficients(loss.coefficients.detach() * root))
     return versions
