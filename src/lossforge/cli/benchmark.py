@@ -14,7 +14,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, Printing, print_tables, terminal
 from lossforge.errors import ConfigurationError
 from lossforge.experiments import BenchmarkReport, NewFolder
 from lossforge.experiments.arguments import Preset
-from lossforge.experiments.benchmark_run import read_options
+from lossforge.experiments.benchmark_entrants import read_options
 from lossforge.experiments.benchmark_settings import Setting
 from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import PAPER, recipe_for

@@ -4,8 +4,10 @@
 in notebooks, and have `to_dataframe()` and `plot()`.
 """
 
-from lossforge.experiments.benchmark_run import BenchmarkReport, benchmark
-from lossforge.experiments.compare_run import ComparisonReport, compare
+from lossforge.experiments.benchmark_report import BenchmarkReport
+from lossforge.experiments.benchmark_run import benchmark
+from lossforge.experiments.compare_report import ComparisonReport
+from lossforge.experiments.compare_run import compare
 from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.experiment import NewFolder, Report
 from lossforge.experiments.explain_run import ExplanationReport, explain, export

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
-from lossforge.analysis.drawing import axes_of, new_figure, save_figure
+from lossforge.analysis.drawing import save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
@@ -32,26 +32,27 @@ from lossforge.experiments.arguments import (
     require_fields,
     saved_losses,
 )
+from lossforge.experiments.compare_report import (
+    ComparisonReport,
+    comparison_tables,
+    ranks_figure,
+)
 from lossforge.experiments.curves import plot_curves
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
     Out,
-    Report,
     announce,
     perform,
 )
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
-from lossforge.experiments.measured import cost, direction, is_maximized, metric_facts
-from lossforge.experiments.repeating import repeat_command
-from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
-from lossforge.experiments.tables import Table, number
+from lossforge.experiments.measured import cost, metric_facts
+from lossforge.experiments.summary import compare_lines, overall
 from lossforge.experiments.train_run import (
     as_adalfl,
     as_recipe,
     check_adapt_on,
     describe_warm_up,
-    training_defaults,
 )
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
@@ -69,7 +70,7 @@ from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 TRAINING, AT_BEST_RATES = "training", "at best rates: training"
 """names of the stages, for progress"""
@@ -105,7 +106,7 @@ def compare(
     workers: Workers = 1,
     progress: Watched = True,
     **settings: Any,
-) -> "ComparisonReport":
+) -> ComparisonReport:
     """Train networks under several losses from the same seeds; test each once; compare in pairs.
 
     Does exactly what ``lossforge compare`` does.
@@ -197,7 +198,7 @@ def compare(
 
 @final
 @dataclass(frozen=True)
-class CompareExperiment(Experiment["ComparisonReport"]):
+class CompareExperiment(Experiment[ComparisonReport]):
     """A comparison that can be resumed.
 
     Attributes:
@@ -306,7 +307,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"compare-{'-'.join(each.task.name for each in self.tasks.values())}"
 
-    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "ComparisonReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> ComparisonReport:
         """Train what is left of the grid, then write its tables and plots."""
         title = announce(f"comparing {len(self.grid.losses)} losses", run)
         with ProgressReporter(
@@ -341,7 +342,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             stem = path / re.sub(r"[^\w.-]+", "_", f"curves-{task}-{model}")
             plot_curves(title, result["metric"], list(some), stem)
         if "overall" in result:
-            save_figure(_ranks_figure(result), path / "ranks")
+            save_figure(ranks_figure(result), path / "ranks")
 
     def _result(self, metric: Metric, summaries: list[State], seconds: float) -> State:
         grid, first = self.grid, summaries[0]
@@ -460,105 +461,6 @@ class _Work:
             valid = self.experiment.metric.shown(outcome.valid)
             self.run.checkpoint(state, plain({"cell": cell.key, "valid": valid}))
             self.reporter.tell(f"{cell.key}: {outcome.failure or f'{valid:.4f}'}")
-
-
-@final
-class ComparisonReport(Report):
-    """The results of a comparison.
-
-    Attributes:
-        run: on disk or in memory.
-        result: what ``result.json`` holds.
-    """
-
-    def tables(self) -> list[Table]:
-        """Return a table for each task and network, and one over all of them."""
-        return comparison_tables(self.result)
-
-    def _command(self, config: State) -> str:
-        grid = config["grid"]
-        options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
-        options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
-        options["metric"] = config.get("metric")
-        own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
-        options |= {key: grid[key] for key in own}
-        defaults = training_defaults(config["preset"], grid["tasks"][0]) | {
-            "model": ["mlp"],
-            "seeds": 5,
-        }
-        defaults |= {"tune": "none", "factors": [0.1, 0.3, 1.0, 3.0, 10.0], "tuning_seeds": 2}
-        return repeat_command(["compare"], options, defaults)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each loss on each task and network."""
-        rows = []
-        for line in self.result["lines"]:
-            against = line["against"] or {}
-            columns = ("task", "model", "loss", "learning_rate", "tuned", "valid", "test")
-            row = {key: line[key] for key in (*columns, "deviation")}
-            row["difference"] = against.get("mean")
-            row |= {key: against.get(key) for key in ("p_wilcoxon", "p_holm", "rival", "reason")}
-            rows.append(row)
-        return rows
-
-    def plot(self) -> "Figure":
-        """Return the test metric of each run, a panel for each task and network."""
-        from lossforge.experiments.plots import draw_runs, figure_with
-
-        settings = _by_setting(self.result)
-        figure, panels = figure_with(len(settings))
-        for axes, ((task, model), lines) in zip(panels, settings, strict=True):
-            names = [f"{line['loss']}{', tuned' if line['tuned'] else ''}" for line in lines]
-            draw_runs(axes, names, [line["tests"] for line in lines], self.result["metric"])
-            axes.set_title(f"{task} with {model}", fontsize="medium")
-        return figure
-
-    def plot_ranks(self) -> "Figure":
-        """Return the critical-difference diagram over all tasks and networks.
-
-        Raises:
-            ConfigurationError: there are too few tasks or losses to rank.
-        """
-        if "overall" not in self.result:
-            raise ConfigurationError("mean ranks need three tasks or networks, and two losses")
-        return _ranks_figure(self.result)
-
-    def __repr__(self) -> str:
-        result = self.result
-        lines = [f"{line['loss']} {number(line['test'])}" for line in result["lines"]]
-        shown = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
-        return (
-            f"ComparisonReport({result['task']} with {result['model']}: test "
-            f"{result['metric']} {shown})"
-        )
-
-
-def comparison_tables(result: State) -> list[Table]:
-    """Return a comparison's tables."""
-    length = f", {result['steps']} steps, {result['seeds']} seeds" if "steps" in result else ""
-    higher = f" ({direction(result)})" if is_maximized(result) else ""
-    scales = result.get("target_scales", {})
-    tables = [
-        setting_table(
-            f"{result['metric']} on {task} with {model}{length}{higher}", lines, scales.get(task)
-        )
-        for (task, model), lines in _by_setting(result)
-    ]
-    return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]
-
-
-def _ranks_figure(result: State) -> "Figure":
-    from lossforge.experiments.plots import draw_ranks
-
-    names = result["overall"]["names"]
-    figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(axes_of(figure)[0], result["overall"])
-    return figure
-
-
-def _by_setting(result: State) -> list[tuple[tuple[str, str], list[State]]]:
-    grouped = groupby(result["lines"], key=lambda line: (line["task"], line["model"]))
-    return [(setting, list(lines)) for setting, lines in grouped]
 
 
 def _several(value: Any, single: tuple[type, ...]) -> list[Any]:

@@ -7,8 +7,10 @@ from typing import Any
 from lossforge import __version__
 from lossforge.errors import RunError, unknown_name
 from lossforge.experiments.arguments import Workers, as_execution, require_fields
-from lossforge.experiments.benchmark_run import BenchmarkExperiment, BenchmarkReport
-from lossforge.experiments.compare_run import CompareExperiment, ComparisonReport
+from lossforge.experiments.benchmark_report import BenchmarkReport
+from lossforge.experiments.benchmark_run import BenchmarkExperiment
+from lossforge.experiments.compare_report import ComparisonReport
+from lossforge.experiments.compare_run import CompareExperiment
 from lossforge.experiments.experiment import (
     Experiment,
     Report,
