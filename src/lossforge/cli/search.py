@@ -35,8 +35,9 @@ class SearchOptions(Generic[OptionsT]):
     display: tyro.conf.OmitArgPrefixes[Display]
     printing: tyro.conf.OmitArgPrefixes[Printing]
     task: tuple[str, ...]
-    """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET; of
-    several tasks of one kind, the mean counts in the search, and all are tested in the end"""
+    """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET.
+    Several tasks of one kind find one loss: the mean of their metrics counts, and the loss is
+    compared with handcrafted ones on each"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
     metric: str = ""

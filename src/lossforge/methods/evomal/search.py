@@ -147,7 +147,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     """hidden units of the narrower networks that candidates are tried on, where the network is a
     sequence of wider dense layers; 0 for the network itself, as in the paper"""
     budget: Annotated[int, OptionName("search_steps")] = 0
-    """training steps under candidates after which no further generation is born; 0 for no limit"""
+    """training steps under candidates after which no further generation begins; 0 for no limit"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -361,7 +361,7 @@ class TunedSearch(ExpressionSearch, ABC):
     """local search of the coefficients"""
     tune: Tuned = "candidates"
     """whose coefficients local search tunes: all candidates', as in the paper, or only the
-    finalists', which then stand beside themselves as they were"""
+    finalists', which then compete with their untuned versions"""
 
     @final
     def refine(
