@@ -47,6 +47,7 @@ from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
+from lossforge.losses.resolve import METRIC
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adapting_rates import AdaptingRates
@@ -57,7 +58,7 @@ from lossforge.progress import ProgressReporter, Shown, stage_of
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
-from lossforge.tasks.kinds import as_kind
+from lossforge.tasks.kinds import Kind, as_kind
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
@@ -123,8 +124,9 @@ def train(
         recipe: how the network is trained; by default the preset's.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
-        task_loss: the loss that the adaptive loss is to lower on those rows; by default the default
-            loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
+        task_loss: the loss that the adaptive loss is to lower on those rows, or "metric" for the
+            smooth form of the metric; by default the default loss, and calibrated
+            cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -159,11 +161,18 @@ def train(
         recipe=as_recipe(recipe, preset, settings, "train", given.name),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
-        task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
+        task_loss=_as_goal(task_loss, kind),
         given=given_objects(task, model),
     )
     experiment.training_config().check(given.task)
     return perform(experiment, TrainingReport, destination)
+
+
+def _as_goal(task_loss: LossLike | None, kind: Kind) -> GivenLoss:
+    """Return what an adaptive loss lowers: a loss, "metric", or an empty name for the default."""
+    if task_loss is None or task_loss == METRIC:
+        return GivenLoss(task_loss or "")
+    return as_loss(task_loss, kind)
 
 
 @final

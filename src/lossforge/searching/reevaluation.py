@@ -53,13 +53,15 @@ class Reevaluation:
     """finalists that are trained under at last on the network itself, where candidates were tried
     on a narrower one, or with several factors"""
     confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
-    """training steps under each of them times each factor; 0 for as many as in a fitness run"""
+    """training steps under each version, a confirmed finalist times one of confirmed_factors; 0 for
+    as many as in a fitness run"""
     confirmed_versions: int = 3
-    """of those, how many are trained under as long as finalists"""
+    """versions, the best after confirmed_steps, that networks are then trained under for as long as
+    under finalists"""
     confirmed_runs: int = 2
-    """initializations from which they are"""
+    """initializations from which networks are trained under each of confirmed_versions"""
     factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
-    """factors on a loss that are tried in that training; the best is folded into the loss"""
+    """factors on each confirmed finalist that are tried; the best is folded into the loss"""
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
@@ -264,7 +266,5 @@ def _versions(loss: Loss, factors: Sequence[float]) -> list[Loss]:
     versions: list[Loss] = []
     for factor in factors:
         root[0] = factor
-        versions.append(
-            SymbolicLoss(loss.expression, loss.coefficients.detach() * root, kind=loss.kind)
-        )
+        versions.append(loss.with_coefficients(loss.coefficients.detach() * root))
     return versions
