@@ -420,6 +420,7 @@ class _Cells:
         """Return the results of all cells; those that are on disk are only read."""
         found = {job.key: self._saved(job) for job in self._jobs}
         left = [job for job in self._jobs if found[job.key] is None]
+        self._reporter.part(len(self._jobs) - len(left), len(self._jobs))
         if isinstance(executor, Here):
             results = self._here(left)
         else:
@@ -431,6 +432,7 @@ class _Cells:
                 f"{row['entry']} {number(row['test'])}" for row in result.content["rows"]
             )
             self._reporter.tell(f"{done}/{len(self._jobs)} {job.title}: {told}")
+            self._reporter.part(done, len(self._jobs))
         complete = [found[job.key] for job in self._jobs]
         return [cell for cell in complete if cell is not None]
 
