@@ -19,7 +19,7 @@ from lossforge.experiments.benchmark_settings import Setting
 from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import PAPER, recipe_for
 from lossforge.experiments.summary import ROPE
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
 from lossforge.searching.executors import Execution

@@ -16,7 +16,7 @@ from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
 from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn

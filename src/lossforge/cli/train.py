@@ -13,7 +13,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, Printing
 from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.experiments.units import in_original_units
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL

@@ -17,7 +17,8 @@ from lossforge.experiments.report_run import open_run, report
 from lossforge.experiments.resuming import resume
 from lossforge.experiments.search_report import SearchReport
 from lossforge.experiments.search_run import search
-from lossforge.experiments.train_run import TrainingReport, train
+from lossforge.experiments.train_report import TrainingReport
+from lossforge.experiments.train_run import train
 from lossforge.experiments.trained_model import load_model
 
 __all__ = [

@@ -67,7 +67,7 @@ from lossforge.experiments.experiment import (
 )
 from lossforge.experiments.summary import ROPE
 from lossforge.experiments.tables import number
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import plain
 from lossforge.losses import Loss

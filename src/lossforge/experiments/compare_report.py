@@ -10,7 +10,7 @@ from lossforge.experiments.measured import direction, is_maximized
 from lossforge.experiments.repeating import repeat_command
 from lossforge.experiments.summary import overall_table, setting_table
 from lossforge.experiments.tables import Table, number
-from lossforge.experiments.train_run import training_defaults
+from lossforge.experiments.train_settings import training_defaults
 from lossforge.methods import State
 
 if TYPE_CHECKING:

@@ -48,12 +48,8 @@ from lossforge.experiments.experiment import (
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
 from lossforge.experiments.measured import cost, metric_facts
 from lossforge.experiments.summary import compare_lines, overall
-from lossforge.experiments.train_run import (
-    as_adalfl,
-    as_recipe,
-    check_adapt_on,
-    describe_warm_up,
-)
+from lossforge.experiments.train_run import describe_warm_up
+from lossforge.experiments.train_settings import as_adalfl, as_recipe, check_adapt_on
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically

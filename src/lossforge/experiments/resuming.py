@@ -22,7 +22,8 @@ from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
 from lossforge.experiments.pages import keep_page
 from lossforge.experiments.search_report import SearchReport
 from lossforge.experiments.search_run import SearchExperiment
-from lossforge.experiments.train_run import TrainExperiment, TrainingReport
+from lossforge.experiments.train_report import TrainingReport
+from lossforge.experiments.train_run import TrainExperiment
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.runs import Run, RunFolder
 

@@ -293,13 +293,8 @@ class SearchExperiment(Experiment[SearchReport]):
     def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> SearchReport:
         """Search and compare, from where the run stands."""
         problems = make_problems([each.task for each in self.tasks], self.model)
-        on = " and ".join(each.name for each in self.tasks)
-        title = (
-            f"{self.method.name} on {on} with {self.model_name}, seed {self.seed}, "
-            f"preset {self.preset}"
-        )
         with ProgressReporter(
-            announce(title, run),
+            announce(self._title(), run),
             shown=progress,
             rounds=self.method.rounds,
             round_name=self.method.round_name,
@@ -314,8 +309,8 @@ class SearchExperiment(Experiment[SearchReport]):
                     told = _describe(best, problem.task.measure)
                     reporter.tell(self._stage(number, told))
             journal = RunJournal(run, reporter)
-            method, only = self.method, len(problems) == 1
-            if only:
+            method = self.method
+            if len(problems) == 1:  # weights count the classes of one task
                 method = weighted_like(method, calibrated[0], problems[0].task)
             found = Loop(method, problems, self.seed, journal, executor).run()
             run.write_loss(found.loss)
@@ -327,6 +322,13 @@ class SearchExperiment(Experiment[SearchReport]):
             ]
         run.write_result(self._result(found, outcomes, run.seconds))
         return SearchReport(run)
+
+    def _title(self) -> str:
+        tasks = " and ".join(each.name for each in self.tasks)
+        return (
+            f"{self.method.name} on {tasks} with {self.model_name}, seed {self.seed}, "
+            f"preset {self.preset}"
+        )
 
     def plan(self, problems: Sequence[Problem]) -> Plan:
         """Return about how much work each stage is."""
