@@ -5,9 +5,10 @@
 Real digits (MNIST where LOSSFORGE_DATA has it, else scikit-learn's small ones), of which 3 percent
 are eights: is it one? A search optimizes the metric itself, and its candidates weigh the classes as
 the best handcrafted loss does. The handcrafted losses are tried at several learning rates, with
-focal gammas 1, 2 and 5 and with class weights, as in every search for such a metric. All networks are trained from fresh seeds. The ratio is the test metric under the
-learned loss at its best rate to that under the best handcrafted loss at its best rate, each chosen
-on validation data; the peer is named in the row.
+focal gammas 1, 2 and 5 and with class weights, as in every search for such a metric. All networks
+are trained from fresh seeds. The ratio is the test metric under the learned loss at its best rate
+to that under the best handcrafted loss at its best rate, each chosen on validation data; the peer
+is named in the row.
 """
 
 from itertools import product
@@ -26,7 +27,8 @@ ROWS = {"train": 4000, "valid": 4000, "test": 8000}
 METRICS = ("f1", "auroc")
 QUICK = {"population": 4, "generations": 1, "fitness_steps": 10, "finalists": 1}
 QUICK |= {"compare_steps": 20, "compare_seeds": 2, "rival_steps": 12}
-FULL = {"compare_steps": 600, "compare_seeds": 3, "rival_runs": 3, "rival_steps": 300}
+FULL = {"population": 24, "generations": 4, "fitness_steps": 300, "rival_steps": 300}
+FULL |= {"compare_steps": 600, "compare_seeds": 3, "rival_runs": 3}
 UNIT = "test metric over that of the best handcrafted loss, above 1 is better"
 
 
