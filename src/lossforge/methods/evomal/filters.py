@@ -81,17 +81,28 @@ class Sample:
 
 def fresh_predictions(problem: Problem, rows: int, seed: int) -> Sample:
     """Return the outputs of a newly initialized network for some training rows."""
-    task = problem.task
-    inputs, targets = problem.batches(task.train, rows, derive_seed(seed, "sample")).draw()
-    network = problem.network(derive_seed(seed, "sample"))
-    with torch.no_grad():
-        return Sample(network(network.parameters(), inputs, train=False), targets)
+    return _fresh(problem, rows, 1, seed)
 
 
 def fresh_predictions_of_all_classes(problem: Problem, rows: int, seed: int) -> Sample:
     """Return the same of `RARE` times as many predictions, of which positions count each."""
     positions = problem.task.train.targets[0].numel()
-    return fresh_predictions(problem, max(rows, RARE * rows // positions), seed)
+    return _fresh(problem, rows, max(1, RARE // positions), seed)
+
+
+def _fresh(problem: Problem, rows: int, times: int, seed: int) -> Sample:
+    batches = problem.batches(problem.task.train, rows, derive_seed(seed, "sample"))
+    network = problem.network(derive_seed(seed, "sample"))
+    parameters, found = network.parameters(), list[Sample]()
+    for _ in range(times):  # one after the other: images may be large
+        inputs, targets = batches.draw()
+        with torch.no_grad():
+            found.append(Sample(network(parameters, inputs, train=False), targets))
+    # Batches that were padded to different lengths cannot stand in one sample.
+    alike = [each for each in found if each.outputs.shape[1:] == found[0].outputs.shape[1:]]
+    return Sample(
+        torch.cat([each.outputs for each in alike]), torch.cat([each.targets for each in alike])
+    )
 
 
 def spread_predictions(problem: Problem, rows: int, seed: int) -> Sample:
