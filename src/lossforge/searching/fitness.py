@@ -137,6 +137,9 @@ class Fitness:
     halving: float = 0.0
     """share of a generation's candidates that go on at each rung, by rank, instead of racing; 0 for
     racing (not in the papers)"""
+    fresh: Annotated[bool, OptionName("fresh_initializations")] = False
+    """train the candidates of each round from another initialization on other batches, so that no
+    loss is handed down that works from a lucky one alone (not in the papers)"""
     stacking: Stacking = "auto"
     """train all candidates as one stacked network, one network after the other, or choose the
     strategy that was measured to be faster"""
