@@ -47,6 +47,25 @@ def test_without_a_recommendation_both_scores_are_told():
     )
 
 
+def on_two_tasks() -> dict:
+    shared = ("metric", "rate", "valid", "test", "tests", "baseline")
+    rows = [
+        RESULT | {"task": "iris", "recommended": {"name": "learned", "rate": 0.01}},
+        RESULT | {"task": "wine", "recommended": {"name": "focal", "rate": 0.02}},
+    ]
+    return {key: RESULT[key] for key in shared} | {"task": "iris,wine", "tasks": rows}
+
+
+def test_of_several_tasks_each_has_a_verdict_and_a_chart():
+    told = verdict(on_two_tasks())
+    assert told.startswith("On iris: Use the learned loss at learning rate 0.01")
+    assert "On wine: Use focal at learning rate 0.02" in told
+    found = Facts({"command": "search"}, on_two_tasks(), (), sentence="so.")
+    shown = part(sections(found), "Results on test data")
+    for task in ("iris", "wine"):
+        assert f"{task}: one dot a network" in shown
+
+
 def facts(history=(), tables=(), **result) -> Facts:
     return Facts({"command": "search"}, RESULT | result, history, tables=tables, sentence="so.")
 

@@ -89,6 +89,18 @@ class Facts:
             return []
 
 
+def on_each_task(result: State) -> list[dict[str, Any]]:
+    """Return a search's result on each of its tasks, as if it had been on that one alone.
+
+    Examples:
+        >>> rows = [{"task": "iris", "test": 0.1}, {"task": "wine", "test": 0.2}]
+        >>> on_each_task({"task": "iris,wine", "loss": "y", "test": 0.15, "tasks": rows})[1]
+        {'task': 'wine', 'loss': 'y', 'test': 0.2}
+    """
+    shared = {name: value for name, value in result.items() if name != "tasks"}
+    return [shared | row for row in result.get("tasks", [{}])]
+
+
 def number(value: Any, digits: int = 4) -> str:
     """Return a metric as people read it; None is a run that diverged.
 

@@ -18,7 +18,7 @@ from lossforge.report.charts import (
     share_bar,
     strip_plot,
 )
-from lossforge.report.facts import Facts, State, cost_of, number
+from lossforge.report.facts import Facts, State, cost_of, number, on_each_task
 from lossforge.report.loss import loss_sections
 
 LEARNED = "learned"
@@ -36,7 +36,7 @@ FATES = (
 
 
 def verdict(result: State) -> str:
-    """Return in a sentence whether what was found is worth using.
+    """Return in a sentence for each task whether what was found is worth using.
 
     Args:
         result: of a search.
@@ -47,6 +47,13 @@ def verdict(result: State) -> str:
         >>> verdict(result | {"recommended": {"name": "cross_entropy", "rate": 0.01}})
         'Use cross_entropy at learning rate 0.01 (test error rate 0.05): the search found ...
     """
+    found = on_each_task(result)
+    if len(found) == 1:
+        return _verdict_of_one(found[0])
+    return " ".join(f"On {each['task']}: {_verdict_of_one(each)}" for each in found)
+
+
+def _verdict_of_one(result: State) -> str:
     metric = str(result["metric"]).replace("_", " ")
     recommended, rivals = result.get("recommended"), result.get("rivals") or []
     baseline = result.get("baseline")
@@ -81,7 +88,8 @@ def sections(facts: Facts) -> list[Section]:
     parts = []
     if loss is not None:
         parts = loss_sections(loss, facts.classes, f"a search on {result['task']}")
-    shown = flow([_runs(facts), *map(table, _closing(facts))])
+    runs = [_runs(facts, each) for each in on_each_task(result)]
+    shown = flow([*runs, *map(table, _closing(facts))])
     parts.append(Section("Results on test data", (paragraph(facts.sentence), shown)))
     front = _front(facts)
     if front:
@@ -113,8 +121,13 @@ def _best(rivals: Sequence[State], result: State) -> State | None:
     return min(known, key=lambda row: cost_of(result, float(row["valid"]))) if known else None
 
 
-def _runs(facts: Facts) -> Markup:
-    result = facts.result
+def _runs(facts: Facts, result: State) -> Markup:
+    """Return a chart of the networks that were trained on one task.
+
+    Args:
+        facts: of the search.
+        result: as if it had been on this task alone.
+    """
     rows: list[State] = [_learned(result)]
     tuned = result.get("tuned")
     if tuned and tuned["rate"] != result.get("rate"):
@@ -128,7 +141,10 @@ def _runs(facts: Facts) -> Markup:
         told = name if rate is None else f"{name} at learning rate {rate:.3g}"
         strips.append(Strip(told, row.get("tests") or [row["test"]], 0 if is_learned else 1))
     chart = strip_plot(strips, f"{facts.metric} on test data", _about(strips, facts.metric))
-    return figure("One dot a network, a line at the mean", chart, _how(facts))
+    title = "One dot a network, a line at the mean"
+    if "tasks" in facts.result:
+        title = f"{result['task']}: {title[0].lower()}{title[1:]}"
+    return figure(title, chart, _how(facts))
 
 
 def _how(facts: Facts) -> str:

@@ -28,7 +28,7 @@ LATER = frozenset(
         "task_loss",
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
         *("differences", "final_folds", "islands", "migrate_every"),
-        *("inherit", "scales", "search_width", "fitness_measure", "halving"),
+        *("inherit", "scales", "search_width", "fitness_measure", "halving", "class_weights"),
         *(
             "final_length",
             "final_kept",

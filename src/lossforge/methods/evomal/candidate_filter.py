@@ -1,7 +1,7 @@
 """The filters in their order, the cheapest first: form, gradients, rejection protocol."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
@@ -28,7 +28,7 @@ class CandidateFilter:
 
     Args:
         settings: of the filters.
-        softplus: whether losses have softplus on their output.
+        decode: returns the loss that a genome stands for.
         context: of the search.
         cache: what is known of earlier genomes; it learns what the filters find out.
 
@@ -37,9 +37,14 @@ class CandidateFilter:
     """
 
     def __init__(
-        self, settings: Filters, *, softplus: bool, context: SearchContext, cache: FitnessCache
+        self,
+        settings: Filters,
+        *,
+        decode: Callable[[Genome], SymbolicLoss],
+        context: SearchContext,
+        cache: FitnessCache,
     ):
-        self._settings, self._softplus, self._cache = settings, softplus, cache
+        self._settings, self._decode, self._cache = settings, decode, cache
         self._kind, self._device = context.kind, context.device
         rows, seed = settings.rows, context.root_seed
         self._fresh = [fresh_predictions(problem, rows, seed) for problem in context.problems]
@@ -65,7 +70,7 @@ class CandidateFilter:
         if not (self._settings.gradient_equivalence and candidates):
             return candidates
         new = {}
-        losses = [self._loss(genome) for genome in candidates.values()]
+        losses = [self._decode(genome) for genome in candidates.values()]
         by_task = [gradient_keys(losses, spread) for spread in self._spread]
         for (key, genome), *keys in zip(candidates.items(), *by_task, strict=True):
             gradient = _joined(keys)
@@ -82,7 +87,7 @@ class CandidateFilter:
         if not (self._settings.rejection_steps and candidates):
             return candidates
         losses = SymbolicPopulation(
-            [self._loss(genome) for genome in candidates.values()], self._device
+            [self._decode(genome) for genome in candidates.values()], self._device
         )
         steps = self._settings.rejection_steps
         by_task = [improves_predictions(losses, fresh, self._kind, steps) for fresh in self._fresh]
@@ -93,11 +98,6 @@ class CandidateFilter:
             else:
                 self._reject(key)
         return accepted
-
-    def _loss(self, genome: Genome) -> SymbolicLoss:
-        return SymbolicLoss(
-            genome.expression, genome.coefficients, kind=self._kind, softplus=self._softplus
-        )
 
     def _reject(self, key: str) -> None:
         self._cache.add(key, math.inf)
