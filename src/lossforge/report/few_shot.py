@@ -52,15 +52,15 @@ def sections(facts: Facts) -> list[Section]:
             f"the {facts.metric} on validation tasks by meta-step", whole_x=True,
         )  # fmt: skip
         told = paragraph("The learner of the best evaluation on validation tasks was tested.")
-        drawn = [figure("On validation tasks", chart)]
+        figures = [figure("On validation tasks", chart)]
         lines = _curves(facts, rows, "seconds")
         if lines:
             chart = line_chart(
                 lines, "seconds of learning", f"{facts.metric} on validation tasks",
                 f"the {facts.metric} on validation tasks by seconds of learning",
             )  # fmt: skip
-            drawn.append(figure("On validation tasks, by time without evaluations", chart))
-        parts.append(Section("Meta-learning", (told, flow(drawn))))
+            figures.append(figure("On validation tasks, by time without evaluations", chart))
+        parts.append(Section("Meta-learning", (told, flow(figures))))
     return parts
 
 
