@@ -91,7 +91,7 @@ SMALL = FewShot(
     valid_tasks=15,
     test_tasks=80,
 )
-"""half an hour for all methods and seeds on one core"""
+"""about ten minutes of a quiet core for the main methods of a data set"""
 
 
 def sinusoids(data_dir: str | None, seed: int) -> FewShotTask:
@@ -183,11 +183,15 @@ QUICK = DataSet(
 
 
 def learn(data: DataSet, name: str, path: Path | None, data_dir: str | None) -> Runs:
-    """Return what each method learned with each seed, as far as it is not in the file."""
+    """Return what each method learned with each seed, from the file where it is there.
+
+    Lines of other settings are left alone.
+    """
     runs: Runs = {}
     for line in path.read_text().splitlines() if path is not None and path.is_file() else ():
         run = json.loads(line)
-        if run["data"] == name:
+        is_ours = run["data"] == name and run["method"] in data.methods
+        if is_ours and run["settings"] == plain(settings_of(data, run["method"])):
             runs[name, run["seed"], run["method"]] = run
     tasks = cache(lambda seed: data.load(data_dir, seed))
     first, others = data.methods[: len(MAIN)], data.methods[len(MAIN) :]
@@ -235,9 +239,16 @@ def settings_of(data: DataSet, method: str) -> FewShot:
     return replace(data.settings, variant=variant, head_init=start)
 
 
+def plain(settings: FewShot) -> dict[str, Any]:
+    """Return hyper-parameters as they are read from JSON."""
+    found: dict[str, Any] = json.loads(json.dumps(settings.settings()))
+    return found
+
+
 def learned(data: DataSet, name: str, method: str, task: FewShotTask, seed: int) -> dict[str, Any]:
-    run: dict[str, Any] = {"data": name, "seed": seed, "method": method, "error": None}
     settings, watch, times = settings_of(data, method), Stopwatch(), list[float]()
+    run: dict[str, Any] = {"data": name, "seed": seed, "method": method, "error": None}
+    run["settings"] = plain(settings)
     course = MetaCourse(settings, task, data.shape, seed)
     try:
         while not course.is_over:
@@ -255,7 +266,6 @@ def learned(data: DataSet, name: str, method: str, task: FewShotTask, seed: int)
         "seconds": watch.learning,
         "curve": [[*each, at] for each, at in zip(course.curve, times, strict=True)],
         "scores": [round(score, 4) for score in found.scores],
-        "settings": settings.settings(),
     }
 
 
