@@ -116,7 +116,7 @@ NETWORKS: dict[str, Mistake] = {
     "pictures' network for a table": (lambda: lf.train("iris", model="lenet"), "lenet"),
     "a network that returns nothing": (
         lambda: lf.train("iris", model=lambda: _Returning(None), steps=2),
-        "iris",
+        "a value of type NoneType; it must return one tensor",
     ),
     "parameters in place of a network": (
         lambda: lf.train("iris", model=nn.Linear(4, 3).parameters(), steps=2),
@@ -132,7 +132,7 @@ LOSSES: dict[str, Mistake] = {
     "outputs [B]": (lambda: LEARNED(X[:, 0], Y), "unsqueeze(1)"),
     "labels out of range": (lambda: LEARNED(X, Y + 9), "outside 0 to 3"),
     "labels for other rows": (lambda: CrossEntropy()(X, Y[:50]), "do not fit"),
-    "labels that are floats": (lambda: CrossEntropy()(X, Y.float()), "float"),
+    "labels that are floats": (lambda: CrossEntropy()(X, Y.float()), "with .long()"),
     "targets of other columns": (lambda: Huber()(X, X[:, :2]), "fit"),
     "labels [B] for several labels": (
         lambda: SymbolicLoss("square(y - p)", kind=MultiLabel())(X, Y),

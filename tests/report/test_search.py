@@ -19,7 +19,7 @@ RESULT = {
 
 
 def recommended(name, rate):
-    return RESULT | {"recommended": {"name": name, "rate": rate}}
+    return RESULT | {"recommended": {"name": name, "rate": rate, "valid": 0.04}}
 
 
 def test_a_learned_loss_is_held_against_the_best_rival_on_validation_data():
@@ -41,6 +41,15 @@ def test_a_handcrafted_loss_is_recommended_where_nothing_better_was_found():
     )
 
 
+def test_a_level_loss_is_not_said_to_be_worse():
+    level = recommended("focal", 0.02)
+    level["recommended"]["valid"] = RESULT["valid"]
+    assert verdict(level) == (
+        "Use focal at learning rate 0.02 (test error rate 0.25): it is the simpler of two, and the "
+        "learned loss is level with it on validation data."
+    )
+
+
 def test_without_a_recommendation_both_scores_are_told():
     assert verdict(RESULT) == (
         "The learned loss has a test error rate of 0.125, cross_entropy of 0.3."
@@ -51,7 +60,7 @@ def on_two_tasks() -> dict:
     shared = ("metric", "rate", "valid", "test", "tests", "baseline")
     rows = [
         RESULT | {"task": "iris", "recommended": {"name": "learned", "rate": 0.01}},
-        RESULT | {"task": "wine", "recommended": {"name": "focal", "rate": 0.02}},
+        RESULT | {"task": "wine", "recommended": {"name": "focal", "rate": 0.02, "valid": 0.04}},
     ]
     return {key: RESULT[key] for key in shared} | {"task": "iris,wine", "tasks": rows}
 

@@ -46,7 +46,7 @@ from lossforge.experiments.experiment import (
     perform,
 )
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
-from lossforge.experiments.measured import cost, metric_facts
+from lossforge.experiments.measured import metric_facts
 from lossforge.experiments.summary import compare_lines, overall
 from lossforge.experiments.train_run import describe_warm_up
 from lossforge.experiments.train_settings import as_adalfl, as_recipe, check_adapt_on
@@ -58,6 +58,7 @@ from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import Plan, ProgressReporter, Shown
+from lossforge.report.facts import cost_of
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
@@ -343,7 +344,7 @@ class CompareExperiment(Experiment[ComparisonReport]):
     def _result(self, metric: Metric, summaries: list[State], seconds: float) -> State:
         grid, first = self.grid, summaries[0]
         others, facts = summaries[1:] or summaries, metric_facts(metric)
-        best = min(others, key=lambda line: cost(facts, line["valid"]))
+        best = min(others, key=lambda line: cost_of(facts, line["valid"]))
         return {
             "method": self.command,
             "task": ",".join(grid.tasks),

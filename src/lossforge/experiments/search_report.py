@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from lossforge.errors import ConfigurationError, RunError, unknown_name
 from lossforge.experiments.closing import LEARNED, recommendation
 from lossforge.experiments.experiment import Report
-from lossforge.experiments.measured import cost, costs, direction, is_maximized
+from lossforge.experiments.measured import costs, direction, is_maximized
 from lossforge.experiments.paper import comparison_for
 from lossforge.experiments.repeating import DEFAULTS, repeat_command
 from lossforge.experiments.search_settings import CALIBRATIONS, COMPARISONS, as_method
@@ -17,7 +17,7 @@ from lossforge.experiments.statistics import mean_and_deviation, paired_comparis
 from lossforge.experiments.tables import Table, number
 from lossforge.experiments.units import scale_note
 from lossforge.losses import Loss
-from lossforge.report.facts import on_each_task
+from lossforge.report.facts import is_learned_level, on_each_task
 from lossforge.runs.folder import LOSS
 from lossforge.searching import State
 
@@ -78,20 +78,13 @@ class TaskResult:
             RunError: the run is of a version that recommended nothing.
         """
         where = "the learned loss" if self.path is None else str(self.path / LOSS)
-        told = recommendation(self.recommended, where, is_level=self._is_level())
+        told = recommendation(self.recommended, where, is_level=is_learned_level(self.result))
         return f"on {self.name}, {told}" if self.named else told
 
     def verdict(self) -> str:
         """Return what the paired tests say, in a sentence."""
         told = _verdict(self.result)
         return f"on {self.name}, {told}" if self.named else told
-
-    def _is_level(self) -> bool:
-        """Whether the learned loss is no worse on validation data than what is recommended."""
-        tuned = self.result.get("tuned")
-        found = [self.result["valid"], *([tuned["valid"]] if tuned else [])]
-        best = cost(self.result, self.recommended["valid"])
-        return min(costs(self.result, found)) <= best
 
     def tables(self) -> list[Table]:
         """Return the closing comparisons."""
@@ -248,6 +241,22 @@ class SearchReport(Report):
         """Return the Pareto front, where there is one, and the closing comparisons."""
         front = [self.front_table()] if self.result["front"] else []
         return [*front, *(table for each in self.tasks for table in each.tables())]
+
+    def comparison_table(self) -> Table:
+        """Return the metrics under the learned and the default loss; see `TaskResult`.
+
+        Raises:
+            ConfigurationError: the search was on several tasks.
+        """
+        return self._only().comparison_table()
+
+    def rivals_table(self) -> Table:
+        """Return the metrics of all losses at their best learning rates; see `TaskResult`.
+
+        Raises:
+            ConfigurationError: the search was on several tasks.
+        """
+        return self._only().rivals_table()
 
     def front_table(self) -> Table:
         """Return the best loss of each size."""

@@ -18,7 +18,7 @@ from lossforge.report.charts import (
     share_bar,
     strip_plot,
 )
-from lossforge.report.facts import Facts, State, cost_of, number, on_each_task
+from lossforge.report.facts import Facts, State, cost_of, is_learned_level, number, on_each_task
 from lossforge.report.loss import loss_sections
 
 LEARNED = "learned"
@@ -43,8 +43,10 @@ def verdict(result: State) -> str:
 
     Examples:
         >>> rows = [{"name": "cross_entropy", "rate": 0.01, "test": 0.05, "tests": []}]
-        >>> result = {"metric": "error_rate", "rate": 0.01, "test": 0.06, "rivals": rows}
-        >>> verdict(result | {"recommended": {"name": "cross_entropy", "rate": 0.01}})
+        >>> scores = {"valid": 0.05, "test": 0.06}
+        >>> result = {"metric": "error_rate", "rate": 0.01, "rivals": rows} | scores
+        >>> best = {"name": "cross_entropy", "rate": 0.01, "valid": 0.04}
+        >>> verdict(result | {"recommended": best})
         'Use cross_entropy at learning rate 0.01 (test error rate 0.05): the search found ...
     """
     found = on_each_task(result)
@@ -67,10 +69,12 @@ def _verdict_of_one(result: State) -> str:
     if recommended["name"] != LEARNED:
         row = _at(rivals or [baseline], recommended)
         told = f" (test {metric} {number(row['test'])})" if row else ""
-        return (
-            f"Use {recommended['name']} at {rate}{told}: the search found nothing better on "
-            "validation data."
+        why = (
+            "it is the simpler of two, and the learned loss is level with it"
+            if is_learned_level(result)
+            else "the search found nothing better"
         )
+        return f"Use {recommended['name']} at {rate}{told}: {why} on validation data."
     own = _at([_learned(result), *([result["tuned"]] if result.get("tuned") else [])], recommended)
     score = number(own["test"] if own else result["test"])
     best = _best(rivals, result) or baseline

@@ -8,6 +8,7 @@ from lossforge.searching.calibrate import (
     RatedLoss,
     handcrafted_rivals,
     rivals_of,
+    weighs_classes,
 )
 from lossforge.searching.context import SearchContext
 from lossforge.searching.fitness import Fitness, Race, Trial
@@ -50,4 +51,5 @@ __all__ = [
     "is_level",
     "make_problems",
     "rivals_of",
+    "weighs_classes",
 ]

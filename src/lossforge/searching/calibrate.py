@@ -70,6 +70,17 @@ WEIGHTED_RIVALS = (
 """rivals besides, where the metric is not a mean over rows, so that rare classes count for more"""
 
 
+def weighs_classes(task: Task) -> bool:
+    """Tell whether a task's metric lets rare classes count for more than their rows.
+
+    Examples:
+        >>> from lossforge.tasks import load
+        >>> [weighs_classes(load("iris").with_metric(name)) for name in ("f1", "error_rate")]
+        [True, False]
+    """
+    return task.kind.predicts_probabilities and not isinstance(task.measure, RowMetric)
+
+
 def rivals_of(task: Task) -> dict[str, Loss]:
     """Return the handcrafted losses by name that a learned loss is held against on a task.
 
@@ -83,7 +94,7 @@ def rivals_of(task: Task) -> dict[str, Loss]:
         5
     """
     kind, names = task.kind, list(task.kind.rivals)
-    if kind.predicts_probabilities and not isinstance(task.measure, RowMetric):
+    if weighs_classes(task):
         names += WEIGHTED_RIVALS
     found = [resolve_loss(name, kind).for_task(task) for name in names]
     return {str(loss): loss for loss in found}
