@@ -24,12 +24,13 @@ from fault.harness import Tally, row
 from fault.option_attacks import OptionAttacks
 from fault.process_attacks import ProcessAttacks
 from fault.run_attacks import RunAttacks
+from fault.surrounding_attacks import SurroundingAttacks
 
-FAMILIES = (RunAttacks, DataAttacks, OptionAttacks, ProcessAttacks)
+FAMILIES = (RunAttacks, DataAttacks, OptionAttacks, ProcessAttacks, SurroundingAttacks)
 CLASSES = tuple(name for family in FAMILIES for name in family.classes)
 
 
-def run(full: bool, seed: int, only: list[str]) -> int:
+def run(full: bool, seed: int, only: list[str], most: int | None = None) -> int:
     """Try attacks, print the table, and return the exit status."""
     load_modules()
     # What loads say of odd tables would bury the table.
@@ -39,7 +40,7 @@ def run(full: bool, seed: int, only: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for family in FAMILIES:
             place = Path(folder) / family.__name__
-            for _ in family(place, full, random.Random(seed), tally).carry_out(only):
+            for _ in family(place, full, random.Random(seed), tally, most).carry_out(only):
                 print(tally.news(), end="", flush=True)
     print(tally.total())
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
@@ -51,5 +52,6 @@ if __name__ == "__main__":
     parser.add_argument("--full", action="store_true", help="try everything; takes minutes")
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the damages")
     parser.add_argument("--only", nargs="+", choices=CLASSES, default=CLASSES, help="classes")
+    parser.add_argument("--most", type=int, help="with --full, tries of a class at most")
     given = parser.parse_args()
-    raise SystemExit(run(given.full, given.seed, list(given.only)))
+    raise SystemExit(run(given.full, given.seed, list(given.only), given.most))
