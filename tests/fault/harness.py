@@ -196,15 +196,26 @@ def timeless(value: Any) -> Any:
 
 @dataclass
 class Tally:
-    """What was tried, and what was not survived."""
+    """What was tried, and what was not survived.
+
+    Attributes:
+        tries: how many, by attack.
+        failures: attack and reason.
+        log: a file that gets a line of each try at once.
+    """
 
     tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    log: Path | None = None
     _told: set[str] = field(default_factory=set)
 
     def record(self, attack: str, what: str, trouble: str | None) -> None:
         """Count a try; `trouble` is why it was not survived."""
         self.tries[attack] += 1
+        if self.log is not None:
+            # At once: a call that is cut short has counted what it tried.
+            with self.log.open("a", encoding="utf-8", errors="replace") as stream:
+                print(json.dumps([attack, what[:1000], trouble]), file=stream)
         if trouble is not None:
             self.failures.append((attack, f"{what}: {trouble}"))
 
@@ -240,6 +251,7 @@ class Attacks:
         random: draws the sample.
         tally: of what was tried.
         most: tries of a class, where all of them would take too long.
+        commands: names of those that are attacked; by default all, or some in the short form.
     """
 
     folder: Path
@@ -247,6 +259,7 @@ class Attacks:
     random: random.Random
     tally: Tally
     most: int | None = None
+    commands: tuple[str, ...] = ()
 
     classes: ClassVar[tuple[str, ...]]
     """names of methods, each a class of attacks"""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,14 @@ class RunAttacks(RunTries):
     )
 
     def kills(self) -> None:
-        """Kill at every write of every command, then go on."""
+        """Kill at every write of every command, then go on; commands take turns."""
+        chosen = []
         for name in self.all_ready():
-            points = [(n, m) for n in range(self.writes[name]) for m in MOMENTS]
-            for write, moment in self.sample(points, 1, len(self.names)):
+            points = [(name, n, m) for n in range(self.writes[name]) for m in MOMENTS]
+            some = self.sample(points, 1, len(self.names))
+            chosen.append(self.random.sample(some, len(some)))
+        for turn in zip_longest(*chosen):
+            for name, write, moment in filter(None, turn):
                 run = self.fresh()
                 words = [*COMMANDS[name], "--out", "run"]
                 ending = self.attempt(words, kill_at(write, moment))
@@ -204,17 +209,18 @@ class RunAttacks(RunTries):
 
         Every tenth is also read by a command that only reads runs.
         """
-        kinds = self.sample(list(KINDS.items()), 1)
-        for file, (name, part) in kinds:
-            source = f"{self.ready(name)}-{part}"
-            whole = (self.folder / source / file).read_bytes()
-            for number in range(self.count(1000, 2)):
-                run = self.fresh(source)
-                (run / file).write_bytes(self._corrupted(whole))
+        kinds = list(KINDS.items()) if self.full else self.random.sample(list(KINDS.items()), 1)
+        for _, (name, _) in kinds:
+            self.ready(name)
+        for number in range(self.count(1000, 2)):
+            for file, (name, part) in kinds:
+                source = self.folder / f"{name}-{part}"
+                run = self.fresh(source.name)
+                (run / file).write_bytes(self._corrupted((source / file).read_bytes()))
                 trouble = self.undamaged(name, run)
                 if not trouble and number % 10 == 0:
                     trouble = self.read_by_one(run)
-                self.tally.record(f"corrupted: {file}", f"{source} {number}", trouble)
+                self.tally.record(f"corrupted: {file}", f"{source.name} {number}", trouble)
 
     def _corrupted(self, data: bytes) -> bytes:
         """Return other bytes: with flipped bits, cut, with a piece missing, doubled or zeroed."""

@@ -36,6 +36,7 @@ class RunTries(Attacks):
         """Choose the commands; what the attacks need of each is made by `ready`."""
         others = [name for name in COMMANDS if name != "train"]
         self.names = list(COMMANDS) if self.full else ["train", self.random.choice(others)]
+        self.names = list(self.commands) or self.names
         self.whole: dict[str, dict[str, Any]] = {}
         self.writes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}

@@ -75,7 +75,7 @@ class SurroundingAttacks(RunTries):
 
     classes = (
         *("reader_kills", "clocks", "lost_folders", "streams", "small_disks", "read_only"),
-        *("full_workers", "links", "oddities", "names", "umasks", "strangers", "watched"),
+        *("full_workers", "links", "oddities", "odd_names", "umasks", "strangers", "watched"),
     )
 
     # Commands that write beside runs
@@ -411,7 +411,7 @@ class SurroundingAttacks(RunTries):
 
     # Names and users
 
-    def names(self) -> None:
+    def odd_names(self) -> None:
         """Give runs names that are odd, long or too long."""
         for command in self.sample(["train", "search gp-lfl", "ablation"], 1):
             for name in self.sample(list(NAMES), 3):
