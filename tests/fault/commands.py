@@ -92,6 +92,8 @@ def load_modules_of(words: list[str], folder: Path) -> None:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
+        draw_nothing()
+        fork_workers()
         before = set(sys.modules)
         with suppress(BaseException):
             main(words)

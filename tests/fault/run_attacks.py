@@ -121,7 +121,7 @@ class RunAttacks(RunTries):
     def worker_kills(self) -> None:
         """Kill a worker once, where it writes or at any moment: the run ends as if it had not."""
         names = [name for name in COMMANDS if "workers" in name]
-        for number in range(self.count(40, 0)):
+        for number in range(self.count(50, 0)):
             name = self.ready(names[number % len(names)])
             run, mark = self.fresh(), self.folder / f"killed-{number}"
             delay = self.random.uniform(0, 0.3)

@@ -27,7 +27,7 @@ WRITERS = {
     "export to LaTeX": (["export", "run", "--to", "latex", "--out", "loss.tex"], "loss.tex"),
     "landscape": (
         [
-            *("landscape", "--losses", "focal", "mae", *LINEAR, "--steps", "2"),
+            *("landscape", "--losses", "focal", "label_smoothing", *LINEAR, "--steps", "2"),
             *("--points", "3", "--rows", "10", "--out", "pictures"),
         ],
         "pictures/*",

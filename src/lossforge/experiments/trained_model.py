@@ -97,7 +97,7 @@ def _require_description(about: Any) -> None:
     if not isinstance(about, dict):
         raise ValueError("its description is no JSON object")
     model, shape, outputs = (about[key] for key in ("model", "input_shape", "outputs"))
-    sizes = [outputs, *shape] if isinstance(shape, list) else [None]
+    sizes: list[Any] = [outputs, *shape] if isinstance(shape, list) else [None]
     are_sizes = all(type(size) is int and 0 < size <= MOST_VALUES for size in sizes)
     if not isinstance(model, str) or not are_sizes or math.prod(sizes) > MOST_VALUES:
         raise ValueError("its description names no network with inputs and outputs")

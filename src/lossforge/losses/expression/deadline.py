@@ -27,7 +27,7 @@ def within(seconds: float, function: Callable[[], Result]) -> Result | None:
         >>> within(1.0, lambda: 42)
         42
     """
-    previous = sys.getprofile()
+    previous: Any = sys.getprofile()
     if previous is not None and not callable(previous):
         return function()
     stop = time.thread_time() + seconds
