@@ -74,6 +74,17 @@ def test_the_progress_of_a_run_can_be_overwritten_and_read_damaged(begun):
     assert not (begun.path / "progress.json").exists()
 
 
+def test_the_state_is_plain_data(begun):
+    found = json.loads(json.dumps(Status.read(begun.path).document()))
+    assert (found["command"], found["state"], found["result"]) == ("compare", "running", None)
+    assert found["process"]["pid"] == os.getpid()
+    assert found["progress"].pop("seconds_left") <= 100
+    assert found["progress"] == {name: EVENT[name] for name in ("stage", "done", "total", "share")}
+    begun.release()
+    found = Status.read(begun.path).document()
+    assert (found["state"], found["process"], found["progress"]) == ("interrupted", None, None)
+
+
 @pytest.mark.parametrize(
     "event",
     [{}, {"event": "progress"}, {**EVENT, "share": "half"}, {**EVENT, "seconds_left": [1]}],

@@ -1,4 +1,4 @@
-"""One style for all plots: legible at column width, for the color-blind, and on grey paper."""
+"""One style for all plots: legible at column width, for the color-blind, and on gray paper."""
 
 import io
 from pathlib import Path

@@ -69,6 +69,41 @@ class Status:
         """Whether there is nothing left to do."""
         return self.result is not None
 
+    @property
+    def state(self) -> str:
+        """One of "complete", "running" and "interrupted"."""
+        if self.is_complete:
+            return "complete"
+        return "interrupted" if self.owner is None else "running"
+
+    @property
+    def work(self) -> State | None:
+        """The stage that is being worked on; None where nobody works on the run, or nobody knows.
+
+        Its name, how many of its steps are done and how many there are, the share of the whole run
+        that is done, and the seconds that are left of it, if known.
+        """
+        event = self.progress
+        if self.state != "running" or event is None or event.get("event") != "progress":
+            return None
+        left = _number(event.get("seconds_left"))
+        kept = {name: event.get(name) for name in ("stage", "done", "total", "share")}
+        if None in map(_number, (kept["done"], kept["total"], kept["share"])):
+            return None  # somebody edited it
+        return {**kept, "seconds_left": None if left is None else max(0.0, left - self.age)}
+
+    def document(self) -> State:
+        """Return the status as plain data, for programs."""
+        return {
+            "run": str(self.path),
+            "command": self.command,
+            "state": self.state,
+            "process": self.owner,
+            "progress": self.work,
+            "history": list(self.history),
+            "result": self.result,
+        }
+
     def lines(self) -> list[str]:
         """Return the status as lines for people."""
         return [self._headline(), *map(_describe_entry, self.history[-LINES:]), *self._present()]
@@ -87,13 +122,13 @@ class Status:
         if self.result is not None:
             kept = ("metric", "valid", "test", "loss")
             return [", ".join(f"{k} {_short(self.result[k])}" for k in kept if k in self.result)]
-        event = self.progress
-        if self.owner is None or event is None or event.get("event") != "progress":
+        work = self.work
+        if work is None:
             return []
-        left, share = _number(event.get("seconds_left")), _number(event.get("share"))
-        rest = "" if left is None else f", {max(0, left - self.age):.0f} s left"
-        whole = "" if share is None else f"; {100 * share:.0f} % of the run{rest}"
-        return [f"{event.get('stage')} {event.get('done')}/{event.get('total')}{whole}"]
+        left = work["seconds_left"]
+        rest = "" if left is None else f", {left:.0f} s left"
+        share = f"{100 * work['share']:.0f} % of the run{rest}"
+        return [f"{work['stage']} {work['done']}/{work['total']}; {share}"]
 
 
 def _owner(path: Path) -> State | None:

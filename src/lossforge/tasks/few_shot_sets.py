@@ -90,7 +90,7 @@ def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
 
 
 def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 40) -> FewShotTask:
-    """Gaussian clusters [16] around random centres: offline, fast, of known structure.
+    """Gaussian clusters [16] around random centers: offline, fast, of known structure.
 
     Half of the features tell the classes apart; the others are louder noise, which
     meta-training can learn to ignore.
@@ -99,9 +99,9 @@ def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 4
     useful = features // 2
     drawings = {}
     for index in range(classes):
-        centre = torch.randn(useful, generator=draw)
+        center = torch.randn(useful, generator=draw)
         inputs = torch.randn(rows, features, generator=draw)
-        inputs[:, :useful] = centre + 0.7 * inputs[:, :useful]
+        inputs[:, :useful] = center + 0.7 * inputs[:, :useful]
         inputs[:, useful:] *= 2
         drawings[f"cluster {index:03d}"] = inputs
     return characters_task("clusters", drawings, seed, rotations=False)

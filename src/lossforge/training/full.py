@@ -120,6 +120,8 @@ class Recipe:
                 self.momentum,
                 nesterov=self.nesterov,
                 weight_decay=self.weight_decay,
+                # The same numbers, in fewer passes over memory; PyTorch's default on a GPU alone.
+                foreach=True,
             )
         rule = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         return rule(parameters, self.learning_rate, weight_decay=self.weight_decay)
