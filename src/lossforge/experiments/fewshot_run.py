@@ -10,7 +10,13 @@ import torch
 
 from lossforge import __version__
 from lossforge.analysis.task_losses import TaskLoss, task_losses
-from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.errors import (
+    ConfigurationError,
+    FileFormatError,
+    RunError,
+    one_line,
+    unknown_name,
+)
 from lossforge.experiments.arguments import (
     Preset,
     Workers,
@@ -48,6 +54,7 @@ from lossforge.searching.executors import Executor, Here, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.tensor_files import load_tensors
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -294,7 +301,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
     def load_learner(self, variant: str, content: bytes) -> FewShotLearner:
         """Return a learner with the weights that a run holds."""
         learner = make_learner(self.of_variant(variant), self.task, self.shape, 0)
-        learner.load_state_dict(torch.load(io.BytesIO(content), self.device, weights_only=True))
+        learner.load_state_dict(load_tensors(content, self.device))
         return learner.to(self.device)
 
     def learn(
@@ -504,6 +511,7 @@ def explain_few_shot(path: Path) -> tuple[FewShotExperiment, list[TaskLoss]]:
         ConfigurationError: it learned no loss.
     """
     folder = RunFolder.open(path)
+    folder.verify()
     require_fields(folder.config, FIELDS, path)
     if folder.result is None:
         raise RunError(f"{path} is not complete; continue it with lossforge resume {path}")
@@ -562,5 +570,5 @@ def _restore(course: MetaCourse, content: bytes, path: Path | None) -> None:
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise FileFormatError(
             f"{path}/checkpoint.pt is damaged or another network's "
-            f"({str(error).splitlines()[0]}); delete it to start this run anew"
+            f"({one_line(error)[:200]}); delete it to start this run anew"
         ) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lossforge import __version__
 from lossforge.analysis.adaptation import draw_adaptation, trace_of
-from lossforge.errors import FileFormatError, RunError
+from lossforge.errors import FileFormatError, RunError, one_line
 from lossforge.experiments.arguments import (
     GivenLoss,
     GivenTask,
@@ -339,7 +339,7 @@ def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:
         training.restore(content)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise FileFormatError(
-            f"{path}/checkpoint.pt is damaged ({str(error).splitlines()[0]}); delete it to start "
+            f"{path}/checkpoint.pt is damaged ({one_line(error)[:200]}); delete it to start "
             "this run anew"
         ) from None
 

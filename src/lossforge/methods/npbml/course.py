@@ -20,6 +20,7 @@ from lossforge.methods.npbml.pretraining import pretrain
 from lossforge.methods.npbml.scoring import score_of
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks.episodes import ClassPool, EpisodeSpec, FewShotTask, Part
+from lossforge.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from lossforge.methods.npbml.few_shot import FewShot
@@ -226,7 +227,7 @@ class MetaCourse:
 
     def restore(self, content: bytes) -> None:
         """Go on from where `state` was taken."""
-        state = torch.load(io.BytesIO(content), weights_only=True)
+        state = load_tensors(content)
         self.learner.load_state_dict(state["learner"])
         self._adam.load_state_dict(state["adam"])
         self._episodes.set_state(state["episodes"])
