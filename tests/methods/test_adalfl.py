@@ -190,11 +190,27 @@ def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept()
     assert best < 0.1 * alone
 
 
-@pytest.mark.parametrize("scales", [(), (1,), (0.5, 2, 8)])
-def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales: tuple[float, ...]):
-    model, optimizer, adapt = attached(
-        AdaLFL(30, warm_up_scales=scales, warm_up_horizons=(1, 5), trial_every=10, trial_steps=7)
+@pytest.mark.parametrize(
+    ("scales", "numbers", "trials"),
+    [
+        ((), (), 0),
+        ((1,), (), 7),
+        ((0.5, 2, 8), (), 3 * 7),
+        ((1,), (0.1,), 7),
+        ((0.5, 2, 8), (0.01, 0.1, 0.2), 9 * 2 + 3 * 4 + 1 * 7),
+    ],
+)
+def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales, numbers, trials):
+    settings = AdaLFL(
+        30,
+        warm_up_scales=scales,
+        form="label_smoothing" if numbers else "",
+        warm_up_numbers=numbers,
+        warm_up_horizons=(1, 5),
+        trial_every=10,
+        trial_steps=7,
     )
+    model, optimizer, adapt = attached(settings)
     model.eval()
     before, told = copy.deepcopy(model.state_dict()), []
     adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
@@ -202,7 +218,7 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales: tuple[floa
     assert not model.training
     assert not optimizer.state
     assert not adapt.meta_optimizer.state
-    total = 7 * len(scales) + 2 * (10 + 7) + 2 * (10 + 7)
+    total = trials + 2 * (10 + 7) + 2 * (10 + 7)
     assert told == [(done, total) for done in range(1, total + 1)]
 
 
@@ -250,8 +266,9 @@ def test_a_warm_up_that_spoils_the_loss_later_is_taken_back(monkeypatch: pytest.
     assert all(torch.equal(a, b) for a, b in zip(adapt.loss.parameters(), kept, strict=True))
 
 
-def test_before_a_warm_up_the_loss_is_the_usual_one():
-    model, _, adapt = attached(AdaLFL())
+@pytest.mark.parametrize("form", ["", "label_smoothing"])
+def test_before_a_warm_up_the_loss_is_the_usual_one(form):
+    model, _, adapt = attached(AdaLFL(form=form))
     (inputs, labels), valid = batches(2)
     twin = copy.deepcopy(model)
     descent = torch.optim.SGD(twin.parameters(), 0.1, momentum=0.9)
@@ -290,6 +307,43 @@ def test_what_is_learned_must_beat_the_usual_loss(spoilt: bool, monkeypatch: pyt
     assert bool(adapt.loss.layers[-1].any()) != spoilt
 
 
+def test_without_a_form_the_loss_is_that_of_the_scale_alone():
+    settings = AdaLFL(0, form="", warm_up_scales=(1e-5, 0.3, 1e5), trial_steps=50)
+    _, _, adapt = attached(settings)
+    adapt.warm_up(batches(3), batches(2, 9))
+    assert adapt.loss.numbers() == {"scale": pytest.approx(0.3)}
+
+
+def test_the_number_of_the_form_is_chosen_by_trials_and_adapts():
+    """Half of the training labels are wrong: the less sure, the better."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 3))
+    noisy = [
+        (x, torch.where(torch.arange(32) % 2 == 0, y, y.roll(1))) for x, y in batches(3, seed=4)
+    ]
+    settings = AdaLFL(
+        0, warm_up_scales=(1,), warm_up_numbers=(1e-6, 0.6), trial_steps=200, record_every=1
+    )
+    _, _, adapt = attached(settings, model)
+    assert adapt.loss.numbers()["smoothing"] == pytest.approx(1e-6)
+    adapt.warm_up(noisy, batches(9, 9))
+    assert adapt.loss.numbers()["smoothing"] == pytest.approx(0.6)
+    assert adapt.horizon == 0
+    for pair in zip(noisy, batches(3, 9), strict=True):
+        adapt.step(*pair)
+    before, after = adapt.moments[0].loss.numbers(), adapt.loss.numbers()
+    assert all(abs(before[name] - after[name]) > 1e-3 for name in before)
+
+
+def test_numbers_may_stay_as_the_warm_up_chose_them():
+    _, _, adapt = attached(AdaLFL(0, numbers_learning_rate=0.0))
+    before = adapt.loss.numbers()
+    weights = adapt.loss.layers[-1].clone()
+    adapt.step(*batches(2))
+    assert adapt.loss.numbers() == before
+    assert not torch.equal(weights, adapt.loss.layers[-1])
+
+
 def test_in_regression_the_network_is_alone():
     adapt, _ = fitted(warm_up_steps=0, warm_up_scales=(1, 3))
     assert not adapt.loss.architecture.residual
@@ -313,6 +367,11 @@ def test_where_every_warm_up_breaks_off_the_usual_loss_is_left(monkeypatch: pyte
     [
         {"warm_up_steps": -1},
         {"warm_up_scales": (1, 0)},
+        {"form": "rate"},
+        {"form": "x"},
+        {"warm_up_numbers": (0.0,)},
+        {"warm_up_numbers": (1.0,)},
+        {"numbers_learning_rate": -0.1},
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},

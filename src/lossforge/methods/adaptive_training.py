@@ -45,11 +45,13 @@ class Pace:
 
     Attributes:
         meta_learning_rate: step size of Adam on the loss's weights.
+        numbers_learning_rate: the same of scale and number of a residual loss with a form.
         every: training steps between updates of the loss; 0 for a loss that stays as it is.
         record_every: training steps between copies of the loss that are kept; 0 keeps none.
     """
 
     meta_learning_rate: float
+    numbers_learning_rate: float
     every: int
     record_every: int
 
@@ -80,7 +82,7 @@ class AdaptiveTraining:
         self.loss, self.steps = loss, 0
         self.horizon: int | None = None
         self.moments: list[LossSnapshot] = []
-        self.meta_optimizer = torch.optim.Adam(loss.parameters(), pace.meta_learning_rate)
+        self.meta_optimizer = _meta_optimizer(loss, pace)
         self._engine, self._state, self._task_loss = engine, engine.state, task_loss
         self._warm_up, self._pace = warm_up, pace
 
@@ -113,8 +115,10 @@ class AdaptiveTraining:
         """
         if not isinstance(self.loss, NeuralLoss):
             raise ConfigurationError(f"{self.loss} needs no warm-up; leave out the call of warm_up")
-        scales = self._warm_up.scales if self.loss.architecture.residual else ()
-        warm_up = replace(self._warm_up, scales=scales)
+        form = self.loss.architecture
+        scales = self._warm_up.scales if form.residual else ()
+        numbers = self._warm_up.numbers if form.form else ()
+        warm_up = replace(self._warm_up, scales=scales, numbers=numbers)
         judged = list[Batch]()
         if warm_up.tries:
             judged = [as_pair(batch) for batch in (first_pass(valid) if judge is None else judge)]
@@ -268,6 +272,17 @@ class AdaptiveTraining:
         energy = default.square().sum().clamp_min(torch.finfo(torch.double).tiny)
         factor = float((mine * default).sum() / energy)
         return LossSnapshot(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
+
+
+def _meta_optimizer(loss: Loss, pace: Pace) -> torch.optim.Adam:
+    """Return Adam on the loss's weights, with a step size of their own for its few numbers."""
+    if not (isinstance(loss, NeuralLoss) and loss.architecture.form):
+        return torch.optim.Adam(loss.parameters(), pace.meta_learning_rate)
+    groups = [
+        {"params": list(loss.layers), "lr": pace.meta_learning_rate},
+        {"params": [loss.log_scale, *loss.usual.parameters()], "lr": pace.numbers_learning_rate},
+    ]
+    return torch.optim.Adam(groups)
 
 
 def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
