@@ -55,7 +55,7 @@ def test_trials_of_a_form_are_judged_by_cross_entropy_at_the_best_temperature():
 
 
 def test_rows_that_do_not_count_do_not_judge():
-    model, adapt = attached(AdaLFL())
+    _, adapt = attached(AdaLFL())
     x, y = rows(20, 1)
     some = y.clone()
     some[::2] = -100

@@ -243,10 +243,7 @@ class AdaLFL:
             group,
         )
         device = response.parameters()[0].device
-        if loss is None:
-            loss = self._loss_network(kind, seed)
-        else:
-            loss = _learnable(loss, kind)
+        loss = self._loss_network(kind, seed) if loss is None else _learnable(loss, kind)
         loss = deepcopy(loss).to(device).requires_grad_()
         target = self.task_loss(kind) if task_loss is None else task_loss
         strategies = preferred(model) if strategy == "auto" else (strategy,)

@@ -228,7 +228,7 @@ def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
 @final
 @dataclass(frozen=True)
 class _Beginning:
-    """A residual loss before anything is learned; `number` is that of its form, where it has one."""
+    """A residual loss that has learned nothing; `number` is its form's, None without one."""
 
     scale: float
     number: float | None
