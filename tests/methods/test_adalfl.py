@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -34,7 +35,7 @@ def batches(count: int, seed: int = 1) -> list[Batch]:
 def attached(settings: AdaLFL | None = None, model: nn.Module | None = None, **options):
     model = network() if model is None else model
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    settings = settings or AdaLFL(warm_up_steps=20, meta_learning_rate=1e-3)
+    settings = settings or AdaLFL(warm_up_steps=20, trial_steps=20, meta_learning_rate=1e-3)
     return model, optimizer, settings.attach(model, optimizer, outputs=3, **options)
 
 
@@ -335,6 +336,33 @@ def test_the_number_of_the_form_is_chosen_by_trials_and_adapts():
     assert all(abs(before[name] - after[name]) > 1e-3 for name in before)
 
 
+def test_numbers_stay_within_their_range_after_a_resume_too():
+    settings = AdaLFL(0, trial_steps=20, numbers_learning_rate=1.0, numbers_range=1.5)
+    _, _, adapt = attached(settings)
+    adapt.warm_up(batches(3), batches(2, 9))
+    begun = adapt.loss.numbers()
+
+    def shares() -> tuple[float, float]:
+        """Return by what scale and odds of the number are multiplied since training began."""
+        now = adapt.loss.numbers()
+        odds = [each["smoothing"] / (1 - each["smoothing"]) for each in (now, begun)]
+        return now["scale"] / begun["scale"], odds[0] / odds[1]
+
+    def train() -> None:
+        for pair in zip(batches(4), batches(4, 9), strict=True):
+            adapt.step(*pair)
+            assert all(1 / 1.501 < share < 1.501 for share in shares())
+
+    (first,), (valid,) = batches(1), batches(1, 9)
+    adapt.step(first, valid)  # Adam's first step has the size of its rate
+    assert abs(math.log(shares()[0])) == pytest.approx(math.log(1.5), rel=1e-3)
+    train()
+    saved = copy.deepcopy(adapt.state_dict())
+    _, _, adapt = attached(settings)
+    adapt.load_state_dict(saved)
+    train()
+
+
 def test_numbers_may_stay_as_the_warm_up_chose_them():
     _, _, adapt = attached(AdaLFL(0, numbers_learning_rate=0.0))
     before = adapt.loss.numbers()
@@ -372,6 +400,7 @@ def test_where_every_warm_up_breaks_off_the_usual_loss_is_left(monkeypatch: pyte
         {"warm_up_numbers": (0.0,)},
         {"warm_up_numbers": (1.0,)},
         {"numbers_learning_rate": -0.1},
+        {"numbers_range": 0.9},
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},

@@ -54,7 +54,7 @@ class AdaLFL:
         >>> x, y = torch.randn(64, 4), torch.randint(3, (64,))
         >>> model = nn.Linear(4, 3)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        >>> adapt = AdaLFL(warm_up_steps=5).attach(model, optimizer, outputs=3)
+        >>> adapt = AdaLFL(trial_steps=8).attach(model, optimizer, outputs=3)
         >>> adapt.warm_up([(x[:32], y[:32])], [(x[32:], y[32:])])
         >>> step = adapt.step((x[:32], y[:32]), (x[32:], y[32:]))
         >>> step.task_loss > 0
@@ -97,6 +97,9 @@ class AdaLFL:
     numbers_learning_rate: float = 0.02
     """learning rate of Adam on the logarithm of the scale and on the form's number (its logit or
     logarithm) during training; 0 leaves them as the warm-up chose them"""
+    numbers_range: float = 2.0
+    """most by which training may multiply or divide the scale and the form's number (its odds)
+    from where the warm-up left them"""
     online: bool = True
     """adapt the loss during training; else it stays as the warm-up left it"""
     every: int = 1
@@ -128,6 +131,7 @@ class AdaLFL:
         for number in self.warm_up_numbers if self.form else ():
             FORMS[self.form].to_raw(number)
         require_in_range("numbers_learning_rate", self.numbers_learning_rate, 0)
+        require_in_range("numbers_range", self.numbers_range, 1)
         for horizon in self.warm_up_horizons or ():
             require_in_range("warm_up_horizons", horizon, 1)
         for count in ("trial_every", "trial_steps"):
@@ -250,6 +254,7 @@ class AdaLFL:
         pace = Pace(
             self.meta_learning_rate,
             self.numbers_learning_rate,
+            self.numbers_range,
             self.every if self.online else 0,
             self.record_every,
         )
