@@ -18,7 +18,9 @@ def test_a_trace_tells_curves_and_factors(kind, outputs, tmp_path):
     torch.manual_seed(0)
     model = nn.Linear(5, outputs)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
-    adapt = AdaLFL(warm_up_steps=20, trial_steps=10, record_every=2).attach(model, optimizer, kind, outputs)
+    adapt = AdaLFL(warm_up_steps=20, trial_steps=10, record_every=2).attach(
+        model, optimizer, kind, outputs
+    )
     x = torch.randn(16, 5)
     y = torch.randint(4, (16,)) if outputs > 1 else torch.randn(16, 1)
     adapt.warm_up([(x, y)], [(x, y)])

@@ -168,7 +168,7 @@ def test_a_fresh_network_of_another_shape_is_refused():
 
 
 def test_an_offline_loss_stays_as_it_was_learned():
-    _, adapt = attached(AdaLFL(2, online=False, meta_learning_rate=0.1))
+    _, adapt = attached(AdaLFL(2, trial_steps=5, online=False, meta_learning_rate=0.1))
     adapt.warm_up([rows(30, 3)], [rows(30, 1)])
     before = copy.deepcopy(adapt.loss.state_dict())
     step = adapt.step(rows(30, 3))

@@ -440,8 +440,9 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
     if adapt.loss.architecture.residual:
-        best = "what did best in trials" if adapt.loss.architecture.form else "the default loss"
-        return f"begins as {best}, which no warm-up bettered: {adapt.loss}"
+        if adapt.loss.architecture.form:
+            return f"begins as what did best in short trainings: {adapt.loss}"
+        return f"begins as the default loss, which no warm-up bettered: {adapt.loss}"
     return f"begins without a warm-up: {adapt.loss}"
 
 

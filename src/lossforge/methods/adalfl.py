@@ -269,7 +269,8 @@ class AdaLFL:
         return loss
 
     def _warm_up(self, kind: Kind) -> WarmUp:
-        steps, horizons = 1500, (1, 10, 100)
+        steps = 1500
+        horizons: tuple[int, ...] = (1, 10, 100)
         if not kind.predicts_probabilities:
             steps, horizons = 2500, (100,)
         elif self.architecture(kind).form:
