@@ -32,7 +32,7 @@ SEARCHED = [*LINEAR, *SHORT, "--no-rivals"]
 
 COMMANDS = {
     "train": ["train", *LINEAR, *STEPS],
-    "train adalfl": ["train", *LINEAR, *STEPS, "--loss", "adalfl", "--adalfl.warm-up-steps", "1"],
+    "train adalfl": ["train", *LINEAR, *STEPS, "--loss", "adalfl", "--adalfl.trial-steps", "1"],
     "train adaptive": ["train", *LINEAR, *STEPS, "--loss", "adaptive:label_smoothing"],
     "search evomal": ["search", "evomal", *SEARCHED, *EVOLVED, "--meta-steps", "1", *ALONE],
     "search gp-lfl": ["search", "gp-lfl", *SEARCHED, *EVOLVED, *ALONE],

@@ -535,7 +535,7 @@ def _learner_of(folder: RunFolder, experiment: FewShotExperiment) -> FewShotLear
         return experiment.load_learner(variant, folder.learner)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise FileFormatError(
-            f"{folder.path}/learner.pt is damaged ({str(error).splitlines()[0]}); repeat the run"
+            f"{folder.path}/learner.pt is damaged ({one_line(error)[:200]}); repeat the run"
         ) from None
 
 

@@ -320,6 +320,8 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
     if adapt.loss.architecture.residual:
+        if adapt.loss.architecture.form:
+            return f"begins as what did best in short trainings: {adapt.loss}"
         return f"begins as the default loss, which no warm-up bettered: {adapt.loss}"
     return f"begins without a warm-up: {adapt.loss}"
 
@@ -329,8 +331,10 @@ def _learned(training: FullTraining) -> State:
     objective = training.objective
     if isinstance(objective, AdaptingRates):
         return {"learned": objective.numbers()}
-    if isinstance(objective, Adapting) and isinstance(objective.adapt.loss, ParametricLoss):
-        return {"learned": objective.adapt.loss.numbers()}
+    if isinstance(objective, Adapting):
+        loss = objective.adapt.loss
+        if isinstance(loss, ParametricLoss | NeuralLoss) and (numbers := loss.numbers()):
+            return {"learned": numbers}
     return {}
 
 
