@@ -18,7 +18,7 @@ valid_loader = DataLoader(valid, batch_size=64, shuffle=True, drop_last=True)
 model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
 
-adapt = AdaLFL(warm_up_steps=300).attach(model, optimizer, outputs=10)  # 1
+adapt = AdaLFL().attach(model, optimizer, outputs=10)  # 1
 adapt.warm_up(train_loader, valid_loader)  # 2
 for _ in range(30):
     for batch, valid_batch in zip(train_loader, valid_loader, strict=True):

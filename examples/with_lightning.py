@@ -26,9 +26,7 @@ class Digits(lightning.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-        self.criterion = AdaptiveLoss(
-            AdaLFL(warm_up_steps=100, warm_up_horizons=(10,), trial_steps=50), outputs=10
-        )
+        self.criterion = AdaptiveLoss(AdaLFL(trial_steps=50), outputs=10)
 
     def training_step(self, batch, batch_idx):
         inputs, labels = batch

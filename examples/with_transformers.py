@@ -54,7 +54,7 @@ with tempfile.TemporaryDirectory() as folder:
         args=arguments,
         train_dataset=rows(256, 0),
         eval_dataset=rows(64, 1),
-        adalfl=AdaLFL(warm_up_steps=20, warm_up_horizons=(10,), trial_steps=20),
+        adalfl=AdaLFL(warm_up_scales=(0.3, 1, 3), trial_steps=20),
     )
     trainer.train()
     print(f"validation loss {trainer.evaluate()['eval_loss']:.3f}")

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossforge"
 
 LAYERS = (
-    *("errors", "validation", "extras", "allocator", "randomness", "files", "specs", "progress"),
+    *("errors", "validation", "extras", "allocator", "randomness", "files", "tensor_files"),
+    *("specs", "progress"),
     *("tasks", "models", "losses", "training", "searching", "methods", "runs"),
     *("analysis", "report", "experiments", "zoo", "integrations", "cli", "__main__"),
 )

@@ -139,6 +139,7 @@ def test_a_training_that_adapts_needs_no_plots(without, tmp_path, monkeypatch, c
     without("matplotlib")
     words = ["train", "--loss", "adalfl", *TINY, "--out", "run"]
     words += ["--adalfl.warm-up-steps", "2", "--adalfl.record-every", "2"]
+    words += ["--adalfl.trial-steps", "2"]
     assert main(words) == 0
     assert "lossforge[plots]" in capsys.readouterr().out
     assert Path("run", "adaptation.json").exists()

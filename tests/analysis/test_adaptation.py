@@ -18,7 +18,9 @@ def test_a_trace_tells_curves_and_factors(kind, outputs, tmp_path):
     torch.manual_seed(0)
     model = nn.Linear(5, outputs)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
-    adapt = AdaLFL(warm_up_steps=20, record_every=2).attach(model, optimizer, kind, outputs)
+    adapt = AdaLFL(warm_up_steps=20, trial_steps=10, record_every=2).attach(
+        model, optimizer, kind, outputs
+    )
     x = torch.randn(16, 5)
     y = torch.randint(4, (16,)) if outputs > 1 else torch.randn(16, 1)
     adapt.warm_up([(x, y)], [(x, y)])
@@ -44,6 +46,7 @@ def test_train_leaves_loss_trace_and_picture(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["train", "--loss", "adalfl", "--task", "iris", "--model", "linear", "--out", str(out)]
     words += ["--steps", "20", "--check-every", "10", "--adalfl.warm-up-steps", "10"]
+    words += ["--adalfl.trial-steps", "10"]
     assert main([*words, "--adalfl.record-every", "5"]) == 0
     moments = json.loads((out / "adaptation.json").read_text())["moments"]
     assert [curves["step"] for curves in moments] == [0, 5, 10, 15]

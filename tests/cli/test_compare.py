@@ -38,7 +38,7 @@ def test_it_tells_which_loss_an_adaptive_one_begins_as(capsys):
     words = ["compare", "--task", "iris", *SMALL, "--out", "run"]
     short = ["--adalfl.warm-up-steps", "4", "--adalfl.trial-steps", "2"]
     assert main([*words, *short, "--losses", "cross_entropy", "adalfl"]) == 0
-    assert capsys.readouterr().err.count("cross_entropy + network") == 2
+    assert capsys.readouterr().err.count(" + network") == 2
     assert [line["loss"] for line in result("run")["lines"]] == ["cross_entropy", "adalfl"]
 
 

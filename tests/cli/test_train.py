@@ -35,7 +35,11 @@ def test_it_trains_and_writes_what_other_programs_read(more):
     ("more", "says"),
     [
         (["--adalfl.warm-up-scales"], "warmed up at a horizon of 1"),
-        (["--adalfl.warm-up-steps", "0"], "begins as the default loss, which no warm-up bettered"),
+        (["--adalfl.warm-up-steps", "0"], "begins as what did best in short trainings"),
+        (
+            ["--adalfl.warm-up-steps", "0", "--adalfl.form", ""],
+            "begins as the default loss, which no warm-up bettered",
+        ),
         (
             ["--adalfl.warm-up-steps", "0", "--adalfl.warm-up-scales"],
             "begins without a warm-up: network 2-40-40-1",
@@ -96,6 +100,7 @@ def test_a_damaged_checkpoint_is_named(capsys, monkeypatch):
     [
         (["--task", "iris", "--loss", "mse"], "regression"),
         (["--task", "iris", "--loss", "nothing"], "no loss or file"),
+        (["--task", "iris", "--loss", "nothing.json"], "starts from the working directory"),
         (["--task", "iris", "--loss", "adalfl", "--task-loss", "mse"], "regression"),
         (["--task", "iris", "--loss", "focal:x=1"], "options of focal"),
         (["--task", "iris", "--loss", "focal:gamma=x"], "not a number"),

@@ -15,8 +15,9 @@ from lossforge.losses.resolve import resolve_loss as resolve_name
 from lossforge.tasks.kinds import KINDS, Kind
 
 
-def residual(kind: Kind) -> NeuralLoss:
-    loss = NeuralLoss(Architecture((4,), "softplus", "softplus", residual=True), kind=kind)
+def residual(kind: str, form: str = "") -> NeuralLoss:
+    network = Architecture((4,), "softplus", "softplus", residual=True, form=form)
+    loss = NeuralLoss(network, kind=kind)
     loss.set_scale(2)
     nn.init.constant_(loss.layers[-1], 0.5)
     return loss
@@ -31,6 +32,7 @@ LOSSES: dict[str, Loss] = {name: make() for name, make in HANDCRAFTED.items()} |
     "ml3": NeuralLoss(ML3_NETWORK),
     "adalfl": NeuralLoss(ADALFL_NETWORK, kind="regression"),
     "residual": residual("classification"),
+    "residual of a form": residual("classification", "label_smoothing"),
     "residual regression": residual("regression"),
 }
 each = pytest.mark.parametrize("name", LOSSES)

@@ -22,7 +22,13 @@ from lightning.pytorch.loggers import CSVLogger  # noqa: E402
 
 from lossforge.integrations.lightning import AdaLFLCallback, AdaptiveLoss  # noqa: E402
 
-QUICK = AdaLFL(warm_up_steps=2, warm_up_horizons=(2,), warm_up_scales=(1,), meta_learning_rate=1e-2)
+QUICK = AdaLFL(
+    warm_up_steps=2,
+    warm_up_horizons=(2,),
+    warm_up_scales=(1,),
+    warm_up_numbers=(0.1,),
+    meta_learning_rate=1e-2,
+)
 
 
 def loaders(dtype=torch.float32) -> tuple[DataLoader, DataLoader]:

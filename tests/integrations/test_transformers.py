@@ -16,7 +16,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 from lossforge.integrations.transformers import AdaLFLTrainer  # noqa: E402
 
-QUICK = AdaLFL(warm_up_steps=2, warm_up_horizons=(2,), warm_up_scales=(1,), meta_learning_rate=1e-2)
+QUICK = AdaLFL(
+    warm_up_steps=2,
+    warm_up_horizons=(2,),
+    warm_up_scales=(1,),
+    warm_up_numbers=(0.1,),
+    meta_learning_rate=1e-2,
+)
 SMALL = {
     "vocab_size": 30,
     "hidden_size": 16,

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from lossforge.losses import (
     ADALFL_NETWORK,
     ML3_NETWORK,
     Architecture,
+    LabelSmoothing,
     NeuralLoss,
     default_loss,
 )
@@ -22,6 +24,7 @@ ARCHITECTURES = [
     Architecture((3,), "softplus", "relu", average=True),
     RESIDUAL,
 ]
+SMOOTHED = replace(RESIDUAL, form="label_smoothing")
 
 
 def draw(architecture: Architecture, seed: int = 1, **options) -> NeuralLoss:
@@ -89,6 +92,56 @@ def test_a_residual_loss_does_not_give_up_a_class_that_seems_impossible():
     outputs = torch.tensor([[40.0, 0.0]], requires_grad=True)
     (slope,) = torch.autograd.grad(draw(RESIDUAL)(outputs, torch.tensor([1])), outputs)
     torch.testing.assert_close(slope, torch.tensor([[2.5, -2.5]]))
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 1), (2, 3, 5)])
+def test_a_form_stands_in_the_default_losss_place(shape):
+    loss = NeuralLoss(SMOOTHED).double()
+    loss.set_scale(3)
+    loss.set_number(0.3)
+    outputs = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(max(2, shape[1]), (shape[0], *shape[2:]))
+    ours, theirs = (
+        torch.autograd.grad(value, outputs)[0]
+        for value in (loss(outputs, labels), 3 * LabelSmoothing(0.3)(outputs, labels))
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-8)
+    assert loss.numbers() == {"scale": pytest.approx(3), "smoothing": pytest.approx(0.3)}
+
+
+def test_derivatives_by_the_outputs_and_by_everything_learned_are_right():
+    loss = draw(SMOOTHED).double()
+    outputs, labels = torch.randn(4, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1])
+    names = list(loss.state_dict())
+
+    def value(outputs: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        learned = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(loss, learned, (outputs, labels))
+
+    places = [outputs, *loss.state_dict().values()]
+    places = [place.detach().clone().requires_grad_() for place in places]
+    assert "usual.raw" in names
+    assert torch.autograd.gradcheck(value, places)
+    assert torch.autograd.gradgradcheck(value, places)
+
+
+def test_a_form_belongs_to_a_residual_loss_and_is_one_that_is_known():
+    for wrong in ({"form": "label_smoothing"}, {"form": "x", "residual": True}):
+        with pytest.raises(ConfigurationError, match="form must be one of"):
+            Architecture(**wrong)
+    with pytest.raises(ConfigurationError, match="not regression"):
+        NeuralLoss(SMOOTHED, kind="regression")
+
+
+def test_a_form_is_saved_with_its_number(tmp_path):
+    loss = draw(SMOOTHED)
+    loss.set_number(0.2)
+    lf.save(loss, tmp_path / "loss.json")
+    again = lf.load(tmp_path / "loss.json")
+    outputs, labels = torch.randn(6, 3), torch.randint(3, (6,))
+    assert torch.equal(loss(outputs, labels), again(outputs, labels))
+    assert str(again) == str(loss)
+    assert str(loss).startswith("2.5 label_smoothing with smoothing=0.2 + network 2-4-1")
 
 
 def test_the_published_forms():

@@ -10,7 +10,8 @@ from torch.nn.parallel import DistributedDataParallel
 from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining
 
-SETTINGS = AdaLFL(hidden=(4,), activation="softplus", meta_learning_rate=1e-2)
+SETTINGS = AdaLFL(hidden=(4,), activation="softplus", meta_learning_rate=1e-2, form="")
+"""without a form, whose task loss has a temperature of the batch and is no mean of two halves"""
 
 
 def network(dtype: torch.dtype = torch.float32) -> nn.Module:

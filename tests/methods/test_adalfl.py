@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -34,7 +35,7 @@ def batches(count: int, seed: int = 1) -> list[Batch]:
 def attached(settings: AdaLFL | None = None, model: nn.Module | None = None, **options):
     model = network() if model is None else model
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    settings = settings or AdaLFL(warm_up_steps=20, meta_learning_rate=1e-3)
+    settings = settings or AdaLFL(warm_up_steps=20, trial_steps=20, meta_learning_rate=1e-3)
     return model, optimizer, settings.attach(model, optimizer, outputs=3, **options)
 
 
@@ -190,11 +191,27 @@ def test_of_several_warm_ups_the_one_under_which_the_network_does_best_is_kept()
     assert best < 0.1 * alone
 
 
-@pytest.mark.parametrize("scales", [(), (1,), (0.5, 2, 8)])
-def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales: tuple[float, ...]):
-    model, optimizer, adapt = attached(
-        AdaLFL(30, warm_up_scales=scales, warm_up_horizons=(1, 5), trial_every=10, trial_steps=7)
+@pytest.mark.parametrize(
+    ("scales", "numbers", "trials"),
+    [
+        ((), (), 0),
+        ((1,), (), 7),
+        ((0.5, 2, 8), (), 3 * 7),
+        ((1,), (0.1,), 7),
+        ((0.5, 2, 8), (0.01, 0.1, 0.2), 9 * 2 + 3 * 4 + 1 * 7),
+    ],
+)
+def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales, numbers, trials):
+    settings = AdaLFL(
+        30,
+        warm_up_scales=scales,
+        form="label_smoothing" if numbers else "",
+        warm_up_numbers=numbers,
+        warm_up_horizons=(1, 5),
+        trial_every=10,
+        trial_steps=7,
     )
+    model, optimizer, adapt = attached(settings)
     model.eval()
     before, told = copy.deepcopy(model.state_dict()), []
     adapt.warm_up(batches(3), batches(2, 9), progress=lambda *pair: told.append(pair))
@@ -202,7 +219,7 @@ def test_choosing_a_warm_up_leaves_all_but_the_loss_as_it_was(scales: tuple[floa
     assert not model.training
     assert not optimizer.state
     assert not adapt.meta_optimizer.state
-    total = 7 * len(scales) + 2 * (10 + 7) + 2 * (10 + 7)
+    total = trials + 2 * (10 + 7) + 2 * (10 + 7)
     assert told == [(done, total) for done in range(1, total + 1)]
 
 
@@ -250,8 +267,9 @@ def test_a_warm_up_that_spoils_the_loss_later_is_taken_back(monkeypatch: pytest.
     assert all(torch.equal(a, b) for a, b in zip(adapt.loss.parameters(), kept, strict=True))
 
 
-def test_before_a_warm_up_the_loss_is_the_usual_one():
-    model, _, adapt = attached(AdaLFL())
+@pytest.mark.parametrize("form", ["", "label_smoothing"])
+def test_before_a_warm_up_the_loss_is_the_usual_one(form):
+    model, _, adapt = attached(AdaLFL(form=form))
     (inputs, labels), valid = batches(2)
     twin = copy.deepcopy(model)
     descent = torch.optim.SGD(twin.parameters(), 0.1, momentum=0.9)
@@ -290,6 +308,70 @@ def test_what_is_learned_must_beat_the_usual_loss(spoilt: bool, monkeypatch: pyt
     assert bool(adapt.loss.layers[-1].any()) != spoilt
 
 
+def test_without_a_form_the_loss_is_that_of_the_scale_alone():
+    settings = AdaLFL(0, form="", warm_up_scales=(1e-5, 0.3, 1e5), trial_steps=50)
+    _, _, adapt = attached(settings)
+    adapt.warm_up(batches(3), batches(2, 9))
+    assert adapt.loss.numbers() == {"scale": pytest.approx(0.3)}
+
+
+def test_the_number_of_the_form_is_chosen_by_trials_and_adapts():
+    """Half of the training labels are wrong: the less sure, the better."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 3))
+    noisy = [
+        (x, torch.where(torch.arange(32) % 2 == 0, y, y.roll(1))) for x, y in batches(3, seed=4)
+    ]
+    settings = AdaLFL(
+        0, warm_up_scales=(1,), warm_up_numbers=(1e-6, 0.6), trial_steps=200, record_every=1
+    )
+    _, _, adapt = attached(settings, model)
+    assert adapt.loss.numbers()["smoothing"] == pytest.approx(1e-6)
+    adapt.warm_up(noisy, batches(9, 9))
+    assert adapt.loss.numbers()["smoothing"] == pytest.approx(0.6)
+    assert adapt.horizon == 0
+    for pair in zip(noisy, batches(3, 9), strict=True):
+        adapt.step(*pair)
+    before, after = adapt.moments[0].loss.numbers(), adapt.loss.numbers()
+    assert all(abs(before[name] - after[name]) > 1e-3 for name in before)
+
+
+def test_numbers_stay_within_their_range_after_a_resume_too():
+    settings = AdaLFL(0, trial_steps=20, numbers_learning_rate=1.0, numbers_range=1.5)
+    _, _, adapt = attached(settings)
+    adapt.warm_up(batches(3), batches(2, 9))
+    begun = adapt.loss.numbers()
+
+    def shares() -> tuple[float, float]:
+        """Return by what scale and odds of the number are multiplied since training began."""
+        now = adapt.loss.numbers()
+        odds = [each["smoothing"] / (1 - each["smoothing"]) for each in (now, begun)]
+        return now["scale"] / begun["scale"], odds[0] / odds[1]
+
+    def train() -> None:
+        for pair in zip(batches(4), batches(4, 9), strict=True):
+            adapt.step(*pair)
+            assert all(1 / 1.501 < share < 1.501 for share in shares())
+
+    (first,), (valid,) = batches(1), batches(1, 9)
+    adapt.step(first, valid)  # Adam's first step has the size of its rate
+    assert abs(math.log(shares()[0])) == pytest.approx(math.log(1.5), rel=1e-3)
+    train()
+    saved = copy.deepcopy(adapt.state_dict())
+    _, _, adapt = attached(settings)
+    adapt.load_state_dict(saved)
+    train()
+
+
+def test_numbers_may_stay_as_the_warm_up_chose_them():
+    _, _, adapt = attached(AdaLFL(0, numbers_learning_rate=0.0))
+    before = adapt.loss.numbers()
+    weights = adapt.loss.layers[-1].clone()
+    adapt.step(*batches(2))
+    assert adapt.loss.numbers() == before
+    assert not torch.equal(weights, adapt.loss.layers[-1])
+
+
 def test_in_regression_the_network_is_alone():
     adapt, _ = fitted(warm_up_steps=0, warm_up_scales=(1, 3))
     assert not adapt.loss.architecture.residual
@@ -313,6 +395,12 @@ def test_where_every_warm_up_breaks_off_the_usual_loss_is_left(monkeypatch: pyte
     [
         {"warm_up_steps": -1},
         {"warm_up_scales": (1, 0)},
+        {"form": "rate"},
+        {"form": "x"},
+        {"warm_up_numbers": (0.0,)},
+        {"warm_up_numbers": (1.0,)},
+        {"numbers_learning_rate": -0.1},
+        {"numbers_range": 0.9},
         {"warm_up_horizons": (0,)},
         {"warm_up_horizons": ()},
         {"trial_steps": 0},

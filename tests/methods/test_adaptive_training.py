@@ -81,7 +81,7 @@ def test_accumulated_batches_learn_what_one_large_batch_does():
 def test_clipping_is_that_of_pytorch_and_is_differentiated(settings, clip):
     def after(change: float | None) -> tuple[float, Any]:
         model = network(torch.float64)
-        adapt = attached(model, AdaLFL(hidden=(4,), activation="softplus", **settings))
+        adapt = attached(model, AdaLFL(hidden=(4,), activation="softplus", form="", **settings))
         adapt.loss.double()
         train, valid = ((x.double(), y) for x, y in (batch(0), batch(1)))
         if change is None:
@@ -194,7 +194,7 @@ def test_an_observed_loop_is_a_step():
 @pytest.mark.parametrize("make", [network, convolutional])
 def test_every_nth_step_learns(make):
     shape = (5,) if make is network else (1, 6, 6)
-    settings = AdaLFL(hidden=(4,), every=3)
+    settings = AdaLFL(hidden=(4,), every=3, form="")
     adapt = attached(make(), settings)
     learned = [
         adapt.step(batch(i, shape=shape), batch(9, shape=shape) if i % 3 == 2 else None)

@@ -6,11 +6,14 @@ import torch
 from torch import nn
 
 from lossforge.errors import ConfigurationError, DataError
+from lossforge.losses import CalibratedCrossEntropy
 from lossforge.methods import AdaLFL
 from lossforge.methods.warm_up import (
     TRIAL_BATCHES,
     WarmUpTrial,
     _Attempt,
+    _best,
+    _costs,
     _Course,
     _simplest,
     first_pass,
@@ -31,6 +34,35 @@ from lossforge.tasks.kinds import Classification
 def test_what_is_better_by_less_than_its_error_is_not_better(trials: list, chosen: int):
     attempts = [_Attempt(WarmUpTrial(*trial), index, {}) for index, trial in enumerate(trials)]
     assert _simplest(attempts).horizon == chosen
+
+
+def test_of_the_best_the_simplest_stay_first():
+    scores = (0.3, 0.1, math.inf, 0.2)
+    attempts = [_Attempt(WarmUpTrial(one, 0), index, {}) for index, one in enumerate(scores)]
+    assert [one.horizon for one in _best(attempts, 3)] == [0, 1, 3]
+    assert [one.horizon for one in _best(attempts, 2)] == [1, 3]
+
+
+def test_trials_of_a_form_are_judged_by_cross_entropy_at_the_best_temperature():
+    model, adapt = attached(AdaLFL())
+    valid = [rows(20, 1), rows(16, 2)]
+    state = adapt._state
+    each = _costs(state, valid, adapt.loss)
+    expected = [CalibratedCrossEntropy()(model(x), y) for x, y in valid]
+    assert len(each) == 36
+    assert each[:20].mean().item() == pytest.approx(expected[0].item())
+    assert each[20:].mean().item() == pytest.approx(expected[1].item())
+
+
+def test_rows_that_do_not_count_do_not_judge():
+    _, adapt = attached(AdaLFL())
+    x, y = rows(20, 1)
+    some = y.clone()
+    some[::2] = -100
+    poisoned = x.clone()
+    poisoned[::2] = 1e6 * torch.randn(10, 4)
+    whole = _costs(adapt._state, [(x[1::2], y[1::2])], adapt.loss)
+    torch.testing.assert_close(_costs(adapt._state, [(poisoned, some)], adapt.loss), whole)
 
 
 class Rounds:
@@ -87,7 +119,7 @@ def test_a_trials_standard_error_counts_each_validation_row_once(monkeypatch: py
         return torch.cat([Classification().scores(train.module(x), y) for x, y in valid])
 
     monkeypatch.setattr(_Course, "trial", told)
-    _, adapt = attached(AdaLFL(0, warm_up_scales=(1e-6, 1e-5), trial_steps=1))
+    _, adapt = attached(AdaLFL(0, form="", warm_up_scales=(1e-6, 1e-5), trial_steps=1))
     valid = [rows(20, 1), rows(16, 2)]
     adapt.warm_up([rows(30, 3)], valid)
     # Scales this small leave the network all but as it was.
@@ -136,7 +168,7 @@ def test_a_fresh_network_of_another_shape_is_refused():
 
 
 def test_an_offline_loss_stays_as_it_was_learned():
-    _, adapt = attached(AdaLFL(2, online=False, meta_learning_rate=0.1))
+    _, adapt = attached(AdaLFL(2, trial_steps=5, online=False, meta_learning_rate=0.1))
     adapt.warm_up([rows(30, 3)], [rows(30, 1)])
     before = copy.deepcopy(adapt.loss.state_dict())
     step = adapt.step(rows(30, 3))

@@ -19,7 +19,7 @@ COMPARE = {"seeds": 2, "tune": "handcrafted", "factors": (0.3, 1.0), "tuning_see
 LOSSES = ["cross_entropy", "focal:gamma=2", "label_smoothing:smoothing=0.1"]
 TASKS = ["iris", "wine", "breast_cancer"]
 SHORT = Setting("", recipe=Recipe(steps=20, check_every=10))
-ADAPTIVE = lf.AdaLFL(warm_up_steps=5, record_every=5)
+ADAPTIVE = lf.AdaLFL(warm_up_steps=5, trial_steps=5, record_every=5)
 
 KINDS: dict[str, Callable[..., Report]] = {
     "search": lambda **to: lf.search("evomal", "iris", "linear", **to, **SEARCH),

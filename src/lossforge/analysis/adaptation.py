@@ -75,9 +75,10 @@ def _curves(moment: LossSnapshot, classes: int) -> LossCurves:
     classifies = loss.kind.predicts_probabilities
     low, high = (0.005, 0.995) if classifies else (-3.0, 3.0)
     p = torch.linspace(low, high, POINTS, dtype=torch.double)
+    wide = p[:, None].expand(-1, max(2, classes))  # a loss may depend on how many there are
 
     def curve(target: float) -> list[float]:
-        values: list[float] = loss.elementwise(torch.full_like(p, target), p).tolist()
+        values: list[float] = loss.elementwise(torch.full_like(wide, target), wide)[:, 0].tolist()
         return values
 
     smoothing = None

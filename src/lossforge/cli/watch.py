@@ -73,6 +73,7 @@ def _table(status: Status) -> Table:
     work, result = status.work or {}, status.result or {}
     about = (str(status.path), status.command, status.state, str(work.get("stage", "")))
     numbers = [*(work.get(name) for name in NUMBERS), *(result.get(k) for k in ("valid", "test"))]
-    cells = ("" if value is None else f"{value:.6g}" for value in numbers)
+    # A file that somebody edited may hold something else in place of a number.
+    cells = (f"{value:.6g}" if isinstance(value, int | float) else "" for value in numbers)
     columns = ("run", "command", "state", "stage", *NUMBERS, "valid", "test")
     return Table("state of a run", columns, ((*about, *cells),), text_columns=4)

@@ -12,6 +12,7 @@ from lossforge.errors import (
     FileFormatError,
     LossforgeError,
     RunError,
+    one_line,
     unknown_name,
 )
 from lossforge.losses import Handcrafted, Loss
@@ -209,7 +210,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)[:200]
         raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from None
     return device
 

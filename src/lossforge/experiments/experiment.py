@@ -1,6 +1,7 @@
 """What all experiments share: where a run goes, how it is carried out, and its report."""
 
 import json
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -157,6 +158,8 @@ def _is_made(path: Path) -> bool:
     try:
         path.mkdir(parents=True)
     except FileExistsError:
+        if not os.path.lexists(path):
+            raise  # what is in the way is above it, such as a link that leads nowhere
         return False
     return True
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lossforge import __version__
 from lossforge.analysis.adaptation import draw_adaptation, trace_of
-from lossforge.errors import FileFormatError, RunError
+from lossforge.errors import FileFormatError, RunError, one_line
 from lossforge.experiments.arguments import (
     GivenLoss,
     GivenTask,
@@ -320,6 +320,8 @@ def describe_warm_up(adapt: AdaptiveTraining) -> str:
     if adapt.horizon:
         return f"warmed up at a horizon of {adapt.horizon}: {adapt.loss}"
     if adapt.loss.architecture.residual:
+        if adapt.loss.architecture.form:
+            return f"begins as what did best in short trainings: {adapt.loss}"
         return f"begins as the default loss, which no warm-up bettered: {adapt.loss}"
     return f"begins without a warm-up: {adapt.loss}"
 
@@ -329,8 +331,10 @@ def _learned(training: FullTraining) -> State:
     objective = training.objective
     if isinstance(objective, AdaptingRates):
         return {"learned": objective.numbers()}
-    if isinstance(objective, Adapting) and isinstance(objective.adapt.loss, ParametricLoss):
-        return {"learned": objective.adapt.loss.numbers()}
+    if isinstance(objective, Adapting):
+        loss = objective.adapt.loss
+        if isinstance(loss, ParametricLoss | NeuralLoss) and (numbers := loss.numbers()):
+            return {"learned": numbers}
     return {}
 
 
@@ -339,7 +343,7 @@ def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:
         training.restore(content)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise FileFormatError(
-            f"{path}/checkpoint.pt is damaged ({str(error).splitlines()[0]}); delete it to start "
+            f"{path}/checkpoint.pt is damaged ({one_line(error)[:200]}); delete it to start "
             "this run anew"
         ) from None
 

@@ -113,6 +113,7 @@ class AdaptiveLoss:
     ):
         self.adalfl = AdaLFL() if adalfl is None else adalfl
         self.kind = kind = as_kind(kind)
+        self.objective = self.adalfl.task_loss(kind) if task_loss is None else task_loss
         self.task_loss = default_loss(kind) if task_loss is None else task_loss
         self.seed, self.strategy = seed, strategy
         self.loss: Loss | None = None
@@ -368,7 +369,7 @@ class _Run:
             trainer.strategy.model,
             optimizer,
             criterion.kind,
-            task_loss=criterion.task_loss,
+            task_loss=criterion.objective,
             seed=criterion.seed,
             strategy=criterion.strategy or "auto",
             precision=mixed.get(str(precision.precision)),

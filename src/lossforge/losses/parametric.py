@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lossforge.errors import unknown_name
 from lossforge.losses.handcrafted import Focal, LabelSmoothing, Poly1, default_loss
-from lossforge.losses.handcrafted.base import Classification, with_two_logits
+from lossforge.losses.handcrafted.base import TINY, Classification, with_two_logits
 from lossforge.losses.loss import LabelOptions, Loss, Reduction
 from lossforge.tasks.kinds import Kind
 from lossforge.tasks.rows import Rows
@@ -130,6 +130,14 @@ class ParametricLoss(Loss):
         """
         return {self.form.number: float(self.form.from_raw(self.raw.detach()))}
 
+    def set_number(self, value: float) -> None:
+        """Set the number.
+
+        Raises:
+            ConfigurationError: it is out of its range.
+        """
+        nn.init.constant_(self.raw, self.form.to_raw(value))
+
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each row, [N]."""
         if self.form.loss is None:
@@ -144,6 +152,12 @@ class ParametricLoss(Loss):
         logits, targets = with_two_logits(rows.outputs, rows.targets)
         y = self.kind.encode(targets, logits)
         return (self._terms(y, logits.log_softmax(1)) * term_weights).sum(1)
+
+    def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
+        """Return the loss of each output for probabilities `p` [B, C, ...], as plots need it."""
+        if self.form.loss is None:
+            return self.form.from_raw(self.raw) * self.kind.default_values(y, p)
+        return self._terms(y, p.clamp_min(TINY).log())
 
     def _terms(self, y: Tensor, log_p: Tensor) -> Tensor:
         # The loss's own formula, with a tensor where it has a number.

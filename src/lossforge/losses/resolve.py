@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.errors import ConfigurationError, UnknownNameError, unknown_name
 from lossforge.losses import zoo
 from lossforge.losses.class_weights import check_weighting
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
@@ -86,6 +86,11 @@ def _find(text: str) -> Loss:
         require(not options, f"{text}: {name} has no options")
         return OBJECTIVES[name]()
     if name not in HANDCRAFTED:
+        if text.endswith(".json"):
+            raise UnknownNameError(
+                f"no loss or file is named {text!r}; check the path, which starts from the working "
+                "directory unless it is absolute"
+            )
         raise unknown_name("loss or file", text, [*HANDCRAFTED, *OBJECTIVES])
     make: Callable[..., Handcrafted] = HANDCRAFTED[name]
     weighting = options.pop("weight", None)

@@ -1,5 +1,6 @@
 """A user's model and optimizer under a loss that adapts; made by `AdaLFL.attach`."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -45,11 +46,16 @@ class Pace:
 
     Attributes:
         meta_learning_rate: step size of Adam on the loss's weights.
+        numbers_learning_rate: the same of scale and number of a residual loss with a form.
+        numbers_range: the most by which those two may be multiplied or divided in training (the
+            odds of a number between 0 and 1).
         every: training steps between updates of the loss; 0 for a loss that stays as it is.
         record_every: training steps between copies of the loss that are kept; 0 keeps none.
     """
 
     meta_learning_rate: float
+    numbers_learning_rate: float
+    numbers_range: float
     every: int
     record_every: int
 
@@ -80,9 +86,10 @@ class AdaptiveTraining:
         self.loss, self.steps = loss, 0
         self.horizon: int | None = None
         self.moments: list[LossSnapshot] = []
-        self.meta_optimizer = torch.optim.Adam(loss.parameters(), pace.meta_learning_rate)
+        self.meta_optimizer = _meta_optimizer(loss, pace)
         self._engine, self._state, self._task_loss = engine, engine.state, task_loss
         self._warm_up, self._pace = warm_up, pace
+        self._region = _TrustRegion(loss, pace.numbers_range)
 
     def warm_up(
         self,
@@ -113,8 +120,10 @@ class AdaptiveTraining:
         """
         if not isinstance(self.loss, NeuralLoss):
             raise ConfigurationError(f"{self.loss} needs no warm-up; leave out the call of warm_up")
-        scales = self._warm_up.scales if self.loss.architecture.residual else ()
-        warm_up = replace(self._warm_up, scales=scales)
+        form = self.loss.architecture
+        scales = self._warm_up.scales if form.residual else ()
+        numbers = self._warm_up.numbers if form.form else ()
+        warm_up = replace(self._warm_up, scales=scales, numbers=numbers)
         judged = list[Batch]()
         if warm_up.tries:
             judged = [as_pair(batch) for batch in (first_pass(valid) if judge is None else judge)]
@@ -123,6 +132,7 @@ class AdaptiveTraining:
         self.horizon = warm_up(
             self._state, self.loss, self._adapt_to_one, pairs, judged, progress, restart
         )
+        self._region = _TrustRegion(self.loss, self._pace.numbers_range)
 
     def step(self, batch: AnyBatch, valid_batch: AnyBatch | None = None) -> OnlineStep:
         """Train the model for one step under the loss, and then the loss for one.
@@ -199,6 +209,7 @@ class AdaptiveTraining:
             "meta_optimizer": deepcopy(self.meta_optimizer.state_dict()),
             "steps": self.steps,
             "horizon": self.horizon,
+            "numbers_at_first": self._region.centers(),
             "moments": [
                 {"step": m.step, "factor": m.factor, "loss": deepcopy(m.loss.state_dict())}
                 for m in self.moments
@@ -210,6 +221,7 @@ class AdaptiveTraining:
         self.loss.load_state_dict(state["loss"])
         self.meta_optimizer.load_state_dict(state["meta_optimizer"])
         self.steps, self.horizon = state["steps"], state["horizon"]
+        self._region.move_to(state["numbers_at_first"])
         self.moments = []
         for kept in state["moments"]:
             loss = deepcopy(self.loss).requires_grad_(False)
@@ -256,6 +268,8 @@ class AdaptiveTraining:
             weights.grad = g
         optimizer.step()
         optimizer.zero_grad()
+        if optimizer is self.meta_optimizer:
+            self._region.enforce()
 
     @torch.no_grad()
     def _snapshot(self, batch: Batch) -> LossSnapshot:
@@ -268,6 +282,54 @@ class AdaptiveTraining:
         energy = default.square().sum().clamp_min(torch.finfo(torch.double).tiny)
         factor = float((mine * default).sum() / energy)
         return LossSnapshot(self.steps, factor, deepcopy(self.loss).requires_grad_(False))
+
+
+@final
+class _TrustRegion:
+    """Keeps scale and number of a loss with a form near where they were when training began.
+
+    A gradient that looks one step ahead lowers both in the end, for the smaller step is the better
+    one there; what whole trainings told must not be forgotten by it.
+
+    Args:
+        loss: whose numbers are kept; another has none.
+        factor: by which they may be multiplied or divided.
+    """
+
+    def __init__(self, loss: Loss, factor: float):
+        self._numbers, self._most = _numbers(loss), math.log(factor)
+        self._centers = [number.item() for number in self._numbers]
+
+    def centers(self) -> list[float]:
+        return list(self._centers)
+
+    def move_to(self, centers: Sequence[float]) -> None:
+        self._centers = list(centers)
+
+    @torch.no_grad()
+    def enforce(self) -> None:
+        for number, center in zip(self._numbers, self._centers, strict=True):
+            number.clamp_(center - self._most, center + self._most)
+
+
+def _numbers(loss: Loss) -> list[Tensor]:
+    """Return scale and number of a residual loss with a form, as they are learned."""
+    if not (isinstance(loss, NeuralLoss) and loss.architecture.form):
+        return []
+    return [loss.log_scale, *loss.usual.parameters()]
+
+
+def _meta_optimizer(loss: Loss, pace: Pace) -> torch.optim.Adam:
+    """Return Adam on the loss's weights, with a step size of their own for its few numbers."""
+    numbers = _numbers(loss)
+    if not numbers:
+        return torch.optim.Adam(loss.parameters(), pace.meta_learning_rate)
+    weights = [each for each in loss.parameters() if not any(each is number for number in numbers)]
+    groups = [
+        {"params": weights, "lr": pace.meta_learning_rate},
+        {"params": numbers, "lr": pace.numbers_learning_rate},
+    ]
+    return torch.optim.Adam(groups)
 
 
 def _slope(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -60,11 +60,12 @@ class TrainingConfig:
             return MetricObjective(task.measure)
         if self.task_loss != "":
             return _find(self.task_loss, task)
+        if self.loss == AdaLFL.name:
+            return self.adalfl.task_loss(task.kind)
         # Plain cross-entropy punishes unsure predictions however well they are ordered, and so
         # unlearns what label smoothing gains.
-        learns_number = is_adaptive(self.loss) and self.loss != AdaLFL.name
-        if learns_number and task.kind.predicts_probabilities:
-            return CalibratedCrossEntropy()
+        if is_adaptive(self.loss) and task.kind.predicts_probabilities:
+            return CalibratedCrossEntropy().for_kind(task.kind)
         return default_loss(task.kind)
 
     def begin(

@@ -1,7 +1,10 @@
 """Learning an adaptive loss before training, from the best scale and at the best horizon.
 
 A residual loss begins as the default one, at the scale under which a network does best, and must
-become better than it.
+become better than it. Where it has a form, the number of the form is chosen with the scale: label
+smoothing shows in whole trainings where one step ahead it does not. Trainings of all pairs are
+halved (Jamieson & Talwalkar, arXiv 1502.07943), and judged by cross-entropy at its best
+temperature, which ranks losses as the error of long trainings does, and sooner.
 
 A loss that only ever sees the first step of a fresh network learns to take it as far as it will
 go, and knows nothing of what comes after: how large steps may be later, and where to rest. One
@@ -15,9 +18,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from operator import attrgetter, length_hint
 from typing import Any, TypeVar, final
 
@@ -25,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from lossforge.errors import ConfigurationError, DataError, DivergedError
-from lossforge.losses import NeuralLoss
+from lossforge.losses import CalibratedCrossEntropy, NeuralLoss
 from lossforge.tasks import Kind
 from lossforge.training.hypergradient import OnlineStep, TrainState, plain_step
 from lossforge.training.hypergradient.state import Batch
@@ -42,6 +45,11 @@ Adapt = Callable[[torch.optim.Optimizer, Batch, Batch], OnlineStep]
 TRIAL_BATCHES = 16
 """validation batches that judge a warm-up, at most"""
 
+RUNGS = (4, 2, 1)
+"""A trial's steps are divided by these, in turn."""
+KEPT = 3
+"""One of so many beginnings goes on to the next rung."""
+
 
 @final
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class WarmUp:
         scales: of the default loss. The smallest that in a trial does as well as the best, within a
             standard error, is begun with, and what is learned taken if it does better by one.
             Empty where the loss has no share of the default one.
+        numbers: of the loss's form, each tried with each scale; empty where it has no form.
         horizons: steps of the network before it is set back to its first weights. Of several, the
             one that does best in a first trial is gone on with, and the best loss on the way taken.
         trial_every: meta steps between trials, where there are several scales or horizons.
@@ -63,6 +72,7 @@ class WarmUp:
     steps: int
     learning_rate: float
     scales: tuple[float, ...]
+    numbers: tuple[float, ...]
     horizons: tuple[int, ...]
     trial_every: int
     trial_steps: int
@@ -99,8 +109,8 @@ class WarmUp:
         ticks = _Ticks(progress, self._total())
         course = _Course(state, loss, adam, adapt, pairs, judged, ticks, restart)
         if not self.tries:
-            for scale in self.scales:
-                loss.set_scale(scale)
+            for beginning in self._beginnings():
+                beginning.set(loss)
             course.learn(self.steps, self.horizons[0])
             return self.horizons[0] if self.steps else 0
         begun, *learned = self._attempts(course)
@@ -112,7 +122,8 @@ class WarmUp:
     @property
     def tries(self) -> bool:
         """Whether there is a choice to make, by trials."""
-        return len(self.scales) > 1 or (len(self.horizons) > 1 and self.steps > 0)
+        several = len(self._beginnings()) > 1
+        return several or (len(self.horizons) > 1 and self.steps > 0)
 
     def _attempts(self, course: "_Course") -> Iterator["_Attempt"]:
         """Yield the beginning, a first stretch at the best horizon, and each one after it."""
@@ -133,12 +144,27 @@ class WarmUp:
         """Return the default loss at its best scale; without scales the loss as it is, untried."""
         if not self.scales:
             return _Attempt(WarmUpTrial(math.inf, 0), 0, course.state())
-        scales = sorted(self.scales)
-        return _simplest(_made(partial(self._scaled, course, scale) for scale in scales))
+        left = [_untried(course, one) for one in self._beginnings()]
+        for count, steps in self._rungs():
+            left = _made(partial(_tried, course, one, steps) for one in _best(left, count))
+        return _simplest(left)
 
-    def _scaled(self, course: "_Course", scale: float) -> "_Attempt":
-        course.loss.set_scale(scale)
-        return _Attempt(course.trial(self.trial_steps), 0, course.state())
+    def _beginnings(self) -> list["_Beginning"]:
+        """Return scales, with numbers where there are some, the simplest first."""
+        return [
+            _Beginning(scale, number)
+            for scale, number in product(sorted(self.scales), sorted(self.numbers) or (None,))
+        ]
+
+    def _rungs(self) -> list[tuple[int, int]]:
+        """Return how many beginnings are tried in each rung, and for how many steps."""
+        count = len(self._beginnings())
+        if count == 1 or not self.numbers:
+            return [(count, self.trial_steps)]
+        return [
+            (math.ceil(count / KEPT**rung), math.ceil(self.trial_steps / part))
+            for rung, part in enumerate(RUNGS)
+        ]
 
     def _stretched(
         self, course: "_Course", last: "_Attempt", horizon: int, steps: int
@@ -158,7 +184,7 @@ class WarmUp:
             return self.steps
         stretches = [steps + self.trial_steps for steps in self._stretches()]
         again = (len(self.horizons) - 1) * sum(stretches[:1])
-        return len(self.scales) * self.trial_steps + again + sum(stretches)
+        return sum(map(math.prod, self._rungs())) + again + sum(stretches)
 
 
 def _made(attempts: Iterable[Callable[[], "_Attempt"]]) -> list["_Attempt"]:
@@ -174,6 +200,22 @@ def _made(attempts: Iterable[Callable[[], "_Attempt"]]) -> list["_Attempt"]:
     return made
 
 
+def _untried(course: "_Course", beginning: "_Beginning") -> "_Attempt":
+    beginning.set(course.loss)
+    return _Attempt(WarmUpTrial(math.inf, 0), 0, course.state())
+
+
+def _tried(course: "_Course", attempt: "_Attempt", steps: int) -> "_Attempt":
+    course.restore(attempt.state)
+    return replace(attempt, trial=course.trial(steps))
+
+
+def _best(attempts: Sequence["_Attempt"], count: int) -> list["_Attempt"]:
+    """Return those with the lowest scores, in the order in which they are."""
+    ranked = sorted(range(len(attempts)), key=lambda index: attempts[index].score)
+    return [attempts[index] for index in sorted(ranked[:count])]
+
+
 def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
     """Return the first that does as well as the best, but for the latter's standard error.
 
@@ -185,11 +227,25 @@ def _simplest(attempts: Sequence["_Attempt"]) -> "_Attempt":
 
 @final
 @dataclass(frozen=True)
+class _Beginning:
+    """A residual loss that has learned nothing; `number` is its form's, None without one."""
+
+    scale: float
+    number: float | None
+
+    def set(self, loss: NeuralLoss) -> None:
+        loss.set_scale(self.scale)
+        if self.number is not None:
+            loss.set_number(self.number)
+
+
+@final
+@dataclass(frozen=True)
 class WarmUpTrial:
-    """A metric after a short training.
+    """What judges a short training.
 
     Attributes:
-        score: its mean.
+        score: the mean over validation rows.
         error: the mean's standard error.
     """
 
@@ -214,7 +270,7 @@ class _Attempt:
 
     @property
     def score(self) -> float:
-        """The trial's metric."""
+        """The trial's."""
         return self.trial.score
 
 
@@ -248,12 +304,13 @@ class _Course:
                     self.tick()
 
     def trial(self, steps: int) -> WarmUpTrial:
-        """Return the metric on validation batches after training under the loss as it is."""
+        """Judge a training under the loss as it is on validation batches."""
         with _Rewound(self.train, None):
-            for batch, _ in islice(self.pairs, steps):
-                plain_step(self.train, self.loss, [batch])
-                self.tick()
-            rows = _metric(self.train, self.judged, self.loss.kind)
+            with self.loss.constant_left_out():
+                for batch, _ in islice(self.pairs, steps):
+                    plain_step(self.train, self.loss, [batch])
+                    self.tick()
+            rows = _costs(self.train, self.judged, self.loss)
         error = rows.std(correction=0) / math.sqrt(len(rows))
         summary = torch.stack([rows.mean(), error]).double()
         self.train.average([summary])  # every process must come to the same choice
@@ -344,10 +401,28 @@ def load_weights_of(state: TrainState, fresh: Callable[[], nn.Module]) -> None:
 
 
 @torch.no_grad()
-def _metric(state: TrainState, batches: Iterable[Batch], kind: Kind) -> Tensor:
-    """Return the metric of each row that counts, in evaluation mode."""
+def _costs(state: TrainState, batches: Iterable[Batch], loss: NeuralLoss) -> Tensor:
+    """Return what judges each row that counts, in evaluation mode.
+
+    It is the metric; for a loss with a form cross-entropy at the best temperature of each batch.
+    """
     was_training = state.module.training
     state.module.eval()
-    scores = [kind.scores(state.rerun(x).float(), y) for x, y in batches]
+    cost = _calibrated if loss.architecture.form else _scores
+    found = [cost(loss.kind, state.rerun(x).float(), y) for x, y in batches]
     state.module.train(was_training)
-    return torch.cat(scores)
+    return torch.cat(found)
+
+
+def _scores(kind: Kind, outputs: Tensor, targets: Tensor) -> Tensor:
+    return kind.scores(outputs, targets)
+
+
+def _calibrated(kind: Kind, outputs: Tensor, targets: Tensor) -> Tensor:
+    rows = kind.rows(outputs, targets)
+    z, y = rows.outputs, rows.targets
+    if rows.ignored is not None:
+        z, y = z[~rows.ignored], y[~rows.ignored]
+    if not z.isfinite().all():
+        return torch.full_like(z[:, 0], math.inf)
+    return CalibratedCrossEntropy().per_row(z, y)

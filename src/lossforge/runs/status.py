@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any, final
 
 from lossforge.errors import FileFormatError
-from lossforge.files import read_json
+from lossforge.files import read_json, read_regular
 from lossforge.runs import lock
-from lossforge.runs.folder import CONFIG, PROGRESS, RunFolder
+from lossforge.runs.folder import CONFIG, HISTORY, PROGRESS, RunFolder
 from lossforge.searching import State
 
 LINES = 5
@@ -85,8 +86,10 @@ class Status:
         event = self.progress
         if self.state != "running" or event is None or event.get("event") != "progress":
             return None
-        left = event.get("seconds_left")
-        kept = {name: event[name] for name in ("stage", "done", "total", "share")}
+        left = _number(event.get("seconds_left"))
+        kept = {name: event.get(name) for name in ("stage", "done", "total", "share")}
+        if None in map(_number, (kept["done"], kept["total"], kept["share"])):
+            return None  # somebody edited it
         return {**kept, "seconds_left": None if left is None else max(0.0, left - self.age)}
 
     def document(self) -> State:
@@ -108,7 +111,8 @@ class Status:
     def _headline(self) -> str:
         about = f"{self.path}: {self.command}"
         if self.result is not None:
-            return f"{about}, complete after {self.result.get('seconds', 0):.0f} s"
+            seconds = _number(self.result.get("seconds"))
+            return f"{about}, complete" + ("" if seconds is None else f" after {seconds:.0f} s")
         if self.owner is None:
             return f"{about}, interrupted; no process works on it"
         who = f"process {self.owner.get('pid')} on {self.owner.get('host')}"
@@ -134,10 +138,10 @@ def _owner(path: Path) -> State | None:
     with its holder, unless that was killed; on this machine, processes can be looked up.
     """
     try:
-        content: State = json.loads((path / lock.NAME).read_text(encoding="utf-8"))
+        content: State = read_json(path / lock.NAME, lock.MOST_BYTES)
         is_here = content["host"] == socket.gethostname()
         return None if is_here and not _is_alive(int(content["pid"])) else content
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileFormatError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -161,15 +165,22 @@ def _age(path: Path) -> float:
 
 
 def _history(path: Path) -> tuple[State, ...]:
-    with suppress(OSError, ValueError):
-        text = (path / "history.jsonl").read_text(encoding="utf-8")
-        return tuple(json.loads(line) for line in text.splitlines())
+    with suppress(FileFormatError, ValueError, RecursionError):
+        text = read_regular(path / HISTORY).decode("utf-8")
+        lines = tuple(json.loads(line) for line in text.splitlines())
+        return lines if all(isinstance(line, dict) for line in lines) else ()
     return ()
 
 
 def _describe_entry(entry: State) -> str:
     parts = (f"{k} {_short(v)}" for k, v in entry.items() if not isinstance(v, dict))
     return "  " + ", ".join(parts)
+
+
+def _number(value: object) -> float | None:
+    """Return a number of a file that nobody has checked; None where it is none."""
+    is_number = isinstance(value, int | float) and abs(value) < sys.float_info.max
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _short(value: object) -> str:

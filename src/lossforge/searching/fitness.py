@@ -69,6 +69,17 @@ class Trial:
         """One of "in full", "stopped" and "diverged"."""
         return "in full" if self.reason is None else self.reason.partition(":")[0]
 
+    def averaged(self, others: "Sequence[Trial]") -> "Trial":
+        """Return the mean of this complete run and others; one that failed makes it a failure."""
+        every = [self, *others]
+        return Trial(
+            fmean(trial.fitness for trial in every),
+            sum(trial.steps for trial in every),
+            next((trial.reason for trial in others if trial.reason is not None), None),
+            self.curve,
+            None if self.score is None else fmean(trial.metric for trial in every),
+        )
+
     def state(self) -> list[Any]:
         """Return the trial as plain data."""
         state = [finite_or_none(self.fitness), self.steps, self.reason, list(self.curve)]
@@ -140,6 +151,9 @@ class Fitness:
     fresh: Annotated[bool, OptionName("fresh_initializations")] = False
     """train the candidates of each round from another initialization on other batches, so that no
     loss is handed down that works from a lucky one alone (not in the papers)"""
+    repeats: Annotated[int, OptionName("fitness_repeats")] = 0
+    """further initializations from which a candidate is trained that was trained in full; its
+    fitness is the mean, so that one lucky start is not enough (not in the papers)"""
     stacking: Stacking = "auto"
     """train all candidates as one stacked network, one network after the other, or choose the
     strategy that was measured to be faster"""
@@ -148,6 +162,7 @@ class Fitness:
         require_in_range("fitness_steps", self.steps, 1)
         require_in_range("racing_tolerance", self.racing_tolerance, 0)
         require_in_range("halving", self.halving, 0, 1)
+        require_in_range("fitness_repeats", self.repeats, 0)
 
     def rungs(self) -> list[int]:
         """Return the steps at which candidates are measured, the last of them included."""

@@ -22,6 +22,8 @@ from lossforge.tasks.kinds import Classification, Regression
 SIDE = 28
 """pixels of a character's side, as is common"""
 
+LEAST_CLASSES = 4
+
 CHARACTER_SHARES = {"train": 0.6, "valid": 0.15, "test": 0.25}
 
 FOLDER_NAMES: dict[Part, tuple[str, ...]] = {
@@ -68,6 +70,45 @@ def characters_task(
         pools[part] = _pool({names[i]: drawings[names[i]] for i in own}, 4 if rotations else 1)
     first = drawings[names[0]]
     return FewShotTask(name, Classification(), pools, tuple(first.shape[1:]))
+
+
+def from_arrays(
+    inputs: Tensor, labels: Tensor, *, name: str = "arrays", seed: int = 0
+) -> FewShotTask:
+    """Return a source of episodes of a user's own rows.
+
+    Args:
+        inputs: rows [N, ...], scaled as a network is to see them.
+        labels: the class of each row, [N], whole numbers; a class serves one purpose alone.
+        name: of the source.
+        seed: deals the classes out to meta-training, -validation and -test (60, 15 and 25 %).
+
+    Raises:
+        DataError: rows and labels do not fit each other, or there are fewer than 4 classes.
+
+    Examples:
+        >>> task = from_arrays(torch.randn(60, 1, 28, 28), torch.arange(60) % 10)
+        >>> {part: len(pool.names) for part, pool in task.pools.items()}
+        {'train': 6, 'valid': 2, 'test': 2}
+    """
+    if len(inputs) != len(labels) or labels.dim() != 1:
+        raise DataError(
+            f"{name} has {len(inputs)} rows and labels of shape {list(labels.shape)}; give a label "
+            "a row"
+        )
+    if labels.is_floating_point() or labels.is_complex():
+        raise DataError(f"the labels of {name} are {labels.dtype}; number the classes")
+    classes = labels.unique().tolist()
+    if len(classes) < LEAST_CLASSES:
+        raise DataError(
+            f"{name} has {len(classes)} classes; {LEAST_CLASSES} are the least, so that each of "
+            "meta-training, -validation and -test has some"
+        )
+    if not bool(inputs.isfinite().all()):
+        raise DataError(f"the inputs of {name} are not all finite; remove or fill in such rows")
+    width = len(str(max(classes)))
+    rows = {f"class {label:0{width}d}": inputs[labels == label].float() for label in classes}
+    return characters_task(name, rows, seed, rotations=False)
 
 
 def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:

@@ -186,6 +186,28 @@ def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, 
     assert named["log_scale"].abs() > 1e-3 * scale
 
 
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_loss_with_a_form_agrees_with_central_differences(optimizer, strategy):
+    if not applies(strategy, optimizer):
+        pytest.skip("thin factors serve unclipped SGD")
+    architecture = replace(SMOOTH, residual=True, form="label_smoothing")
+    case = Case("dense", optimizer, architecture=architecture)
+    case.loss.set_number(0.3)
+    network, rule = case.begin()
+    torch.manual_seed(11)
+    found = one_step(
+        state_of(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
+    )
+    expected = case.differences(None)
+    scale = max(slope.abs().max() for slope in expected)
+    for ours, theirs in zip(found.hypergradient, expected, strict=True):
+        assert ((ours - theirs).abs().max() / scale) < TOLERANCE
+    names = [name for name, _ in case.loss.named_parameters()]
+    for name in ("log_scale", "usual.raw"):
+        assert expected[names.index(name)].abs() > 1e-4 * scale
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("strategy", STRATEGIES)

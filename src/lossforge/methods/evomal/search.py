@@ -70,6 +70,7 @@ QUICK: Mapping[str, Any] = {
     "halving": 0.34,
     # On wine, all of a search's finalists failed from most initializations but the candidates' one.
     "fresh_initializations": True,
+    "fitness_repeats": 2,
     "finalists": 16,
     "final_kept": 5,
     "final_folds": 4,
