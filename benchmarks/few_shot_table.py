@@ -330,7 +330,7 @@ def _cells(scores: Sequence[Sequence[float]], places: int, *, signed: bool) -> t
     sign = "+" if signed else ""
     return (
         f"{fmean(means):{sign}.{places}f}",
-        f"± {over_seeds(means):.{places}f}",
+        f"± {over_seeds(means):.{places}f}" if len(means) > 1 else "",
         f"± {over_tasks(scores):.{places}f}",
     )
 

@@ -352,8 +352,11 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "baseline": None,
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
-                "meta_step": {"seconds": round(found.step_seconds, 4)},
-                "curve": [[step, score, round(time, 3)] for step, score, time in found.curve],
+                "meta_step": {
+                    "seconds": round(found.step_seconds, 4),
+                    "times": [round(time, 3) for *_, time in found.curve],
+                },
+                "curve": [[step, score] for step, score, _ in found.curve],
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
@@ -457,7 +460,14 @@ class FewShotReport(Report):
         from lossforge.experiments.plots import draw_intervals, draw_times, figure_with
 
         rows = _rows(self.result)
-        curves = {row["method"]: row["curve"] for row in rows if "curve" in row}
+        curves = {
+            row["method"]: [
+                (step, score, time)
+                for (step, score), time in zip(row["curve"], row["meta_step"]["times"], strict=True)
+            ]
+            for row in rows
+            if "curve" in row
+        }
         figure, (axes, *others) = figure_with(2 if curves else 1)
         names, means = [row["method"] for row in rows], [row["test"] for row in rows]
         intervals = [row["interval"] for row in rows]
