@@ -52,6 +52,7 @@ SURROUNDINGS = [
 ]
 """that need no program started anew, and no rights of the superuser"""
 MOUNTED = ["streams", "small_disks", "read_only", "full_workers", "strangers"]
+MOUNTED += ["odd_names", "watched"]
 """that do: they mount disks and become other users"""
 PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
 ALL = {*RUNS, *DATA, *OPTIONS, *SURROUNDINGS, *MOUNTED, *PROCESSES}
