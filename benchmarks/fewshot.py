@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from harness import BYTES, Report, interleaved, median_ratio, parse_arguments, peak_bytes
 from lossforge.methods.npbml import FewShot, Learner, make_learner
 from lossforge.methods.npbml.base import Order
+from lossforge.methods.npbml.learner import VectorHead
 from lossforge.methods.npbml.norm import PooledNorm
 from lossforge.tasks.episodes import Episode, EpisodeSpec
 from lossforge.tasks.few_shot_sets import characters_task, sinusoids
@@ -53,6 +54,7 @@ class Whole(nn.Module):
     def __init__(self, learner: Learner):
         super().__init__()
         self.encoder = in_usual_layers(learner.encoder)
+        assert isinstance(learner.head, VectorHead)
         self.head = nn.Linear(len(learner.head.weight), learner.ways)
         with torch.no_grad():
             self.head.weight.copy_(learner.head.weight.expand(learner.ways, -1))

@@ -3,7 +3,7 @@
     python benchmarks/large_data.py [--quick] [--json PATH]
 
 An iterable data set draws 2 GB of images (--quick: 200 MB) whose class a network can learn; it is
-read once, 1 GB of inputs may stay in memory (--quick: 50 MB), the rest goes to a temporary file.
+read once, a quarter of the inputs may stay in memory, and the rest goes to a temporary file.
 Then a small search and a training of one epoch run on the task, with a network of one layer. The
 ratio is the peak of the process's memory over what it was before the data, to the size of the
 inputs; the peer is a tensor of them.

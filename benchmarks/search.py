@@ -32,6 +32,7 @@ from lossforge.methods.evomal.filters import fresh_predictions, improves_predict
 from lossforge.models import initialize, resolve
 from lossforge.searching import BaseTraining, State, make_problems
 from lossforge.searching.fitness import Fitness
+from lossforge.searching.fitness_work import FitnessJob
 from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import Task, load
 
@@ -221,7 +222,8 @@ def tune(losses: SymbolicPopulation, problems: list, base: BaseTraining, steps: 
 
 
 def train(losses: SymbolicPopulation, problems: list, base: BaseTraining, steps: int) -> object:
-    return Fitness(steps, racing=False)(losses, problems, base, 0, _silent)
+    each = tuple(losses.loss(i) for i in range(len(losses)))
+    return FitnessJob(each, Fitness(steps, racing=False), base, 0).on(problems, _silent)
 
 
 STAGES: dict[str, Callable[..., object]] = {"meta step": tune, "training step": train}

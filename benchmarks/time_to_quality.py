@@ -27,7 +27,7 @@ import torch
 from harness import Report
 from lossforge.allocator import keep_freed_memory
 from lossforge.experiments.benchmark_cell import load_split
-from lossforge.experiments.benchmark_run import read_options
+from lossforge.experiments.benchmark_entrants import read_options
 from lossforge.experiments.comparison import Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import EvoMAL

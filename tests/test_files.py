@@ -18,6 +18,7 @@ from lossforge.files import (
     read_json,
     read_regular,
     sweep,
+    sweep_stale,
     write_atomically,
     write_json,
 )
@@ -116,3 +117,15 @@ def test_whatever_numbers_data_hold_json_can_hold_them(value):
     content = plain({"value": value})
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert plain(content) == content
+
+
+def test_leftovers_of_one_file_are_removed_once_they_are_old(tmp_path):
+    path = tmp_path / "page[1].html"
+    names = [".page[1].html.0123abcd.tmp", ".page[1].html.89abcdef.tmp", ".other.html.0123abcd.tmp"]
+    for name in (*names, ".page[1].html.mine.tmp"):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / names[1])  # another process may be writing it
+    sweep_stale(path)
+    assert {each.name for each in tmp_path.iterdir()} == {*names[1:], ".page[1].html.mine.tmp"}
+    sweep_stale(tmp_path / "missing" / "page.html")

@@ -1,6 +1,7 @@
 """Progress goes to standard error, as sober lines where there is no terminal."""
 
 import json
+import re
 
 import pytest
 
@@ -106,3 +107,33 @@ def test_programs_receive_events_as_json(capsys, clock):
         **{"event": "progress", "stage": "comparing", "done": 3, "total": 4},
         **{"share": 0.75, "seconds_left": 0.6},
     }
+
+
+def test_a_stage_that_begins_anew_has_its_own_time_left(capsys, clock):
+    with ProgressReporter("trainings") as reporter:
+        for total in (300, 200):
+            for step in range(1, total + 1):
+                clock[0] += 1
+                reporter.progress("training", step, total)
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert len(lines) > 10
+    for line in lines:
+        step, total, minutes, seconds = map(int, re.findall(r"\d+", line))
+        assert total - step == 60 * minutes + seconds
+
+
+@pytest.mark.parametrize("resumed", [0, 3])
+def test_the_time_left_of_parts_is_that_of_all(clock, resumed):
+    events = []
+    with ProgressReporter("cells", shown=False, listener=events.append) as reporter:
+        for cell in range(resumed, 6):
+            reporter.part(cell, 6)
+            for step in range(1, 11):
+                clock[0] += 2
+                reporter.progress("training", step, 10)
+    moves = [event for event in events if event["event"] == "progress"]
+    first, second, last = moves[9], moves[10], moves[-1]
+    assert first["seconds_left"] is None
+    assert second["share"] == pytest.approx((resumed + 1) / 6, abs=1e-4)
+    assert second["seconds_left"] == 20 * (6 - resumed - 1) - 2
+    assert last["seconds_left"] == 0

@@ -43,6 +43,12 @@ PROMISES = {
         f"{HERE}::test_every_checkpoint_is_read_with_weights_only",
         f"{HERE}::test_no_code_in_a_checkpoint_runs",
     ],
+    "are refused before they take memory": [
+        "test_tensor_files.py::test_a_compressed_archive_is_refused",
+        "test_tensor_files.py::test_an_array_of_any_length_is_refused",
+        "experiments/test_trained_model.py"
+        "::test_descriptions_that_are_odd_or_ask_for_much_are_refused",
+    ],
     "show damage and edits by accident": [
         "runs/test_folder.py::test_a_complete_run_is_told_from_an_edited_one",
         "runs/test_folder.py::test_a_complete_run_that_lost_its_checksums_is_refused",
@@ -185,7 +191,8 @@ WORKERS = ("searching/executors/pool.py", "searching/executors/worker.py")
 
 def test_every_checkpoint_is_read_with_weights_only():
     found = [(module, call) for module, name, call in calls() if name == "torch.load"]
-    assert len(found) >= 4
+    assert {module for module, _ in found} == {"tensor_files.py", "searching/executors/worker.py"}
+    assert len([module for module, name, _ in calls() if name == "load_tensors"]) >= 4
     for module, call in found:
         given = {word.arg: ast.unparse(word.value) for word in call.keywords}
         assert given.get("weights_only") == "True" or module in WORKERS, module

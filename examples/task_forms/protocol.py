@@ -19,7 +19,10 @@ SIZES: dict[str, Any] = {"compare_steps": 400, "compare_seeds": 5, "rival_runs":
 SIZES |= {"rival_steps": 150, "batch_size": 64}
 SMALL = {"population": 8, "generations": 4, "meta_steps": 15, "fitness_steps": 80}
 SMALL |= {"filter_steps": 100, "finalists": 3, "final_runs": 2, "final_steps": 160}
-"""for networks that take long: convolutions, recurrent ones, transformers"""
+SMALL |= {"seed_expressions": ("-y*log(p)", "square(y - p) - y*log(p)")}
+"""for networks that take long, convolutions, recurrent ones, transformers: a search of so few
+candidates begins with cross-entropy and a sum with it, since random formulas that train such a
+network in so few steps are rare"""
 QUICK = {"population": 4, "generations": 1, "meta_steps": 2, "fitness_steps": 4, "finalists": 1}
 QUICK |= {"compare_steps": 6, "compare_seeds": 2, "rival_runs": 1, "rival_steps": 6}
 QUICK |= {"filter_steps": 10, "batch_size": 16}

@@ -10,6 +10,10 @@ class LossforgeError(Exception):
     The message is one line; the command line prints it as ``lossforge: MESSAGE`` and exits with 2.
     """
 
+    def __str__(self) -> str:
+        # Names that it tells, of columns and files, may hold line breaks.
+        return " ".join(super().__str__().splitlines())
+
 
 class ConfigurationError(LossforgeError):
     """A hyper-parameter is out of its range, or two of them do not fit together."""

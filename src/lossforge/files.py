@@ -1,12 +1,14 @@
 """Files that survive a crash: written whole or not at all, read with `LossforgeError`s."""
 
 import errno
+import glob
 import json
 import math
 import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,7 @@ REMEDIES = {
     errno.EISDIR: "give a file, not a folder",
     errno.EEXIST: "choose another name",
     errno.EMFILE: "raise the limit on open files",
+    errno.ELOOP: "check the path, which leads in a circle of links",
 }
 
 
@@ -96,6 +99,23 @@ def sweep(folder: Path) -> None:
         for path in folder.iterdir():
             if LEFTOVER.fullmatch(path.name):
                 _unlink(path)
+
+
+SECONDS_OF_A_WRITE = 60
+"""after which a temporary file is taken for one whose writer was killed"""
+
+
+def sweep_stale(path: Path) -> None:
+    """Remove the temporary files that killed writers of one file left beside it.
+
+    For files outside the folders of runs, which no lock keeps to one writer: a temporary file that
+    is young may be another writer's.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name[:100])}.*.tmp"):
+        with suppress(OSError):
+            is_old = time.time() - leftover.stat().st_mtime > SECONDS_OF_A_WRITE
+            if is_old and LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink()
 
 
 def describe_os_error(error: OSError) -> str:

@@ -64,7 +64,7 @@ class ProgressReporter:
     ):
         self._rounds, self._round_name = rounds, round_name
         self._round = 0
-        self._course = _Course(plan)
+        self._course: _Course | _Parts = _Course(plan)
         self._listener = listener
         self._last_event = -float("inf")
         self._display: _Display | None = None
@@ -101,6 +101,16 @@ class ProgressReporter:
             self._display.tell(line)
         if self._listener is not None:
             self._listener({"event": "line", "text": line})
+
+    def part(self, done: int, total: int) -> None:
+        """Note that so many of a number of similar parts of the whole work are done.
+
+        Progress that is reported from here on belongs to the next part. The time left is that of
+        all parts, at the pace of those that were seen from beginning to end.
+        """
+        if not isinstance(self._course, _Parts):
+            self._course = _Parts(done)
+        self._course.reach(done, total)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Receive progress of the current stage."""
@@ -205,11 +215,15 @@ class _Course:
             begun: how much of it was done before this process saw any of it.
         """
         before = self._position
-        if stage != self.stage:
+        if stage != self.stage or self._is_repeated(done, total):
             self._begin(stage)
             before = self._place(max(begun, 0.0), total)
         self._position = max(self._place(done, total), before)
         self._note(self._position - before)
+
+    def _is_repeated(self, done: float, total: float) -> bool:
+        """Return whether a stage of this name has begun anew, such as another training."""
+        return not self._plan and (done < self._position or max(total, 1e-9) != self._total)
 
     def _begin(self, stage: str) -> None:
         self.stage = stage
@@ -240,6 +254,42 @@ class _Course:
         self._samples.append((now, self._worked))
         while len(self._samples) > 2 and now - self._samples[0][0] > SECONDS_OF_PACE:
             self._samples.popleft()
+
+
+@final
+class _Parts:
+    """How many of similar parts of a whole are done, and how long the rest takes.
+
+    Args:
+        done: how many were done before this process saw any of them.
+    """
+
+    def __init__(self, done: int):
+        self.stage, self.position, self.total = "", float(done), 1.0
+        self._begun, self._seen = time.monotonic(), float(done)
+        self._reached = self._begun
+
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1."""
+        return min(1.0, self.position / self.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at the mean pace so far; None before a part was seen whole."""
+        if self.position <= self._seen:
+            return None
+        each = (self._reached - self._begun) / (self.position - self._seen)
+        present = min(time.monotonic() - self._reached, each)
+        return max(0.0, each * (self.total - self.position) - present)
+
+    def reach(self, done: int, total: int) -> None:
+        """Note how many parts are done."""
+        self.position, self.total, self._reached = float(done), max(total, 1e-9), time.monotonic()
+
+    def move(self, stage: str, done: float, total: float, begun: float) -> None:
+        """Note which stage of a part is at work; how far it is says little about the whole."""
+        self.stage = stage
 
 
 @final
@@ -281,7 +331,7 @@ class _Display:
         if not self._live and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self.tell(line)
 
-    def show(self, name: str, count: str, course: _Course) -> None:
+    def show(self, name: str, count: str, course: _Course | _Parts) -> None:
         """Redraw the bar."""
         if self._live:
             self._bars.update(

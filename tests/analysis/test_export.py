@@ -176,3 +176,35 @@ def test_what_has_no_formula_is_refused():
         export(NeuralLoss(), "torch", "")
     with pytest.raises(UnknownNameError, match="torch"):
         export(SymbolicLoss("y*p"), "torhc", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "weight"),
+    [
+        ("classification", (8, 3), [0.5, 1.0, 4.0]),
+        ("classification", (8, 1), [0.6, 9.0]),
+        ("classification", (5, 2, 4), [0.6, 9.0]),
+        ("multilabel", (8, 3), [[1.0, 2.0], [0.5, 3.0], [1.0, 7.0]]),
+        ("multilabel", (8, 3), [1.0, 0.5, 3.0]),
+    ],
+)
+@pytest.mark.parametrize("has_shares", [False, True])
+def test_weights_of_classes_are_exported(kind, shape, weight, has_shares, tmp_path):
+    loss = SymbolicLoss("square(y - p) - y*log(p)", kind=kind, weight=torch.tensor(weight)).double()
+    module = executed(export(loss, "torch", "a test"), tmp_path)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if has_shares:
+        targets = torch.rand(shape, generator=generator, dtype=torch.float64)
+        targets = targets / targets.sum(1, keepdim=True) if shape[1] > 1 else targets
+    else:
+        where = shape if kind == "multilabel" else (shape[0], *shape[2:])
+        count = 2 if kind == "multilabel" else max(2, shape[1])
+        targets = torch.randint(count, where, generator=generator)
+        targets.view(-1)[::5] = -100
+    for reduction in ("mean", "sum", "none"):
+        loss.reduction = reduction
+        found = module.loss(outputs, targets, reduction)
+        torch.testing.assert_close(found, loss(outputs, targets))
+    for form in ("latex", "python", "sympy"):
+        assert "weight=" in export(loss, form, "a test")

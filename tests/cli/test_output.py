@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -37,8 +39,6 @@ def test_a_reader_that_has_gone_is_no_error():
 
 
 def test_streams_are_put_back(capsys):
-    import sys
-
     before = sys.stdout, sys.stderr
     with pytest.raises(ValueError, match="x"), forgiving_output():
         raise ValueError("x")
@@ -54,3 +54,21 @@ def test_markup_in_paths_is_shown_as_it_is(tmp_path, monkeypatch, capsys):
     assert "data[train].csv" in capsys.readouterr().err
     assert main([*words, "--out", "y", "surplus[/b]"]) == 2
     assert "surplus[/b]" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="streams are closed in a process of its own")
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1), (0, 1, 2)])
+def test_no_file_takes_the_place_of_a_closed_stream(closed, tmp_path):
+    program = (
+        "import os, sys\n"
+        f"[os.close(n) for n in {closed}]\n"
+        "from lossforge.cli.output import occupy_standard_streams\n"
+        "occupy_standard_streams()\n"
+        "handle = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)\n"
+        "os.write(handle, str(handle).encode())\n"
+        "os.write(1, b'output')\n"
+    )
+    path = tmp_path / "file"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert done.returncode == 0
+    assert int(path.read_text()) > 2

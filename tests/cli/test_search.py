@@ -37,7 +37,7 @@ def test_a_preset_gives_the_defaults_of_all_other_options(preset, given):
     assert seen["method"] == EvoMAL.preset(preset).with_options(generations=3)
     assert seen["comparison"] == search.COMPARISONS[preset]
     assert seen["calibration"] == search.CALIBRATIONS[preset]
-    assert (seen["task"], seen["model"], seen["seed"]) == ("iris", "mlp", 0)
+    assert (seen["task"], seen["model"], seen["seed"]) == (("iris",), "mlp", 0)
 
 
 def test_options_of_every_part_reach_it(given):

@@ -100,6 +100,7 @@ def test_a_damaged_checkpoint_is_named(capsys, monkeypatch):
     [
         (["--task", "iris", "--loss", "mse"], "regression"),
         (["--task", "iris", "--loss", "nothing"], "no loss or file"),
+        (["--task", "iris", "--loss", "nothing.json"], "starts from the working directory"),
         (["--task", "iris", "--loss", "adalfl", "--task-loss", "mse"], "regression"),
         (["--task", "iris", "--loss", "focal:x=1"], "options of focal"),
         (["--task", "iris", "--loss", "focal:gamma=x"], "not a number"),

@@ -1,5 +1,8 @@
 """`lossforge watch`: looks at a run's files until it is complete."""
 
+import csv
+import json
+
 import pytest
 
 from lossforge.cli import main
@@ -57,3 +60,31 @@ def test_a_complete_run_is_shown_once(begun, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("train, complete after 3 s") == 2
     assert "metric mse, valid 0.1, test 0.2, loss mse" in shown
+
+
+def test_programs_read_it_as_json(begun, capsys):
+    assert main(["watch", str(begun.path), "--once", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["command"], found["state"], found["result"]) == ("train", "interrupted", None)
+    assert found["history"][0]["step"] == 5
+    begun.write_result(RESULT)
+    assert main(["watch", str(begun.path), "--once", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["result"]) == ("complete", RESULT)
+
+
+def test_a_table_has_one_row(begun, capsys):
+    begun.write_result(RESULT)
+    assert main(["watch", str(begun.path), "--once", "--format", "csv"]) == 0
+    (row,) = csv.DictReader(
+        line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")
+    )
+    assert (row["run"], row["state"], row["test"]) == (str(begun.path), "complete", "0.2")
+    assert row["stage"] == row["seconds_left"] == ""
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
+def test_other_formats_than_plain_text_are_for_one_look(form, begun, capsys):
+    assert main(["watch", str(begun.path), "--format", form]) == 2
+    assert "add --once" in capsys.readouterr().err
+    assert main(["watch", str(begun.path), "--once", "--format", form]) == 0

@@ -10,13 +10,7 @@ import lossforge as lf
 from lossforge.errors import ConfigurationError, LossforgeError, RunError, UnknownNameError
 from lossforge.experiments import benchmark_cell, benchmark_run
 from lossforge.experiments.benchmark_cell import DEFAULT, DEFAULT_TUNED, RIVAL, carry_out
-from lossforge.experiments.benchmark_run import (
-    BenchmarkReport,
-    as_entrants,
-    benchmark_tables,
-    fitted,
-    read_options,
-)
+from lossforge.experiments.benchmark_report import BenchmarkReport
 from lossforge.experiments.benchmark_settings import Setting
 from lossforge.searching import Calibration
 from lossforge.training.full import Recipe
@@ -98,27 +92,6 @@ def test_costs_are_told_of_every_method(report):
     assert costs["gp-lfl"]["candidates"] > 0
     assert costs["gp-lfl"]["search_steps"] > 0
     assert all(each["tuning_steps"] > 0 and each["seconds"] > 0 for each in costs.values())
-
-
-def test_tables_come_in_four_forms_and_plots_for_each_task(report):
-    names = {path.name for path in report.path.iterdir()}
-    assert {"report.md", "tables.tex", "cells.csv", "result.json"} <= names
-    assert {f"tests-{task}-linear.{ending}" for task in TASKS for ending in ("png", "svg")} <= names
-    text = (report.path / "report.md").read_text()
-    assert text.count(f"| {RIVAL} |") == len(TASKS) + 1
-    assert len((report.path / "cells.csv").read_text().splitlines()) == 1 + 2 * 2 * 5
-    assert (report.path / "tables.tex").read_text().count("\\toprule") == text.count("###")
-    for table in report.tables():
-        assert max(map(len, table.plain(80).splitlines())) <= 80
-
-
-def test_a_report_is_a_frame_and_a_figure(report, tmp_path):
-    assert len(report.to_dataframe()) == 2 * 2 * 5
-    figure = report.plot()
-    assert len(figure.axes) == len(TASKS)
-    assert repr(report).startswith("BenchmarkReport(gp-lfl, ml3 on 2 tasks")
-    with pytest.raises(ConfigurationError, match="three tasks"):
-        report.plot_ranks()
 
 
 def test_a_cell_is_a_function_of_its_job(report):
@@ -254,26 +227,6 @@ def test_three_tasks_have_mean_ranks(tmp_path):
     )
 
 
-def test_options_of_methods_are_read():
-    made = as_entrants("evomal:population=24,racing=false", "quick")
-    (method,) = made.values()
-    assert (method.population, method.fitness.racing, method.generations) == (24, False, 6)
-    assert read_options(["horizons=1/50", "name=text", "x=1e-3"]) == {
-        "horizons": (1, 50),
-        "name": "text",
-        "x": 1e-3,
-    }
-
-
-def test_a_setting_gives_searches_its_training_and_only_options_that_they_have():
-    setting = Setting(
-        "iris", recipe=Recipe(learning_rate=0.1, momentum=0.5), search={"population": 5}
-    )
-    evomal, ml3 = as_entrants(["evomal", "ml3"], "quick").values()
-    assert fitted(evomal, setting).population == 5
-    assert fitted(evomal, setting).base == fitted(ml3, setting).base == setting.base
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
@@ -300,6 +253,32 @@ def test_mistakes_are_told_before_anything_is_computed(arguments, error, says, t
     assert not (tmp_path / "run").exists()
 
 
-def test_tables_are_made_of_the_result_alone(report):
-    saved = json.loads((report.path / "result.json").read_text())
-    assert [t.plain() for t in benchmark_tables(saved)] == [t.plain() for t in report.tables()]
+def test_a_metric_that_is_maximized_is_shown_and_its_cost_is_compared(tmp_path):
+    found = run(tmp_path / "run", ("gp-lfl",), ("breast_cancer",), metric="f1")
+    assert found.result["metric"] == "f1"
+    assert found.result["maximized"] is True
+    (setting,) = found.result["settings"]
+    entries = {entry["name"]: entry for entry in setting["entries"]}
+    assert all(0 < entry["test"] <= 1 for entry in entries.values())
+    (row,) = found.result["against"][RIVAL]
+    gap = entries[RIVAL]["test"] - entries["gp-lfl"]["test"]
+    assert row["difference"] == pytest.approx(gap)
+    report = (tmp_path / "run" / "report.md").read_text()
+    best = max(entry["test"] for entry in entries.values())
+    assert f"{best:.4f}" in next(part for part in report.split("|") if "*" in part)
+    assert "higher is better" in report
+    assert "one minus the metric" in report
+    names = [row["name"] for row in _calibration(tmp_path / "run")]
+    assert "cross_entropy:weight=balanced" in names
+
+
+def _calibration(folder: Path) -> list[dict]:
+    (cell,) = folder.glob("cells/*handcrafted*-0")
+    return json.loads((cell / "result.json").read_text())["calibration"]
+
+
+def test_a_metric_must_be_one_of_the_tasks(tmp_path):
+    with pytest.raises(ConfigurationError, match="f1 is no metric for regression"):
+        run(tmp_path / "run", ("gp-lfl",), ("iris", "diabetes"), metric="f1")
+    with pytest.raises(UnknownNameError, match="f1"):
+        run(tmp_path / "run", ("gp-lfl",), ("iris",), metric="f11")

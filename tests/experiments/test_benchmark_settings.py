@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossforge.errors import ConfigurationError, FileFormatError, UnknownNameError
-from lossforge.experiments.benchmark_run import as_entrants, fitted
+from lossforge.experiments.benchmark_entrants import as_entrants, fitted
 from lossforge.experiments.benchmark_settings import (
     SCALED,
     Setting,

@@ -1,9 +1,8 @@
-"""Comparisons from Python: pairs by seed, ranks over tasks, rates by validation data."""
+"""Comparisons from Python: pairs by seed, cells that depend on nothing else."""
 
 import pytest
 
 import lossforge as lf
-from lossforge.errors import ConfigurationError
 from lossforge.losses import Focal
 
 TRAIN = {"steps": 20, "check_every": 10}
@@ -15,25 +14,6 @@ def report():
         ["cross_entropy", "focal"], ["iris", "wine", "digits"], "linear",
         seeds=2, progress=False, **TRAIN,
     )  # fmt: skip
-
-
-def test_three_tasks_have_mean_ranks(report):
-    *_, last = report.tables()
-    assert last.title == "mean ranks over all tasks and networks"
-    assert set(report.result["overall"]["names"]) == {"cross_entropy", "focal"}
-
-
-def test_mean_ranks_are_drawn_and_named(report):
-    figure = report.plot_ranks()
-    shown = " ".join(text.get_text() for text in figure.axes[0].texts)
-    assert "cross_entropy" in shown
-    assert "critical difference" in shown
-
-
-def test_fewer_tasks_have_none():
-    report = lf.compare(["cross_entropy"], "iris", "linear", seeds=1, progress=False, **TRAIN)
-    with pytest.raises(ConfigurationError, match="three tasks"):
-        report.plot_ranks()
 
 
 def test_differences_are_of_the_same_seeds(report):

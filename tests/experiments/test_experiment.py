@@ -76,6 +76,20 @@ def test_new_folders_are_numbered_and_their_names_safe(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("what", ["a file", "a link that leads nowhere", "a link to itself"])
+def test_what_is_in_the_way_of_new_folders_is_told(tmp_path, what):
+    runs = tmp_path / "runs"
+    match what:
+        case "a file":
+            runs.write_text("")
+        case "a link that leads nowhere":
+            runs.symlink_to(tmp_path / "nowhere")
+        case _:
+            runs.symlink_to(runs)
+    with pytest.raises(OSError, match="runs"):
+        NewFolder(runs).make("name")
+
+
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_run_is_not_overwritten_unasked(kind, tmp_path):
     out = kind(tmp_path / "run")

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 import lossforge as lf
-from lossforge.errors import ConfigurationError, LossforgeError
-from lossforge.experiments.fewshot_run import explain_few_shot, few_shot_table
+from lossforge.errors import ConfigurationError, LossforgeError, UnknownNameError
+from lossforge.experiments.fewshot_run import FewShotReport, explain_few_shot, few_shot_table
 from lossforge.methods.npbml import FewShot
+from lossforge.tasks.few_shot_sets import from_arrays
 
 TINY = {"network": "dense", "width": 5, "meta_steps": 2, "check_every": 2, "valid_tasks": 2}
 TINY |= {"test_tasks": 4, "pretrain_steps": 2}
@@ -60,3 +62,45 @@ def test_the_inner_loss_of_a_run_on_disk_is_explained(tmp_path):
 def test_mistakes_are_told(method, settings, says):
     with pytest.raises((LossforgeError, ConfigurationError), match=says):
         lf.fewshot(method, "clusters", **CALL, **(TINY | settings))
+
+
+def test_the_figure_shows_accuracy_against_seconds_too():
+    report = lf.fewshot("ablation", "clusters", variants=["protonet", "maml"], **CALL, **TINY)
+    intervals, times = report.plot().axes
+    assert [label.get_text() for label in intervals.get_yticklabels()] == ["protonet", "maml"]
+    assert times.get_xlabel() == "seconds of learning"
+    for row, line in zip(report.result["variants"], times.lines, strict=True):
+        assert line.get_xdata().tolist() == [at for *_, at in row["curve"]]
+        assert all(at > 0 for at in line.get_xdata())
+
+
+def test_a_report_of_before_curves_were_kept_has_one_panel():
+    report = lf.fewshot("maml", "clusters", **CALL, **TINY)
+    del report.result["curve"]
+    assert len(report.plot().axes) == 1
+
+
+def test_a_learner_is_read_from_the_folder_of_its_run(tmp_path):
+    report = lf.fewshot(
+        "ablation", "clusters", variants=["protonet", "maml"], out=tmp_path / "run", **CALL, **TINY
+    )
+    support, query = torch.randn(3, 16), torch.randn(5, 16)
+    later = lf.resume(tmp_path / "run", progress=False)
+    assert isinstance(later, FewShotReport)
+    for name in ("protonet", "maml"):
+        own, read = (
+            each.learner(name).adapt(support, torch.arange(3)).predict(query)
+            for each in (report, later)
+        )
+        assert torch.equal(own, read)
+    best = report.result["method"]
+    assert report.learner() is report.learners[best]
+    with pytest.raises(UnknownNameError, match="npbml"):
+        report.learner("npbml")
+
+
+def test_a_learner_of_a_user_s_own_data_predicts_a_new_task():
+    task = from_arrays(torch.randn(80, 6), torch.arange(80) % 10)
+    report = lf.fewshot("npbml", task, **(CALL | {"ways": 2}), **TINY)
+    adapted = report.learner().adapt(torch.randn(2, 6), torch.tensor([0, 1]))
+    assert adapted.predict(torch.randn(7, 6)).shape == (7, 2)

@@ -8,7 +8,8 @@ import torch
 
 import lossforge as lf
 from lossforge.errors import ConfigurationError, DataError, LossforgeError
-from lossforge.experiments.measured import cost, costs, direction, is_maximized, metric_facts
+from lossforge.experiments.measured import costs, direction, is_maximized, metric_facts
+from lossforge.report.facts import cost_of
 from lossforge.tasks.metrics import OwnMetric, as_metric
 
 SMALL = {"population": 4, "generations": 1, "fitness_steps": 20, "compare_steps": 20}
@@ -25,7 +26,7 @@ def test_values_become_costs_and_diverged_runs_the_greatest():
     assert is_maximized(result)
     assert direction(result) == "higher is better"
     assert costs(result, [1.0, 0.25, None]) == [0.0, 0.75, math.inf]
-    assert cost(metric_facts(as_metric("mae", "regression")), 0.3) == 0.3
+    assert cost_of(metric_facts(as_metric("mae", "regression")), 0.3) == 0.3
 
 
 @pytest.mark.parametrize("name", ["f1", "auroc", "balanced_error"])

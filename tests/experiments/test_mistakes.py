@@ -92,15 +92,23 @@ def test_tasks(call, task, says):
     assert says in complaint(lambda: call(task))
 
 
-def test_a_list_of_tasks_is_for_comparisons():
-    for call in (lf.train, lambda task: lf.search("evomal", task)):
-        assert "the task is a list" in complaint(lambda call=call: call(["iris"]))
-    assert "8 rows are too few to split" in complaint(
-        lambda: lf.compare(["mse"], ["iris", DataLoader(DATA)])
-    )
-    assert "give at least one" in complaint(lambda: lf.compare(["cross_entropy"], []))
-    assert "once" in complaint(lambda: lf.compare(["cross_entropy"], ["iris", "iris"]))
-    assert "of one kind" in complaint(lambda: lf.compare(["mse"], ["diabetes", "iris"]))
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda task: lf.search("evomal", task),
+        lambda task: lf.compare(["cross_entropy"], task),
+    ],
+    ids=["search", "compare"],
+)
+def test_several_tasks_are_one_problem_each_and_alike(call):
+    assert "8 rows are too few to split" in complaint(lambda: call(["iris", DataLoader(DATA)]))
+    assert "give at least one task" in complaint(lambda: call([]))
+    assert "iris is given twice" in complaint(lambda: call(["iris", "iris"]))
+    assert "of one kind" in complaint(lambda: call(["diabetes", "iris"]))
+
+
+def test_a_training_is_on_one_task():
+    assert "the task is a list" in complaint(lambda: lf.train(["iris"]))
 
 
 @pytest.mark.parametrize(("loss", "says"), LOSSES.values(), ids=LOSSES.keys())

@@ -7,8 +7,8 @@ from lossforge.cli.search import _parse
 from lossforge.experiments.benchmark_settings import load_suite
 from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.paper import LONG, comparison_for, recipe_for, search_options
-from lossforge.experiments.search_run import as_method
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.search_settings import as_method
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.losses import CrossEntropy
 from lossforge.methods import METHODS
 from lossforge.searching import BaseTraining, make_problems

@@ -1,5 +1,6 @@
 """An exported script trains as lossforge does, without lossforge."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -73,6 +74,18 @@ def test_a_search_exports_what_it_recommends(tmp_path: Path):
     )
     text = lf.export(run, "script")
     assert f"return {found.recommended['rate']!r}" in text
+
+
+def test_a_search_that_recommends_its_loss_exports_it(tmp_path: Path):
+    run = tmp_path / "run"
+    small = {"population": 2, "generations": 1, "fitness_steps": 5}
+    found = lf.search(
+        "random", "iris", "linear", out=run, progress=False, compare_steps=20, **small
+    )
+    result = json.loads((run / "result.json").read_text())
+    result["recommended"]["name"] = "learned"
+    (run / "result.json").write_text(json.dumps(result))
+    assert f"A learned loss: {found.loss}" in lf.export(run, "script")
 
 
 def test_what_cannot_be_a_script_is_told(tmp_path: Path):

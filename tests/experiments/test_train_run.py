@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 
 import lossforge as lf
-from lossforge.errors import ConfigurationError, LossforgeError, UnknownNameError
-from lossforge.experiments.train_run import PRESETS, as_adalfl, as_recipe, check_adapt_on
+from lossforge.errors import ConfigurationError
 from lossforge.methods import AdaLFL
-from lossforge.training.full import Recipe
 
 SMALL = {"steps": 60, "check_every": 20, "progress": False}
 
@@ -56,24 +54,6 @@ def test_an_adaptive_loss_is_kept_and_its_adaptation_written(tmp_path):
     assert written
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_settings_change_the_preset(preset):
-    recipe, adalfl = PRESETS[preset]
-    assert as_recipe(None, preset, {}, "train", "iris") == recipe
-    assert as_recipe(None, preset, {"steps": 7}, "train", "iris").steps == 7
-    own = Recipe(steps=9)
-    assert as_recipe(own, preset, {}, "train", "iris") == own
-    assert as_adalfl(None, preset) == adalfl
-
-
-def test_mistakes_are_told():
-    with pytest.raises(UnknownNameError, match="did you mean 'steps'"):
-        as_recipe(None, "quick", {"step": 7}, "train", "iris")
-    with pytest.raises(LossforgeError, match="Recipe"):
-        as_recipe({"steps": 3}, "quick", {}, "train", "iris")
-    with pytest.raises(LossforgeError, match="AdaLFL"):
-        as_adalfl("adalfl", "quick")
-    with pytest.raises(LossforgeError, match="vaild"):
-        check_adapt_on("vaild")
+def test_a_loss_of_another_kind_is_told():
     with pytest.raises(ConfigurationError, match="loss for regression"):
         lf.train("iris", "mse", "linear", **SMALL)

@@ -1,9 +1,11 @@
 """What a training leaves behind is the network that was tested, and it comes back by name."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 import lossforge as lf
@@ -60,6 +62,24 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(LossforgeError, match="is damaged or was not written by"):
         lf.load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        *([], {}, {"model": "linear"}, {"model": 3, "input_shape": [4], "outputs": 3}),
+        *({"model": "linear", "input_shape": shape, "outputs": 3} for shape in ("ab", [-1], [1.5])),
+        *({"model": "linear", "input_shape": [4], "outputs": n} for n in (0, 10**12, None, True)),
+        *({"model": m, "input_shape": [4], "outputs": 3} for m in ("nothing", "mlp:width=30000")),
+        {"model": "mlp:depth=1000000000,width=1", "input_shape": [4], "outputs": 3},
+    ],
+)
+def test_descriptions_that_are_odd_or_ask_for_much_are_refused(tmp_path: Path, about: object):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save({"a": torch.zeros(3)}, {"lossforge": json.dumps(about)}))
+    with pytest.raises(LossforgeError) as found:
+        lf.load_model(path)
+    assert "\n" not in str(found.value)
 
 
 def test_a_folder_without_a_network_is_told(tmp_path: Path):

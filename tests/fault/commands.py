@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 from lossforge.cli import COMMANDS as CLI
 from lossforge.cli import main
@@ -92,6 +92,8 @@ def load_modules_of(words: list[str], folder: Path) -> None:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
+        draw_nothing()
+        fork_workers()
         before = set(sys.modules)
         with suppress(BaseException):
             main(words)
@@ -111,16 +113,17 @@ def draw_nothing() -> None:
     """Let figures and pages be empty: they take most of a short run's time, and are made last."""
     from matplotlib.figure import Figure
 
-    from lossforge.report import training
+    from lossforge.report import search, training
 
-    def save(self: object, path: Path, **_: object) -> None:
-        Path(path).write_bytes(b"a figure")
+    def save(self: object, target: BinaryIO, **_: object) -> None:
+        target.write(b"a figure")
 
     def no_sections(*_: object) -> list[Any]:
         return []
 
     Figure.savefig = save  # type: ignore[method-assign, assignment]
-    training.loss_sections = no_sections
+    for page in (search, training):
+        page.loss_sections = no_sections
 
 
 def fork_workers() -> None:

@@ -32,20 +32,31 @@ MOMENTS = ("before", "half-way", "before the rename", "after the rename")
 SECONDS = 300
 """after which a try hangs, on a busy machine"""
 
+SECONDS_OF_CALL = 5
+"""of computing, after which a call or a refusal hangs"""
+
 Arrange = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a try ended: its exit status, None where it was killed, and what it said."""
+    """How a try ended.
+
+    Attributes:
+        status: its exit status, None where it was killed.
+        said: its output.
+        seconds: of computing.
+    """
 
     status: int | None
     said: str
+    seconds: float = 0.0
 
     @property
     def is_refusal(self) -> bool:
         lines = [line for line in self.said.splitlines() if line.startswith("lossforge: ")]
-        return self.status == 2 and len(lines) == 1 and "Traceback" not in self.said
+        is_quick = self.seconds < SECONDS_OF_CALL
+        return self.status == 2 and len(lines) == 1 and "Traceback" not in self.said and is_quick
 
 
 def attempt(words: list[str], folder: Path, arrange: Arrange | None = None) -> Ending:
@@ -79,7 +90,7 @@ def begin(words: list[str], folder: Path, arrange: Arrange | None = None) -> tup
 def wait(begun: tuple[int, Path]) -> Ending:
     process, output = begun
     end = time.monotonic() + SECONDS
-    while (found := os.waitpid(process, os.WNOHANG))[0] == 0:
+    while (found := os.wait4(process, os.WNOHANG))[0] == 0:
         if time.monotonic() > end:
             os.killpg(process, signal.SIGKILL)
             os.waitpid(process, 0)
@@ -87,7 +98,8 @@ def wait(begun: tuple[int, Path]) -> Ending:
         time.sleep(0.002)
     said = output.read_text(errors="replace")
     output.unlink()
-    return Ending(None if os.WIFSIGNALED(found[1]) else os.WEXITSTATUS(found[1]), said)
+    status = None if os.WIFSIGNALED(found[1]) else os.WEXITSTATUS(found[1])
+    return Ending(status, said, found[2].ru_utime + found[2].ru_stime)
 
 
 def is_alone(process: int) -> bool:
@@ -184,15 +196,26 @@ def timeless(value: Any) -> Any:
 
 @dataclass
 class Tally:
-    """What was tried, and what was not survived."""
+    """What was tried, and what was not survived.
+
+    Attributes:
+        tries: how many, by attack.
+        failures: attack and reason.
+        log: a file that gets a line of each try at once.
+    """
 
     tries: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    log: Path | None = None
     _told: set[str] = field(default_factory=set)
 
     def record(self, attack: str, what: str, trouble: str | None) -> None:
         """Count a try; `trouble` is why it was not survived."""
         self.tries[attack] += 1
+        if self.log is not None:
+            # At once: a call that is cut short has counted what it tried.
+            with self.log.open("a", encoding="utf-8", errors="replace") as stream:
+                print(json.dumps([attack, what[:1000], trouble]), file=stream)
         if trouble is not None:
             self.failures.append((attack, f"{what}: {trouble}"))
 
@@ -227,12 +250,16 @@ class Attacks:
         full: try everything; else a sample that takes seconds.
         random: draws the sample.
         tally: of what was tried.
+        most: tries of a class, where all of them would take too long.
+        commands: names of those that are attacked; by default all, or some in the short form.
     """
 
     folder: Path
     full: bool
     random: random.Random
     tally: Tally
+    most: int | None = None
+    commands: tuple[str, ...] = ()
 
     classes: ClassVar[tuple[str, ...]]
     """names of methods, each a class of attacks"""
@@ -242,11 +269,21 @@ class Attacks:
 
     def count(self, full: int, sample: int) -> int:
         """Return how many tries to make."""
+        if self.full and self.most is not None:
+            return min(full, self.most)
         return full if self.full else sample
 
-    def sample(self, items: list[Any], count: int) -> list[Any]:
-        """Return all items, or a sample in the short form."""
-        return items if self.full or len(items) <= count else self.random.sample(items, count)
+    def sample(self, items: list[Any], count: int, parts: int = 1) -> list[Any]:
+        """Return all items, or a sample in the short form.
+
+        Args:
+            items: to choose from.
+            count: how many in the short form.
+            parts: of how many parts of a class, alike, this is one.
+        """
+        if self.full:
+            count = len(items) if self.most is None else -(-self.most // parts)
+        return items if len(items) <= count else self.random.sample(items, count)
 
     def carry_out(self, only: list[str]) -> Iterator[str]:
         """Make the attacks of some classes, and yield the name of each that is finished."""
@@ -261,10 +298,6 @@ class Attacks:
 
 class _TookTooLongError(Exception):
     """A call that hangs is ended by this."""
-
-
-SECONDS_OF_CALL = 5
-"""of computing, after which a call in this process hangs"""
 
 
 @contextmanager

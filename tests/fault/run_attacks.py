@@ -8,33 +8,25 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from fault.commands import (
     COMMANDS,
-    READERS,
-    SIDE_BY_SIDE,
     STEPS,
-    draw_nothing,
-    fork_workers,
-    load_modules_of,
 )
 from fault.harness import (
     MOMENTS,
     Arrange,
-    Attacks,
     Ending,
-    attempt,
-    begin,
     fail_at,
     is_alone,
     kill_at,
-    outcome,
     stop_before_the_result,
-    timeless,
     wait,
 )
+from fault.runs import RunTries
 from lossforge import files
 from lossforge.losses import SymbolicLoss, save
 
@@ -51,89 +43,52 @@ HARMLESS = ("report.html", "environment.json", "report.md", "progress.json", "le
 HARMLESS += ("model.safetensors", "checkpoint.json", "checkpoint.pt", "curves-iris-linear.png")
 """files of a complete run that may be removed"""
 
+KINDS = {
+    "config.json": ("train", "part"),
+    "checksums.json": ("train", "part"),
+    "checkpoint.json": ("search random", "part"),
+    "checkpoint.pt": ("train", "part"),
+    "history.jsonl": ("search random", "whole"),
+    "loss.json": ("search ml3", "whole"),
+    "loss.safetensors": ("search ml3", "whole"),
+    "learner.pt": ("fewshot", "whole"),
+    "model.safetensors": ("train", "whole"),
+    "result.json": ("train", "whole"),
+}
+"""files that runs write, each with a command and how far its run is"""
+
 CROWDED = ("train", "search evomal", "compare", "ablation", "benchmark")
 
 BENCH = ["--models", "linear", "--seeds", "1", *STEPS, "--rival-steps", "2", "--workers", "1"]
 
 
-class RunAttacks(Attacks):
+class RunAttacks(RunTries):
     """Attacks on the folders of runs."""
 
     classes = (
         *("kills", "random_kills", "worker_kills", "repeated_kills", "overwriting", "full_disks"),
-        *("damages", "edits", "exchanges", "replacements", "moves", "removals", "crowds", "limits"),
+        *(
+            "damages",
+            "corruptions",
+            "edits",
+            "exchanges",
+            "replacements",
+            "moves",
+            "removals",
+            "crowds",
+            "limits",
+        ),
     )
 
-    def prepare(self) -> None:
-        """Choose the commands; what the attacks need of each is made by `ready`."""
-        others = [name for name in COMMANDS if name != "train"]
-        self.names = list(COMMANDS) if self.full else ["train", self.random.choice(others)]
-        self.whole: dict[str, dict[str, Any]] = {}
-        self.writes: dict[str, int] = {}
-        self.seconds: dict[str, float] = {}
-
-    def ready(self, name: str) -> str:
-        """Make an undisturbed and an interrupted run of a command, once, and return its name."""
-        if name in self.whole:
-            return name
-        words, counted = COMMANDS[name], self.folder / f"{name}.writes"
-        load_modules_of([*words, "--out", f"{name}-first"], self.folder)
-        began = time.monotonic()
-        ending = self.attempt([*words, "--out", f"{name}-whole"], _count(counted))
-        if ending.status != 0:
-            raise SystemExit(f"{name}: {ending.said}")
-        self.seconds[name] = time.monotonic() - began
-        self.whole[name] = outcome(self.folder / f"{name}-whole")
-        self.writes[name] = len(counted.read_bytes())
-        self.attempt([*words, "--out", f"{name}-part"], stop_before_the_result)
-        return name
-
-    def all_ready(self) -> Iterator[str]:
-        """Yield the commands, each ready."""
-        return map(self.ready, self.names)
-
-    def attempt(self, words: list[str], arrange: Arrange | None = None) -> Ending:
-        """Run the program; its figures are not drawn, and its workers are forked."""
-        return attempt(words, self.folder, _cheap(arrange))
-
-    def begin(self, words: list[str], arrange: Arrange | None = None) -> tuple[int, Path]:
-        """Start the program likewise."""
-        return begin(words, self.folder, _cheap(arrange))
-
-    def fresh(self, source: str | None = None) -> Path:
-        """Return an empty place for a run, or a copy of one."""
-        run = self.folder / "run"
-        shutil.rmtree(run, ignore_errors=True)
-        if source is not None:
-            shutil.copytree(self.folder / source, run)
-        return run
-
-    def same(self, name: str, run: Path) -> str | None:
-        """Return how a run differs from the undisturbed one, None where it does not."""
-        ours, theirs = outcome(run), self.whole[name]
-        differ = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-        return f"another {', '.join(differ)}" if differ else None
-
-    def go_on(self, name: str, run: Path, arrange: Arrange | None = None) -> Ending:
-        """Continue a run that was begun, or begin it."""
-        begun = (run / "config.json").exists()
-        words = self.resuming(name) if begun else [*COMMANDS[name], "--out", "run"]
-        return self.attempt(words, arrange)
-
-    def resuming(self, name: str) -> list[str]:
-        """Return what resumes a command's run, with workers where it had some."""
-        return ["resume", "run", *(SIDE_BY_SIDE if "workers" in name else ["--workers", "1"])]
-
-    def finish(self, name: str, run: Path) -> str | None:
-        """Continue a run to its end, and return what is wrong with that, if anything."""
-        ending = self.go_on(name, run)
-        return ending.said[-300:] if ending.status != 0 else self.same(name, run)
-
     def kills(self) -> None:
-        """Kill at every write of every command, then go on."""
+        """Kill at every write of every command, then go on; commands take turns."""
+        chosen = []
         for name in self.all_ready():
-            points = [(n, m) for n in range(self.writes[name]) for m in MOMENTS]
-            for write, moment in self.sample(points, 1):
+            points = [(name, n, m) for n in range(self.writes[name]) for m in MOMENTS]
+            some = self.sample(points, 1, len(self.names))
+            chosen.append(self.random.sample(some, len(some)))
+        for turn in zip_longest(*chosen):
+            for name, write, moment in filter(None, turn):
                 run = self.fresh()
                 words = [*COMMANDS[name], "--out", "run"]
                 ending = self.attempt(words, kill_at(write, moment))
@@ -166,7 +121,7 @@ class RunAttacks(Attacks):
     def worker_kills(self) -> None:
         """Kill a worker once, where it writes or at any moment: the run ends as if it had not."""
         names = [name for name in COMMANDS if "workers" in name]
-        for number in range(self.count(40, 0)):
+        for number in range(self.count(50, 0)):
             name = self.ready(names[number % len(names)])
             run, mark = self.fresh(), self.folder / f"killed-{number}"
             delay = self.random.uniform(0, 0.3)
@@ -235,13 +190,6 @@ class RunAttacks(Attacks):
             where = f"{source}/{path.relative_to(self.folder / source)}"
             self.tally.record(attack, where, self.read_by_one(run) or self.undamaged(name, run))
 
-    def read_by_one(self, run: Path) -> str | None:
-        """Return what is wrong with how one of the commands ends that only read a run."""
-        reader = self.random.choice(list(READERS))
-        (self.folder / "page.html").unlink(missing_ok=True)
-        ending = self.attempt(READERS[reader])
-        return None if ending.status == 0 or ending.is_refusal else f"{reader}: {ending.said}"
-
     def _files_of(self, name: str) -> list[Path]:
         """Return all files of a command's complete and of its interrupted run."""
         runs = (self.folder / f"{name}-whole", self.folder / f"{name}-part")
@@ -256,15 +204,43 @@ class RunAttacks(Attacks):
         for _ in range(self.damages_of_each):
             yield "truncated", data[: self.random.randrange(len(data) or 1)]
 
-    def undamaged(self, name: str, run: Path) -> str | None:
-        """Return what is wrong with how a run that was tampered with is resumed."""
-        ending = self.attempt(self.resuming(name))
-        if ending.is_refusal:
-            return None
-        if ending.status != 0:
-            return ending.said[-300:]
-        result = timeless(json.loads((run / "result.json").read_text()))
-        return None if result == self.whole[name]["result.json"] else "accepted, another result"
+    def corruptions(self) -> None:
+        """Change each kind of file that a run writes, many times: none is read as something else.
+
+        Every tenth is also read by a command that only reads runs.
+        """
+        kinds = list(KINDS.items()) if self.full else self.random.sample(list(KINDS.items()), 1)
+        for _, (name, _) in kinds:
+            self.ready(name)
+        for number in range(self.count(1000, 2)):
+            for file, (name, part) in kinds:
+                source = self.folder / f"{name}-{part}"
+                run = self.fresh(source.name)
+                (run / file).write_bytes(self._corrupted((source / file).read_bytes()))
+                trouble = self.undamaged(name, run)
+                if not trouble and number % 10 == 0:
+                    trouble = self.read_by_one(run)
+                self.tally.record(f"corrupted: {file}", f"{source.name} {number}", trouble)
+
+    def _corrupted(self, data: bytes) -> bytes:
+        """Return other bytes: with flipped bits, cut, with a piece missing, doubled or zeroed."""
+        start = self.random.randrange(len(data))
+        end = self.random.randint(start + 1, min(len(data), start + 64))
+        match self.random.randrange(6):
+            case 0:
+                return data[:start]
+            case 1:
+                return data[:start] + data[end:]
+            case 2:
+                return data[:end] + data[start:]
+            case 3:
+                changed = data[:start] + bytes(end - start) + data[end:]
+            case _:
+                changed = data
+        flipped = bytearray(changed)
+        for _ in range(self.random.randint(1, 3)):
+            flipped[self.random.randrange(len(flipped))] ^= 1 << self.random.randrange(8)
+        return bytes(flipped)
 
     def edits(self) -> None:
         """Change every setting of a run's configuration."""
@@ -422,16 +398,6 @@ def _of_table(path: str) -> list[str]:
     return ["--task", f"csv:{path}:y", "--model", "linear"]
 
 
-def _cheap(arrange: Arrange | None) -> Arrange:
-    def all_of_it() -> None:
-        draw_nothing()
-        fork_workers()
-        if arrange is not None:
-            arrange()
-
-    return all_of_it
-
-
 def _kill_a_worker(mark: Path, delay: float) -> Arrange:
     """Return what makes the first worker that is asked to compute die, some time later."""
 
@@ -471,21 +437,6 @@ def _limit_files(size: int) -> Arrange:
                 resource.setrlimit(resource.RLIMIT_FSIZE, free)
 
         files._fill = filling
-
-    return arrange
-
-
-def _count(path: Path) -> Arrange:
-    def arrange() -> None:
-        rename, own = files._rename, os.getpid()
-
-        def renaming(temporary: Path, target: Path) -> None:
-            rename(temporary, target)
-            if os.getpid() == own:
-                with path.open("ab") as stream:
-                    stream.write(b".")
-
-        files._rename = renaming
 
     return arrange
 

@@ -9,6 +9,13 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("attacks.py")
 
+needs_superuser = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(os, "getuid") or os.getuid() != 0, reason="mounts disks, becomes other users"
+    ),
+]
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="tries are forked processes")
 
 
@@ -27,11 +34,27 @@ def table(*options: str) -> str:
 
 RUNS = [
     *("kills", "random_kills", "repeated_kills", "overwriting", "full_disks", "damages", "edits"),
-    *("exchanges", "replacements", "moves", "removals", "crowds", "limits"),
+    *("corruptions", "exchanges", "replacements", "moves", "removals", "crowds", "limits"),
 ]
 DATA = ["losses", "bombs", "tables", "archives", "parquets", "images", "texts"]
 OPTIONS = ["options", "words"]
+SURROUNDINGS = [
+    *(
+        "reader_kills",
+        "clocks",
+        "lost_folders",
+        "links",
+        "oddities",
+        "odd_names",
+        "umasks",
+        "watched",
+    ),
+]
+"""that need no program started anew, and no rights of the superuser"""
+MOUNTED = ["streams", "small_disks", "read_only", "full_workers", "strangers"]
+"""that do: they mount disks and become other users"""
 PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
+ALL = {*RUNS, *DATA, *OPTIONS, *SURROUNDINGS, *MOUNTED, *PROCESSES}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +63,8 @@ PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
         pytest.param(RUNS, id="runs"),
         pytest.param(DATA, id="data"),
         pytest.param(OPTIONS, id="options"),
+        pytest.param([*SURROUNDINGS, "--commands", "train"], id="surroundings"),
+        pytest.param([*MOUNTED, "--commands", "train"], id="disks", marks=needs_superuser),
         # Of these tests/integration/test_surroundings.py has a short form.
         pytest.param(PROCESSES, id="processes", marks=pytest.mark.slow),
     ],
@@ -47,7 +72,7 @@ PROCESSES = ["signals", "pipes", "terminals", "widths", "optimized", "imports"]
 def test_a_sample_of_all_attacks_is_survived(classes):
     rows = [line for line in table("--only", *classes).splitlines() if line]
     assert rows[0].split() == ["attack", "tries", "survived"]
-    assert len(rows) >= len(classes) + 2
+    assert len(rows) >= len([each for each in classes if each in ALL]) + 2
     assert all(int(row.split()[-2]) > 0 for row in rows[1:])
 
 
@@ -59,6 +84,8 @@ def test_every_class_is_sampled():
         *OPTIONS,
         "worker_kills",
         *PROCESSES,
+        *SURROUNDINGS,
+        *MOUNTED,
     }
 
 

@@ -1,7 +1,10 @@
 """The README and docs/: short, with links that lead somewhere and code that runs."""
 
+import io
 import re
 import shlex
+from contextlib import redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossforge import save
 from lossforge.cli import COMMANDS, main
 from lossforge.losses import SymbolicLoss
+from lossforge.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -20,6 +24,10 @@ MOST_WORDS = 700
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXECUTED = [path for path in DOCUMENTS if path.parent.name == "docs" or path == README]
+SHOWN = [path for path in DOCUMENTS if path.is_relative_to(ROOT / "docs")] + [
+    path for path in DOCUMENTS if path.parent == ROOT and path.name != "CHANGELOG.md"
+]
+"""documents that tell how to use the program; the changelog has what is gone, too"""
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -31,10 +39,33 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def spans(path: Path) -> list[str]:
+    """Return what stands between backticks in the text of a document, on one line each."""
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+
+
 def commands() -> list[str]:
-    codes = [code.replace("\\\n", " ") for path in EXECUTED for code in blocks(path, "")]
-    lines = [line for code in codes for line in code.splitlines()]
-    return [line for line in lines if line.startswith("lossforge ")]
+    """Return the commands of lossforge in the documents: in blocks, and within the text."""
+    codes = [code for path in SHOWN for kind in ("", "bash") for code in blocks(path, kind)]
+    lines = [line.strip() for code in codes for line in code.replace("\\\n", " ").splitlines()]
+    lines += [span for path in SHOWN for span in spans(path)]
+    found = [line for line in lines if line.startswith("lossforge ") and "..." not in line]
+    # COMMAND, METHOD and their like stand for any; --help and --version are of no command.
+    return sorted({line for line in found if not re.match(r"lossforge [A-Z-]|.*\bMETHOD\b", line)})
+
+
+@cache
+def help_of(command: str, method: str = "") -> str:
+    """Return the help of a command of the program."""
+    text = io.StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        main([command, *([method] if method else []), "--help"])
+    return text.getvalue()
+
+
+def has_option(told: str, option: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", told) is not None
 
 
 def test_the_readme_is_short():
@@ -80,19 +111,28 @@ def test_files_that_are_named_exist(document):
 
 
 @pytest.mark.parametrize("command", commands())
-def test_commands_and_their_options_exist(command, capsys):
-    words = shlex.split(command, comments=True)[1:]
+def test_commands_and_their_options_exist(command):
+    words = shlex.split(re.sub(r"[&;|] *$", "", command), comments=True)[1:]
     assert words[0] in COMMANDS
-    method = words[1:2] if words[0] in ("search", "fewshot") else []
-    try:
-        main([words[0], *method, "--help"])
-    except SystemExit as stop:
-        if stop.code:
-            raise
-    told = capsys.readouterr().out
+    method = words[1] if words[0] in ("search", "fewshot") and words[1:] else ""
+    told = help_of(words[0], "" if method.startswith("-") else method)
     for word in words:
-        if word.startswith("--"):
-            assert re.search(rf"{re.escape(word)}\b", told), word
+        if word.startswith("--") and word != "--help":
+            assert has_option(told, word.partition("=")[0]), word
+
+
+OWN_HELP = [*((name, "") for name in COMMANDS), *(("search", name) for name in METHODS)]
+OWN_HELP += [("fewshot", "npbml"), ("fewshot", "ablation")]
+
+OTHERS = {"--help", "--version", "--quick", "--json", "--strict", "--index-url", "--kills"}
+"""options of other programs, and of all"""
+
+
+@pytest.mark.parametrize("document", SHOWN, ids=name_of)
+def test_options_that_the_text_names_exist(document):
+    known = "\n".join(help_of(*names) for names in OWN_HELP)
+    named = {word for span in spans(document) for word in re.findall(r"(?<!\S)--[\w.-]*\w", span)}
+    assert [option for option in sorted(named - OTHERS) if not has_option(known, option)] == []
 
 
 @pytest.fixture

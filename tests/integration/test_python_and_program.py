@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ import torch
 import lossforge as lf
 from lossforge.cli import main
 from lossforge.errors import RunError
-from lossforge.training.full import FullTraining
+from lossforge.experiments.benchmark_settings import Setting
+from lossforge.training.full import FullTraining, Recipe
 
 SEARCH = {"population": 4, "generations": 2, "meta_steps": 3, "fitness_steps": 10}
 SEARCH |= {"filter_steps": 10, "compare_seeds": 2, "compare_steps": 10}
@@ -37,6 +39,13 @@ def files(folder: str) -> dict[str, object]:
     return found
 
 
+def assert_same_bytes(*names: str) -> None:
+    """Hold what the call in `python` wrote against what the command in `program` wrote."""
+    for name in names:
+        ours, theirs = Path("python", name).read_bytes(), Path("program", name).read_bytes()
+        assert ours == theirs, name
+
+
 def _interrupt(self):
     raise KeyboardInterrupt
 
@@ -54,8 +63,7 @@ def test_search_is_the_program_s():
         "evomal", "iris", "mlp:width=8", seed=3, out="python", progress=False, **SEARCH
     )
     assert files("python") == files("program")
-    with open("python/loss.json", "rb") as ours, open("program/loss.json", "rb") as theirs:
-        assert ours.read() == theirs.read()
+    assert_same_bytes("loss.json")
     assert str(report.loss) == report.result["loss"]
 
 
@@ -68,6 +76,7 @@ def test_a_metric_is_the_program_s():
     options |= {"metric": "f1", "progress": False}
     lf.search("random", "breast_cancer", "linear", out="python", **options)
     assert files("python") == files("program")
+    assert_same_bytes("loss.json")
     assert files("python")["result.json"]["metric"] == "f1"
     for command, given in (("train", []), ("compare", ["--losses", "focal", "--seeds", "2"])):
         loss = ["--loss", "focal"] if command == "train" else given
@@ -116,6 +125,7 @@ def test_train_is_the_program_s(loss):
         "iris", loss, "mlp:width=8", adalfl=adalfl, out="python", progress=False, **TRAIN
     )
     assert files("python") == files("program")
+    assert_same_bytes("model.safetensors")
     task = lf.tasks.load("iris")
     with torch.no_grad():
         wrong = report.network.eval()(task.test.inputs).argmax(1) != task.test.targets
@@ -141,7 +151,34 @@ def test_compare_is_the_program_s():
     ours, theirs = files("python"), files("program")
     assert ours["config.json"].pop("given") == ["task"]
     assert ours == theirs
+    assert_same_bytes("report.md")
     assert len(report.rows()) == 8
+
+
+def test_benchmark_is_the_program_s():
+    own = {"population": 3, "generations": 1, "fitness_steps": 6, "finalists": 1}
+    small = ["--tasks", "breast_cancer", "--models", "linear", "--metric", "f1", "--repetitions"]
+    small += ["1", "--steps", "12", "--check-every", "6", "--rival-seeds", "1", "--search-options"]
+    small += [f"{name}={value}" for name, value in own.items()]
+    assert main(["benchmark", "--methods", "gp-lfl", *small, "--out", "program"]) == 0
+    base = Setting(
+        "",
+        recipe=Recipe(steps=12, check_every=6),
+        calibration=lf.Calibration(rival_seeds=1),
+        search=own,
+    )
+    lf.benchmark(
+        "gp-lfl",
+        "breast_cancer",
+        "linear",
+        metric="f1",
+        repetitions=1,
+        base=base,
+        out="python",
+        progress=False,
+    )
+    assert files("python") == files("program")
+    assert_same_bytes("cells.csv")
 
 
 def test_few_shot_learning_is_the_program_s():

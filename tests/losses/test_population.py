@@ -72,3 +72,41 @@ def test_kinds_do_not_mix():
         ModulePopulation([Focal(), Huber()])
     with pytest.raises(ConfigurationError, match="at least one"):
         SymbolicPopulation([])
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "weight"),
+    [
+        ("classification", (8, 3), (0.5, 1.0, 4.0)),
+        ("classification", (8, 1), (0.6, 9.0)),
+        ("classification", (5, 2, 4), (0.6, 9.0)),
+        ("multilabel", (8, 3), ((1.0, 2.0), (0.5, 3.0), (1.0, 7.0))),
+    ],
+    ids=["classes", "single output", "positions", "labels"],
+)
+def test_weights_of_classes_count_as_in_each_loss(kind, shape, weight):
+    given = torch.tensor(weight)
+    texts = ("-y*log(p)", "square(y - p)", "tanh(y)*p - p*p")
+    losses = [SymbolicLoss(text, kind=kind, weight=given) for text in texts]
+    outputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    where = shape if kind == "multilabel" else (shape[0], *shape[2:])
+    targets = torch.randint(max(2, shape[1]) if kind != "multilabel" else 2, where)
+    targets.view(-1)[::5] = -100
+    symbolic, modules = as_population(losses), ModulePopulation(losses)
+    assert isinstance(symbolic, SymbolicPopulation)
+    tangent = torch.randn(len(losses), *shape)
+    close = {"rtol": 1e-4, "atol": 1e-6}
+    ours, theirs = (each.slope(outputs, targets) for each in (symbolic, modules))
+    torch.testing.assert_close(ours, theirs, **close)
+    ours, theirs = (each.mixed(outputs, targets, tangent) for each in (symbolic, modules))
+    torch.testing.assert_close(ours, theirs, **close)
+    for each in (symbolic.loss(1), symbolic.select([2, 1]).loss(1)):
+        assert torch.equal(each.weight, given)
+
+
+def test_losses_of_other_weights_are_no_program():
+    weights = (None, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0]))
+    losses = [SymbolicLoss("-y*log(p)", weight=weight) for weight in weights]
+    assert isinstance(as_population(losses), ModulePopulation)
+    with pytest.raises(ConfigurationError, match="same class weights"):
+        SymbolicPopulation(losses)

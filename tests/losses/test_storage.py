@@ -143,3 +143,13 @@ def test_files_without_an_end_are_refused_at_once(tmp_path):
     (tmp_path / "loss.safetensors").symlink_to("/dev/zero")
     with pytest.raises(FileFormatError, match="no regular file"):
         load(tmp_path / "loss.json")
+
+
+def test_weights_of_classes_are_saved(tmp_path):
+    loss = SymbolicLoss("-y*log(p)", weight=torch.tensor([0.515, 16.7]))
+    save(loss, tmp_path / "loss.json")
+    again = load(tmp_path / "loss.json")
+    outputs, labels = torch.randn(6, 2), torch.tensor([0, 1, 0, 0, 1, 0])
+    assert torch.equal(again.weight, loss.weight)
+    assert torch.equal(again(outputs, labels), loss(outputs, labels))
+    assert not torch.equal(again(outputs, labels), SymbolicLoss("-y*log(p)")(outputs, labels))

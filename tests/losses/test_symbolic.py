@@ -96,3 +96,13 @@ def test_a_definition_names_the_functions_that_users_added():
     plain = SymbolicLoss("square(y - p)").definition()
     assert "primitives" not in plain
     assert plain["expression"] == to_text(parse("square(y - p)"))
+
+
+def test_other_coefficients_leave_the_rest_as_it_is():
+    weight = torch.tensor([0.5, 8.0])
+    loss = SymbolicLoss("-y*log(p)", softplus=True, weight=weight)
+    doubled = loss.with_coefficients(2 * loss.coefficients)
+    assert doubled.softplus
+    assert torch.equal(doubled.weight, weight)
+    assert torch.equal(doubled.coefficients, 2 * loss.coefficients)
+    assert str(doubled).endswith("times weight=[0.5, 8] of the class")

@@ -47,3 +47,12 @@ def test_curves_are_those_of_each_run_inside(tmp_path):
     assert [each.title for each in found] == ["Results on new tasks", "Meta-learning"]
     assert found[1].blocks[1].count("data-tip") == 1
     assert [each.title for each in sections(facts([MAML, NPBML]))] == ["Results on new tasks"]
+
+
+def test_curves_go_along_steps_and_seconds(tmp_path):
+    lines = [{"step": 10, "valid": 50.0, "seconds": 2.5}, {"step": 20, "valid": 60.0, "seconds": 5}]
+    (tmp_path / "maml").mkdir()
+    (tmp_path / "maml" / "history.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    drawn = sections(facts([MAML, NPBML], path=tmp_path))[1].blocks[1]
+    assert "seconds of learning" in drawn
+    assert drawn.count("data-tip") == 4

@@ -19,7 +19,7 @@ RESULT = {
 
 
 def recommended(name, rate):
-    return RESULT | {"recommended": {"name": name, "rate": rate}}
+    return RESULT | {"recommended": {"name": name, "rate": rate, "valid": 0.04}}
 
 
 def test_a_learned_loss_is_held_against_the_best_rival_on_validation_data():
@@ -41,10 +41,38 @@ def test_a_handcrafted_loss_is_recommended_where_nothing_better_was_found():
     )
 
 
+def test_a_level_loss_is_not_said_to_be_worse():
+    level = recommended("focal", 0.02)
+    level["recommended"]["valid"] = RESULT["valid"]
+    assert verdict(level) == (
+        "Use focal at learning rate 0.02 (test error rate 0.25): it is the simpler of two, and the "
+        "learned loss is level with it on validation data."
+    )
+
+
 def test_without_a_recommendation_both_scores_are_told():
     assert verdict(RESULT) == (
         "The learned loss has a test error rate of 0.125, cross_entropy of 0.3."
     )
+
+
+def on_two_tasks() -> dict:
+    shared = ("metric", "rate", "valid", "test", "tests", "baseline")
+    rows = [
+        RESULT | {"task": "iris", "recommended": {"name": "learned", "rate": 0.01}},
+        RESULT | {"task": "wine", "recommended": {"name": "focal", "rate": 0.02, "valid": 0.04}},
+    ]
+    return {key: RESULT[key] for key in shared} | {"task": "iris,wine", "tasks": rows}
+
+
+def test_of_several_tasks_each_has_a_verdict_and_a_chart():
+    told = verdict(on_two_tasks())
+    assert told.startswith("On iris: Use the learned loss at learning rate 0.01")
+    assert "On wine: Use focal at learning rate 0.02" in told
+    found = Facts({"command": "search"}, on_two_tasks(), (), sentence="so.")
+    shown = part(sections(found), "Results on test data")
+    for task in ("iris", "wine"):
+        assert f"{task}: one dot a network" in shown
 
 
 def facts(history=(), tables=(), **result) -> Facts:

@@ -14,7 +14,10 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-configs = st.dictionaries(st.text(min_size=1), plain, max_size=4)
+names = st.text(min_size=1).filter(lambda name: name.splitlines() == [name])
+"""as messages, which are one line, can tell them"""
+
+configs = st.dictionaries(names, plain, max_size=4)
 
 
 @given(plain)

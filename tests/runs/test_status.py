@@ -72,3 +72,48 @@ def test_the_progress_of_a_run_can_be_overwritten_and_read_damaged(begun):
     begun.release()
     RunFolder.create(begun.path, {"command": "train"}, overwrite=True)
     assert not (begun.path / "progress.json").exists()
+
+
+def test_the_state_is_plain_data(begun):
+    found = json.loads(json.dumps(Status.read(begun.path).document()))
+    assert (found["command"], found["state"], found["result"]) == ("compare", "running", None)
+    assert found["process"]["pid"] == os.getpid()
+    assert found["progress"].pop("seconds_left") <= 100
+    assert found["progress"] == {name: EVENT[name] for name in ("stage", "done", "total", "share")}
+    begun.release()
+    found = Status.read(begun.path).document()
+    assert (found["state"], found["process"], found["progress"]) == ("interrupted", None, None)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{}, {"event": "progress"}, {**EVENT, "share": "half"}, {**EVENT, "seconds_left": [1]}],
+)
+def test_progress_that_was_edited_is_shown_as_far_as_it_is_known(begun, event):
+    (begun.path / "progress.json").write_text(json.dumps(event))
+    assert len(Status.read(begun.path).lines()) in (2, 3)
+    begun.release()
+
+
+@pytest.mark.parametrize("history", ["[1]", "3", '"a"', "[" * 10_000])
+def test_a_history_that_is_none_is_left_out(begun, history):
+    (begun.path / "history.jsonl").write_text(history)
+    assert Status.read(begun.path).history == ()
+    begun.release()
+
+
+def test_results_that_were_edited_are_shown_as_far_as_they_are_known(begun):
+    begun.write_result({"seconds": "long", "test": 0.5})
+    headline, _, present = Status.read(begun.path).lines()
+    assert headline == f"{begun.path}: compare, complete"
+    assert present == "test 0.5"
+    begun.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows lacks named pipes")
+@pytest.mark.parametrize("name", [".lock", "history.jsonl", "progress.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(begun, name):
+    begun.release()
+    (begun.path / name).unlink(missing_ok=True)
+    os.mkfifo(begun.path / name)
+    assert not Status.read(begun.path).is_complete

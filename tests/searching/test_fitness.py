@@ -8,12 +8,11 @@ from lossforge.losses import (
     CrossEntropy,
     ElementwiseLoss,
     SymbolicLoss,
-    SymbolicPopulation,
-    as_population,
 )
 from lossforge.methods import EvoMAL
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.searching.fitness import Fitness, Race, Trial
+from lossforge.searching.fitness_work import FitnessJob
 from lossforge.tasks import load
 
 LOSSES = ["-y*log(p)", "(y - p)**2", "y*log(p)", "-1*(p - y)**2", "abs(y - p)"]
@@ -25,10 +24,14 @@ BASE = BaseTraining(learning_rate=0.1)
 def quiet(*_: object) -> None: ...
 
 
+def measure_all(fitness, losses, problems, base=BASE, curves=()) -> list[Trial]:
+    return FitnessJob(tuple(losses), fitness, base, 0, curves).on(problems, quiet)
+
+
 def trials(racing: bool, stacking: str = "stacked", curves: tuple = ()) -> list[Trial]:
-    losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES])
+    losses = [SymbolicLoss(text) for text in LOSSES]
     fitness = Fitness(80, racing=racing, stacking=stacking)
-    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet, curves)
+    return measure_all(fitness, losses, make_problems(load("iris"), "linear"), curves=curves)
 
 
 def test_good_losses_are_fit_and_bad_ones_are_not():
@@ -50,9 +53,9 @@ class Broken(ElementwiseLoss):
 
 
 def test_a_candidate_that_diverges_is_a_result():
-    losses = as_population([Broken("classification"), CrossEntropy()])
+    losses = [Broken("classification"), CrossEntropy()]
     problems = make_problems(load("iris"), "linear")
-    trial, other = Fitness(40)(losses, problems, BASE, 0, quiet)
+    trial, other = measure_all(Fitness(40), losses, problems)
     assert math.isfinite(other.fitness)
     assert math.isinf(trial.fitness)
     assert trial.reason.startswith("diverged")
@@ -107,12 +110,12 @@ def test_settings_out_of_range_are_refused():
 
 @pytest.mark.parametrize("racing", [False, True])
 def test_the_best_evaluation_counts_where_asked(racing):
-    losses = SymbolicPopulation([SymbolicLoss("square(y - p)", kind="regression")])
+    losses = [SymbolicLoss("square(y - p)", kind="regression")]
     problems = make_problems(load("diabetes"), "mlp:width=64")
     # A rate at which the network overfits its 265 rows long before the end.
     base = BaseTraining(learning_rate=0.05)
     last, best = (
-        Fitness(300, racing=racing, best_evaluation=best)(losses, problems, base, 0, quiet)[0]
+        measure_all(Fitness(300, racing=racing, best_evaluation=best), losses, problems, base)[0]
         for best in (False, True)
     )
     assert best.fitness == min(best.curve) < last.fitness
@@ -121,9 +124,9 @@ def test_the_best_evaluation_counts_where_asked(racing):
 
 
 def halved(share: float, measure: str = "metric") -> list[Trial]:
-    losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES + LOSSES[:3]])
+    losses = [SymbolicLoss(text) for text in LOSSES + LOSSES[:3]]
     fitness = Fitness(80, halving=share, measure=measure)
-    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet)
+    return measure_all(fitness, losses, make_problems(load("iris"), "linear"))
 
 
 def test_halving_stops_the_worse_at_each_rung():
@@ -141,8 +144,8 @@ def test_halving_does_not_stop_all():
 
 
 def trials_of(fitness: Fitness) -> list[Trial]:
-    losses = SymbolicPopulation([SymbolicLoss(text) for text in LOSSES[:3]])
-    return fitness(losses, make_problems(load("iris"), "linear"), BASE, 0, quiet)
+    losses = [SymbolicLoss(text) for text in LOSSES[:3]]
+    return measure_all(fitness, losses, make_problems(load("iris"), "linear"))
 
 
 def test_margins_rank_and_the_metric_stands_beside_them():
@@ -155,10 +158,10 @@ def test_margins_rank_and_the_metric_stands_beside_them():
 
 
 def test_in_regression_margins_are_the_metric():
-    losses = SymbolicPopulation([SymbolicLoss("abs(y - p)", kind="regression")])
+    losses = [SymbolicLoss("abs(y - p)", kind="regression")]
     problems = make_problems(load("diabetes"), "linear")
     found = [
-        Fitness(20, measure=measure)(losses, problems, BASE, 0, quiet)
+        measure_all(Fitness(20, measure=measure), losses, problems)
         for measure in ("metric", "margin")
     ]
     assert found[0] == found[1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossforge.losses import SymbolicLoss, as_population
+from lossforge.losses import SymbolicLoss
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.searching.executors import Here
 from lossforge.searching.fitness import Fitness
@@ -41,7 +41,7 @@ def test_split_jobs_give_the_numbers_of_the_whole(stacking, problems):
     assert [len(part.losses) for part in parts] == ([3] if stacking == "stacked" else [1, 1, 1])
     assert sum((part.losses for part in parts), ()) == LOSSES
     found = [trial for trials in Here().map(ProblemWork(problems), parts) for trial in trials]
-    assert found == job.fitness(as_population(LOSSES), problems, BASE, 0, quiet)
+    assert found == job.on(problems, quiet)
     assert len({trial.fitness for trial in found}) > 1
 
 

@@ -8,7 +8,7 @@ import torch
 
 from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.losses import ElementwiseLoss, SymbolicLoss
-from lossforge.searching import Fitness, PopulationSearch
+from lossforge.searching import Archive, Fitness, NullJournal, PopulationSearch
 from lossforge.tasks import load
 
 
@@ -123,3 +123,19 @@ def test_several_tasks_count_the_steps_of_each():
 def test_tasks_that_do_not_fit_together_are_refused(tasks):
     with pytest.raises(ConfigurationError):
         SCRIPTED.run(tasks, "linear", 0)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_with_fresh_initializations_a_loss_does_otherwise_in_each_round(fresh):
+    fitness = Fitness(20, racing=False, measure="margin", fresh=fresh)
+    method = Scripted(generations=2, fitness=fitness, script=(("-y*log(p)",),) * 2)
+    archive = []
+
+    class Journal(NullJournal):
+        def checkpoint(self, state, entry):
+            archive[:] = Archive.from_state(state["archive"]).evaluations
+
+    for _ in range(2):  # the same in another search
+        method.run(load("iris"), "linear", journal=Journal())
+        first, second = (evaluation.fitness for evaluation in archive)
+        assert (first == second) is not fresh

@@ -3,9 +3,11 @@ import torch
 
 from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.losses import SymbolicLoss, as_population
+from lossforge.losses.resolve import objective
 from lossforge.searching import BaseTraining, make_problems
 from lossforge.searching.meta_training import MetaTraining
 from lossforge.tasks import load
+from lossforge.training.hypergradient import Start, hypergradient
 
 
 def quiet(*_):
@@ -73,3 +75,44 @@ def test_the_task_loss_can_be_chosen():
 def test_task_losses_that_do_not_fit_are_refused(name):
     with pytest.raises(LossforgeError):
         tuned(["abs(p - y)"], task_loss=name)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_meta_steps_follow_the_metric(horizon):
+    task = load("breast_cancer").with_single_output().with_metric("f1")
+    problems = make_problems(task, "linear")
+    losses = [SymbolicLoss(text) for text in ("square(y - p)", "abs(y - p)*p")]
+    settings = MetaTraining(steps=3, learning_rate=1e-2, horizon=horizon, task_loss="metric")
+    found = settings(as_population(losses), problems, BaseTraining(), 0, quiet).coefficients
+    assert bool(found.isfinite().all())
+    others = [settings, MetaTraining(steps=3, learning_rate=1e-2, horizon=horizon)]
+    others = [each(as_population(losses), problems, BaseTraining(), 0, quiet) for each in others]
+    assert torch.equal(others[0].coefficients, found)
+    assert not torch.allclose(others[1].coefficients, found)
+
+
+def test_a_meta_step_lowers_the_smooth_metric_of_the_next_training():
+    task = load("breast_cancer").with_single_output().with_metric("auroc")
+    (problem,) = make_problems(task, "linear")
+    base = BaseTraining(learning_rate=0.1)
+    loss = SymbolicLoss("0.1*square(y - p)")
+
+    def cost_after(coefficients) -> float:
+        start = problem.network(0)
+        optimizer = base.optimizer()
+        theta = start.parameters()
+        batch = (task.train.inputs, task.train.targets)
+        population = as_population([loss.with_coefficients(coefficients)])
+        found = hypergradient(
+            Start(start, theta, optimizer, optimizer.init(theta)),
+            population,
+            [batch],
+            (task.valid.inputs, task.valid.targets),
+            objective("metric", task.kind, task.measure),
+            "forward",
+        )
+        return found.task_loss.item(), found.gradient[0]
+
+    before, gradient = cost_after(loss.coefficients)
+    after, _ = cost_after(loss.coefficients - 0.05 * gradient / gradient.norm())
+    assert after < before

@@ -7,8 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from lossforge.losses import CrossEntropy, as_population
+from lossforge.losses import CrossEntropy
 from lossforge.searching import Fitness, make_problems
+from lossforge.searching.fitness_work import FitnessJob
 from lossforge.tasks import load
 
 FILE = Path(__file__).parents[2] / "examples" / "own_search_method.py"
@@ -41,8 +42,8 @@ def test_it_finds_a_loss_as_good_as_the_default(example, memory):
     problems, fitness, journal = make_problems(load("iris"), "linear"), Fitness(40), memory()
     search = example.DifferentialEvolution(population=8, generations=8, fitness=fitness)
     found = search.run(load("iris"), "linear", 0, journal=journal)
-    default = as_population([CrossEntropy()])
-    (trial,) = fitness(default, problems, search.base, 0, lambda *_: None)
+    job = FitnessJob((CrossEntropy(),), fitness, search.base, 0)
+    (trial,) = job.on(problems, lambda *_: None)
     assert found.valid <= trial.fitness
     assert journal.entries[-1]["best"] < journal.entries[0]["best"]
 

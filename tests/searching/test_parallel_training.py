@@ -11,10 +11,11 @@ import torch
 
 from lossforge.losses import CrossEntropy, Focal, LabelSmoothing, SymbolicLoss, as_population
 from lossforge.methods import EvoMAL
+from lossforge.randomness import derive_seed
 from lossforge.searching import BaseTraining, MetaTraining, make_problems
 from lossforge.searching.executors import Executor, Here, LocalPool
-from lossforge.searching.fitness import Fitness
-from lossforge.searching.fitness_work import Fold
+from lossforge.searching.fitness import Fitness, Trial
+from lossforge.searching.fitness_work import FitnessJob, Fold
 from lossforge.searching.parallel_training import ParallelTraining, TuningJob
 from lossforge.tasks import load
 from searching.executors.jobs import DEADLY, Deadly
@@ -57,6 +58,7 @@ SETTINGS = {
     "racing": Fitness(40),
     "halving": HALVING,
     "separate": replace(HALVING, stacking="separate"),
+    "repeats": replace(HALVING, repeats=2),
 }
 
 
@@ -77,7 +79,7 @@ def test_halving_keeps_the_best_of_all_chunks():
     settings = SETTINGS["separate"]
     found = training(executor).fitness(settings, LOSSES, BASE, 1)
     problems = make_problems(TASK, "linear")
-    whole = settings(as_population(LOSSES), problems, BASE, 1, lambda *_: None)
+    whole = FitnessJob(tuple(LOSSES), settings, BASE, 1).on(problems, lambda *_: None)
     # Scores of a single network may be rounded otherwise than those of many.
     assert [(trial.steps, trial.reason) for trial in found] == [
         (trial.steps, trial.reason) for trial in whole
@@ -206,3 +208,32 @@ def test_a_search_whose_workers_are_killed_finds_the_same(tmp_path):
     assert torch.equal(found.loss.coefficients, expected.loss.coefficients)
     assert str(found.loss) == str(expected.loss)
     assert (found.valid, found.counts) == (expected.valid, expected.counts)
+
+
+@pytest.mark.parametrize("setting", ["racing", "halving"])
+def test_complete_runs_are_repeated_from_other_initializations(setting):
+    """And nothing else is: what was stopped stays as it was."""
+    fitness = SETTINGS[setting]
+    plain = training().fitness(fitness, LOSSES, BASE, 0)
+    repeated = training().fitness(replace(fitness, repeats=2), LOSSES, BASE, 0)
+    complete = [i for i, trial in enumerate(plain) if trial.reason is None]
+    assert complete
+    draws = [(derive_seed(0, "repeat", run), Fold()) for run in range(2)]
+    some = [LOSSES[i] for i in complete]
+    others = training().runs(fitness.in_full(40), some, BASE, draws, "training")
+    for i, trial in enumerate(plain):
+        if i not in complete:
+            assert repeated[i] == trial
+            continue
+        one, two = (run[complete.index(i)] for run in others)
+        mean = (trial.fitness + one.fitness + two.fitness) / 3
+        assert repeated[i].fitness == pytest.approx(mean)
+        assert repeated[i].steps == trial.steps + one.steps + two.steps
+    assert [trial.curve for trial in others[0]] != [trial.curve for trial in others[1]]
+
+
+def test_a_run_that_fails_once_has_failed():
+    sound, failed = Trial(0.1, 5, None, (0.1,)), Trial(inf, 3, "diverged: at step 3", ())
+    found = sound.averaged([sound, failed])
+    assert (found.fitness, found.steps, found.reason) == (inf, 13, "diverged: at step 3")
+    assert found.outcome == "diverged"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lossforge.errors import DataError, UnknownNameError
 from lossforge.tasks.episodes import ClassPool, EpisodeSpec
-from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.tasks.few_shot_sets import from_arrays, load_few_shot
 
 
 def drawing(seed: int, size: int = 20) -> bytes:
@@ -128,3 +128,41 @@ def test_images_that_are_no_squares_are_told(tmp_path):
 def test_the_real_omniglot(data_dir):
     task = load_few_shot("omniglot", data_dir=data_dir)
     assert sum(len(classes_of(task, part)) for part in ("train", "valid", "test")) == 242
+
+
+def test_classes_of_arrays_serve_one_purpose_each():
+    inputs, labels = torch.arange(40.0)[:, None], torch.arange(40) % 8 * 5
+    task = from_arrays(inputs, labels, seed=1)
+    assert task.input_shape == (1,)
+    names = [name for pool in task.pools.values() for name in pool.names]
+    assert sorted(names) == [f"class {5 * k:02d}" for k in range(8)]
+    for pool in task.pools.values():
+        assert isinstance(pool, ClassPool)
+        for row, index in zip(pool.inputs, pool.labels(), strict=True):
+            assert pool.names[index] == f"class {int(row) % 8 * 5:02d}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "says"),
+    [
+        (12, torch.arange(11), "12 rows and labels of shape"),
+        (12, torch.arange(12.0), "number the classes"),
+        (12, torch.arange(12) % 3, "3 classes; 4 are the least"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told(rows, labels, says):
+    with pytest.raises(DataError, match=says):
+        from_arrays(torch.zeros(rows, 2), labels)
+
+
+def test_arrays_that_are_not_finite_are_told():
+    inputs = torch.zeros(8, 2)
+    inputs[3, 1] = torch.nan
+    with pytest.raises(DataError, match="not all finite"):
+        from_arrays(inputs, torch.arange(8))
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 7, 10])
+def test_every_purpose_of_arrays_has_a_class(count):
+    task = from_arrays(torch.zeros(2 * count, 2), torch.arange(2 * count) % count)
+    assert all(pool.names for pool in task.pools.values())

@@ -132,3 +132,22 @@ def test_one_cycle_is_that_of_pytorch(steps):
 def test_a_cycle_of_few_steps_has_rates_that_can_be_used(steps):
     recipe = Recipe(steps=steps, learning_rate=0.3, schedule="one_cycle")
     assert all(0 < recipe.rate(step) <= 0.3 for step in range(steps))
+
+
+def test_sgd_has_the_numbers_of_its_plain_loop():
+    """In one pass over all tensors, or in a loop over them: a result must not depend on it."""
+    recipe = Recipe(momentum=0.9, nesterov=True, weight_decay=5e-4)
+    reached = []
+    for foreach in (None, False):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(7, 33), nn.ReLU(), nn.Linear(33, 5))
+        optimizer = recipe.make_optimizer(module.parameters())
+        if foreach is not None:
+            optimizer.param_groups[0]["foreach"] = foreach
+        for _ in range(20):
+            optimizer.zero_grad()
+            module(torch.randn(16, 7)).square().mean().backward()
+            optimizer.step()
+        reached.append([parameter.detach().clone() for parameter in module.parameters()])
+    for ours, plain in zip(*reached, strict=True):
+        assert torch.equal(ours, plain)

@@ -151,7 +151,7 @@ class Calibration:
     """Whether the best prediction under a loss is the right one, tried on random posteriors.
 
     Attributes:
-        agreement: share of posteriors whose likeliest class the best prediction favours.
+        agreement: share of posteriors whose likeliest class the best prediction favors.
         distortion: mean greatest difference between posterior and best prediction.
     """
 

@@ -1,9 +1,11 @@
-"""One style for all plots: legible at column width, for the color-blind, and on grey paper."""
+"""One style for all plots: legible at column width, for the color-blind, and on gray paper."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossforge.extras import require_extra
+from lossforge.files import sweep_stale, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +111,9 @@ def widen(axes: "Axes", share: float) -> None:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG and SVG; `path` is without ending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure as PNG and SVG, each whole or not at all; `path` is without ending."""
     for ending in ("png", "svg"):
-        figure.savefig(path.with_name(f"{path.name}.{ending}"), dpi=150)
+        target, content = path.with_name(f"{path.name}.{ending}"), io.BytesIO()
+        figure.savefig(content, format=ending, dpi=150)
+        sweep_stale(target)
+        write_atomically(target, content.getvalue())

@@ -10,6 +10,8 @@ from lossforge.losses import Handcrafted, Loss, SymbolicLoss
 from lossforge.losses.expression import ARITY, PRIMITIVES, Expression, Primitive, to_text
 from lossforge.losses.expression.primitives import LIMIT
 from lossforge.losses.handcrafted.base import Classification
+from lossforge.losses.symbolic import weight_note
+from lossforge.tasks import kinds
 
 TORCH_LIMIT = f"torch.nn.functional.hardtanh(a, -{LIMIT!r}, {LIMIT!r})"
 PYTHON_LIMIT = f"min(max(a, -{LIMIT!r}), {LIMIT!r})"
@@ -43,6 +45,23 @@ REDUCTION_OF_LABELS = """\
     return values.mean() if counted is None else values.sum() / counted.sum()
 """
 
+WEIGHTS_OF_CLASSES = """\
+    shares = torch.cat([1 - y, y], 1) if y.shape[1] == 1 else y
+    weight = torch.tensor({}, dtype=values.dtype, device=values.device)
+    weight = (shares.movedim(1, -1) * weight).sum(-1)  # of each row's class
+    if counted is None:
+        values = values * weight
+    else:
+        counted = counted * weight
+"""
+
+WEIGHTS_OF_LABELS = """\
+    weight = torch.tensor({}, dtype=values.dtype, device=values.device)
+    weight = weight if weight.dim() == 2 else torch.stack([weight, weight], 1)
+    weight = weight.T.reshape(1, *weight.T.shape, *[1] * (values.dim() - 2))
+    values = values * (y * weight).sum(1)  # of each label's absence or presence
+"""
+
 SIGNATURE = 'def loss(outputs, targets, reduction="mean"):\n'
 SIGNATURE_OF_LABELS = 'def loss(outputs, targets, reduction="mean", ignore_index={}):\n'
 
@@ -67,9 +86,9 @@ def export(loss: Loss, form: str, provenance: str) -> str:
     if form not in FORMS:
         raise unknown_name("form of export", form, FORMS)
     symbolic, handcrafted = FORMS[form]
-    _require_numbers_alone(loss)
     if isinstance(loss, SymbolicLoss):
         return symbolic(loss, provenance)
+    _require_numbers_alone(loss)
     if isinstance(loss, Handcrafted):
         return handcrafted(loss, provenance)
     raise ConfigurationError(
@@ -96,8 +115,21 @@ def _torch(loss: SymbolicLoss, provenance: str) -> str:
         + loss.kind.prediction_source
         + "    y, p = _limit(y), _limit(p)\n    one = torch.ones_like(p)\n"
         + f"    values = {value}\n    values = values.expand_as(p).sum(1)\n"
+        + _weighted(loss)
         + _reduction(loss)
     )
+
+
+def _weighted(loss: SymbolicLoss) -> str:
+    """Return statements that weigh the rows by their classes; nothing without weights."""
+    if loss.weight is None:
+        return ""
+    weight = loss.weight.tolist()
+    if isinstance(loss.kind, kinds.Classification):
+        return WEIGHTS_OF_CLASSES.format(weight)
+    if isinstance(loss.kind, kinds.MultiLabel):
+        return WEIGHTS_OF_LABELS.format(weight)
+    raise ConfigurationError(f"{loss} with weight cannot be exported to torch; drop it")
 
 
 def _python(loss: SymbolicLoss, provenance: str) -> str:
@@ -125,7 +157,8 @@ def _sympy(loss: SymbolicLoss, provenance: str) -> str:
 
 
 def _latex(loss: SymbolicLoss, provenance: str) -> str:
-    return f"% {provenance}\n{loss.formula.latex}"
+    note = weight_note(loss).removeprefix(", ")
+    return f"% {provenance}\n{loss.formula.latex}" + (f"\n% {note}" if note else "")
 
 
 def _handcrafted_torch(loss: Handcrafted, provenance: str) -> str:

@@ -76,7 +76,7 @@ def task_losses(
     for _ in range(count):
         episode = task.pools["test"].draw(shape, generator)
         with torch.no_grad():
-            outputs = learner.outputs(learner.begin().parameters, episode.support)
+            outputs = learner.outputs(learner.begin(episode).parameters, episode.support)
             found.append(_task_loss(learner, outputs, episode.support_targets))
     return found
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from lossforge import __version__
 from lossforge.allocator import keep_freed_memory
-from lossforge.cli.output import forgiving_output
+from lossforge.cli.output import forgiving_output, occupy_standard_streams
 from lossforge.cli.signals import StoppedBySignal, signals_interrupt, signals_wait
 from lossforge.errors import LossforgeError, unknown_name
 from lossforge.files import describe_os_error
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: after the program's name; by default those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    occupy_standard_streams()
     try:
         with signals_interrupt(), forgiving_output():
             return _report(words)

@@ -14,11 +14,12 @@ from lossforge.cli.printing import HOW_TO_PLOT, Printing, print_tables, terminal
 from lossforge.errors import ConfigurationError
 from lossforge.experiments import BenchmarkReport, NewFolder
 from lossforge.experiments.arguments import Preset
-from lossforge.experiments.benchmark_run import read_options
+from lossforge.experiments.benchmark_entrants import read_options
 from lossforge.experiments.benchmark_settings import Setting
+from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import PAPER, recipe_for
 from lossforge.experiments.summary import ROPE
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.extras import has_extra
 from lossforge.searching import Calibration
 from lossforge.searching.executors import Execution
@@ -52,6 +53,9 @@ class BenchmarkOptions:
     """names from `lossforge list tasks`"""
     models: tuple[str, ...] = (PLAIN.model,)
     """names from `lossforge list models`; each network is trained on each task"""
+    metric: str = ""
+    """what searches optimize and tables show: a name from `lossforge list metrics`, such as f1 or
+    auroc; by default error_rate or mse"""
     suite: str = ""
     """small, twelve, thesis or thesis-scaled: tasks, networks, repetitions and steps from a file,
     in place of --tasks and --models"""
@@ -94,6 +98,7 @@ def benchmark(words: list[str]) -> int:
         options.methods or None,
         options.tasks,
         options.models,
+        metric=options.metric,
         suite=options.suite or None,
         repetitions=options.repetitions,
         seed=options.seed,
@@ -143,9 +148,9 @@ def print_benchmark(report: BenchmarkReport) -> None:
     result = report.result
     print_tables(report.tables())
     about = (
-        "Lower is better. The references are the default loss at the common learning rate and at "
-        "its best one, and the best handcrafted loss at its best one; losses and learning rates "
-        "are chosen on validation rows in each repetition."
+        f"{direction(result).capitalize()}. The references are the default loss at the common "
+        "learning rate and at its best one, and the best handcrafted loss at its best one; losses "
+        "and learning rates are chosen on validation rows in each repetition."
     )
     print(f"\n{textwrap.fill(about, terminal_width())}")
     plots = "plots beside them" if has_extra("plots") else f"no plots: {HOW_TO_PLOT}"

@@ -16,7 +16,7 @@ from lossforge.experiments.arguments import Preset
 from lossforge.experiments.grid import Tune
 from lossforge.experiments.measured import direction
 from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
 from lossforge.methods.training_config import AdaptOn
@@ -63,8 +63,9 @@ class CompareOptions:
     """rows that an adaptive loss learns from: valid for held-out rows, train for training rows
     drawn anew"""
     task_loss: str = ""
-    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
-    default cross_entropy or mse, and for adaptive:... calibrated_cross_entropy or mse"""
+    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`, or
+    metric for the smooth form of --metric; by default cross_entropy or mse, and for adaptive:...
+    calibrated_cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False

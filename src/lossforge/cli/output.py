@@ -72,6 +72,20 @@ class ForgivingStream:
         return getattr(self._stream, name)
 
 
+def occupy_standard_streams() -> None:
+    """Open standard streams that the program was started without, as by ``>&-``, on nothing.
+
+    Otherwise the next file that is opened would take the number of one of them, and what is
+    written to standard output or standard error by number would end up in that file.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The system gives the lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+
+
 @contextmanager
 def forgiving_output() -> Iterator[None]:
     """Make standard output and standard error forgiving inside a `with` block.

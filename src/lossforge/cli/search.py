@@ -15,8 +15,9 @@ from lossforge.errors import unknown_name
 from lossforge.experiments import Comparison, NewFolder, SearchReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.paper import comparison_for
-from lossforge.experiments.search_run import CALIBRATIONS, COMPARISONS, as_method
+from lossforge.experiments.search_settings import CALIBRATIONS, COMPARISONS, as_method
 from lossforge.methods import METHODS
+from lossforge.report.facts import on_each_task
 from lossforge.searching import Calibration, Method
 from lossforge.searching.executors import Execution
 
@@ -33,8 +34,10 @@ class SearchOptions(Generic[OptionsT]):
     execution: tyro.conf.OmitArgPrefixes[Execution]
     display: tyro.conf.OmitArgPrefixes[Display]
     printing: tyro.conf.OmitArgPrefixes[Printing]
-    task: str
-    """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET"""
+    task: tuple[str, ...]
+    """task that networks train on: a name from `lossforge list tasks`, or csv:PATH:TARGET.
+    Several tasks of one kind find one loss: the mean of their metrics counts, and the loss is
+    compared with handcrafted ones on each"""
     model: str = "mlp"
     """network that is trained: a name from `lossforge list models`, with options: mlp:width=100"""
     metric: str = ""
@@ -59,7 +62,7 @@ class SearchOptions(Generic[OptionsT]):
 
 def search(words: list[str]) -> int:
     """Run `lossforge search METHOD ...`."""
-    usage = f"lossforge search {{{','.join(METHODS)}}} --task TASK"
+    usage = f"lossforge search {{{','.join(METHODS)}}} --task TASK [TASK ...]"
     if words[:1] in ([], ["-h"], ["--help"]):
         print(f"usage: {usage} ...\n\n`lossforge search METHOD --help` shows a method's options.")
         return 0
@@ -118,5 +121,5 @@ def print_search(report: SearchReport) -> None:
         f"{result['evaluations']} candidates trained in {result['seconds']:.0f} s. In your own "
         f'training loop: loss = lossforge.load("{report.path}")'
     )
-    if "recommended" in result:  # not in runs of earlier versions
+    if "recommended" in on_each_task(result)[0]:  # not in runs of earlier versions
         print(report.recommendation())

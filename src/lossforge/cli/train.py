@@ -13,7 +13,7 @@ from lossforge.cli.printing import HOW_TO_PLOT, Printing
 from lossforge.experiments import NewFolder, TrainingReport
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.experiments.units import in_original_units
 from lossforge.extras import has_extra
 from lossforge.methods import AdaLFL
@@ -49,8 +49,9 @@ class TrainOptions:
     """rows that an adaptive loss learns from: valid for held-out rows, train for training rows
     drawn anew"""
     task_loss: str = ""
-    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`; by
-    default cross_entropy or mse, and for adaptive:... calibrated_cross_entropy or mse"""
+    """loss that an adaptive loss lowers on those rows: a name from `lossforge list losses`, or
+    metric for the smooth form of --metric; by default cross_entropy or mse, and for adaptive:...
+    calibrated_cross_entropy or mse"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder of the run; by default a new one under runs/"""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -4,8 +4,10 @@
 in notebooks, and have `to_dataframe()` and `plot()`.
 """
 
-from lossforge.experiments.benchmark_run import BenchmarkReport, benchmark
-from lossforge.experiments.compare_run import ComparisonReport, compare
+from lossforge.experiments.benchmark_report import BenchmarkReport
+from lossforge.experiments.benchmark_run import benchmark
+from lossforge.experiments.compare_report import ComparisonReport
+from lossforge.experiments.compare_run import compare
 from lossforge.experiments.comparison import Comparison
 from lossforge.experiments.experiment import NewFolder, Report
 from lossforge.experiments.explain_run import ExplanationReport, explain, export
@@ -13,8 +15,10 @@ from lossforge.experiments.fewshot_run import FewShotReport, fewshot
 from lossforge.experiments.landscape_run import landscape
 from lossforge.experiments.report_run import open_run, report
 from lossforge.experiments.resuming import resume
-from lossforge.experiments.search_run import SearchReport, search
-from lossforge.experiments.train_run import TrainingReport, train
+from lossforge.experiments.search_report import SearchReport
+from lossforge.experiments.search_run import search
+from lossforge.experiments.train_report import TrainingReport
+from lossforge.experiments.train_run import train
 from lossforge.experiments.trained_model import load_model
 
 __all__ = [

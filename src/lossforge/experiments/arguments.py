@@ -1,6 +1,6 @@
 """What experiments are given: tasks, losses and networks, by name or as objects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, final, get_args
@@ -12,6 +12,7 @@ from lossforge.errors import (
     FileFormatError,
     LossforgeError,
     RunError,
+    one_line,
     unknown_name,
 )
 from lossforge.losses import Handcrafted, Loss
@@ -25,6 +26,7 @@ from lossforge.models import Family, Model, describe, resolve
 from lossforge.runs.folder import LOSSES
 from lossforge.searching.executors import Execution
 from lossforge.tasks import Kind, Task, TaskLike, has_relative_path, load, task_of
+from lossforge.tasks.conversion import check_alike, split_tasks
 from lossforge.tasks.kinds import as_kind
 from lossforge.tasks.metrics import MetricLike
 from lossforge.tasks.metrics.given import GivenMetric
@@ -126,6 +128,30 @@ def as_task(
     return GivenTask(found.name, found.to(place), str(place), folder)
 
 
+def as_tasks(
+    task: TaskLike | Sequence[TaskLike],
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    metric: MetricLike | None = None,
+) -> tuple[GivenTask, ...]:
+    """Return one or several tasks that one loss can serve; see `as_task` for the arguments.
+
+    Raises:
+        ConfigurationError: there is no task, one is given twice, they are of two kinds or have two
+            metrics, or as of `as_task`.
+
+    Examples:
+        >>> [task.name for task in as_tasks(["iris", "wine"])]
+        ['iris', 'wine']
+    """
+    found = tuple(as_task(one, device, data_dir, metric) for one in split_tasks(task))  # type: ignore[arg-type]
+    check_alike([each.task for each in found])
+    names = [each.name for each in found]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ConfigurationError(f"the task {twice[0]} is given twice; give each task once")
+    return found
+
+
 def _measured(task: Task, metric: MetricLike | None) -> Task:
     """Return the task, measured by a metric where one is given."""
     if metric is None or (isinstance(metric, str) and not metric):
@@ -184,7 +210,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)[:200]
         raise ConfigurationError(f"device {name!r} cannot be used: {reason}") from None
     return device
 
@@ -335,8 +361,16 @@ def with_settings(base: Settings, settings: Mapping[str, Any], owner: str) -> Se
 
 
 def given_objects(task: object, model: object) -> tuple[str, ...]:
-    """Return which of task and model were given as objects that have no name to find them by."""
-    named = {"task": isinstance(task, str), "model": isinstance(model, str | Family)}
+    """Return which of task and model were given as objects that have no name to find them by.
+
+    Args:
+        task: one or several.
+        model: one.
+    """
+    named = {
+        "task": all(isinstance(each, str) for each in split_tasks(task)),
+        "model": isinstance(model, str | Family),
+    }
     return tuple(what for what, is_named in named.items() if not is_named)
 
 

@@ -17,7 +17,8 @@ from typing import Any, assert_never, final
 from lossforge import __version__
 from lossforge.errors import DivergedError, LossforgeError
 from lossforge.experiments.benchmark_settings import Setting, some_rows
-from lossforge.experiments.search_run import CALIBRATION
+from lossforge.experiments.measured import metric_facts
+from lossforge.experiments.search_run import CALIBRATION, copies_weights, weighted_like
 from lossforge.files import plain
 from lossforge.losses import Loss
 from lossforge.losses.storage import digest
@@ -35,6 +36,7 @@ from lossforge.searching import (
 )
 from lossforge.searching.calibrate import FIRST_POWERS, grid_rate, neighbors
 from lossforge.tasks import Task, load
+from lossforge.tasks.metrics import Metric
 from lossforge.training.full import Outcome
 
 HANDCRAFTED_CELL = "handcrafted"
@@ -146,22 +148,40 @@ def carry_out(job: CellJob, run: Run | None = None, progress: Progress | None = 
 
 
 @lru_cache(maxsize=2)
-def load_split(
-    name: str, seed: int, train_rows: int, valid_rows: int, data_dir: str | None, device: str
+def _load_split(
+    name: str,
+    seed: int,
+    train_rows: int,
+    valid_rows: int,
+    metric: str,
+    data_dir: str | None,
+    device: str,
 ) -> Task:
-    """Return a task on the split of a repetition.
-
-    Args:
-        name: of the task.
-        seed: of the repetition.
-        train_rows: that are kept; 0 for all.
-        valid_rows: likewise.
-        data_dir: where data sets that come from files are.
-        device: of the data.
-    """
     task = load(name, split_seed=seed, data_dir=data_dir, device=device)
     train, valid = some_rows(task.train, train_rows, seed), some_rows(task.valid, valid_rows, seed)
-    return replace(task, train=train, valid=valid)
+    task = replace(task, train=train, valid=valid)
+    return task.with_metric(metric) if metric else task
+
+
+def load_split(setting: Setting, seed: int, data_dir: str | None, device: str) -> Task:
+    """Return a setting's task on the split of a repetition; the last ones are kept in memory.
+
+    Args:
+        setting: names the task, the metric, and how many rows are kept.
+        seed: of the repetition.
+        data_dir: where data sets that come from files are.
+        device: of the data.
+
+    Raises:
+        ConfigurationError: the metric is not for tasks of the kind.
+    """
+    rows = (setting.train_rows, setting.valid_rows)
+    return _load_split(setting.task, seed, *rows, setting.metric, data_dir, device)
+
+
+def forget_splits() -> None:
+    """Forget the splits in memory: files may have changed since they were read."""
+    _load_split.cache_clear()
 
 
 @final
@@ -171,8 +191,8 @@ class _Cell:
     def __init__(self, job: CellJob, run: Run, progress: Progress):
         self._job, self._run, self._progress = job, run, progress
         self._setting, self._recipe = job.setting, job.setting.recipe
-        rows = (job.setting.train_rows, job.setting.valid_rows)
-        self._task = load_split(job.setting.task, job.seed, *rows, job.data_dir, job.device)
+        self._task = load_split(job.setting, job.seed, job.data_dir, job.device)
+        self._metric = self._task.measure
         (self._problem,) = make_problems(self._task, job.setting.model)
         self._base = job.setting.base
         self._calibration = run.child(CALIBRATION, job.config())
@@ -203,21 +223,27 @@ class _Cell:
         }
         outcomes = {each: self._train(*each) for each in dict.fromkeys(contenders.values())}
         rows = [
-            _row(entry, *contender, outcomes[contender]) for entry, contender in contenders.items()
+            _row(entry, *contender, outcomes[contender], self._metric)
+            for entry, contender in contenders.items()
         ]
-        more = {"calibration": [rated.row() for rated in calibrated.losses]}
+        rated = [each.shown(self._metric).row() for each in calibrated.losses]
+        more = {"calibration": rated}
         return CellResult(self._content(rows, more))
 
     def _searched(self, method: Method[Any, Any]) -> CellResult:
         """Search, tune the learning rate of what was found, and test it."""
         journal = RunJournal(self._run, _Listener(self._progress))
         try:
+            copies = copies_weights(method, self._task)
+            calibrated = self._calibrator.calibrate() if copies else None
+            method = weighted_like(method, calibrated, self._task)
             found = method.run(self._task, self._setting.model, self._job.seed, journal=journal)
         except LossforgeError as error:
             if type(error) not in (LossforgeError, DivergedError):
                 raise
             outcome = Outcome(math.inf, math.inf, 0, (), f"the search found nothing: {error}")
-            return CellResult(self._content([_row(self._job.entry, "none", None, outcome)], {}))
+            row = _row(self._job.entry, "none", None, outcome, self._metric)
+            return CellResult(self._content([row], {}))
         counts = dict(found.counts)
         more = {
             "candidates": counts.get("candidates", found.evaluations),
@@ -234,7 +260,7 @@ class _Cell:
     def _tested(self, loss: Loss | str, text: str, more: State) -> CellResult:
         tuned = None if isinstance(loss, str) else self._calibrator.tune(LEARNED, loss)
         rate = self._rate(tuned, loss)
-        row = _row(self._job.entry, text, rate, self._train(loss, rate))
+        row = _row(self._job.entry, text, rate, self._train(loss, rate), self._metric)
         return CellResult(self._content([row], more), None if isinstance(loss, str) else loss)
 
     def _rate(self, tuned: RatedLoss | None, loss: Loss | str) -> float:
@@ -291,7 +317,7 @@ class _Cell:
                 "model": setting.model,
                 "entry": job.entry,
                 "seed": job.seed,
-                "metric": self._task.metric,
+                **metric_facts(self._metric),
                 "rows": rows,
                 "candidates": 0,
                 "search_steps": 0,
@@ -320,13 +346,13 @@ class _Listener:
         self._progress(stage, done, total)
 
 
-def _row(entry: str, loss: str, rate: float | None, outcome: Outcome) -> State:
+def _row(entry: str, loss: str, rate: float | None, outcome: Outcome, metric: Metric) -> State:
     return {
         "entry": entry,
         "loss": loss,
         "rate": rate,
-        "valid": outcome.valid,
-        "test": outcome.test,
+        "valid": metric.shown(outcome.valid),
+        "test": metric.shown(outcome.test),
         "step": outcome.step,
         "failure": outcome.failure,
     }

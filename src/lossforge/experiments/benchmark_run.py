@@ -5,23 +5,19 @@ calibrated on the split, every method searches there, what it finds is tuned ove
 learning rates, and one network is trained in full under each and tested once.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from lossforge import __version__
-from lossforge.analysis.drawing import axes_of, new_figure, save_figure
 from lossforge.errors import ConfigurationError, unknown_name
 from lossforge.experiments.arguments import (
     Preset,
     Workers,
     as_execution,
-    begun_from_python,
     check_preset,
     objects_config,
     pick_device,
@@ -37,66 +33,59 @@ from lossforge.experiments.benchmark_cell import (
     Entrant,
     carry_out,
     entrant_config,
+    forget_splits,
     load_split,
 )
+from lossforge.experiments.benchmark_entrants import (
+    MethodLike,
+    as_entrants,
+    fitted,
+    restored_entrant,
+    search_options,
+)
+from lossforge.experiments.benchmark_report import BenchmarkReport, write_files
 from lossforge.experiments.benchmark_settings import (
-    SCALED,
     Setting,
     check_settings,
     load_suite,
-    scaled,
     settings_of,
 )
 from lossforge.experiments.benchmark_tables import (
     AGAINST,
     Entry,
     compare_with,
-    cost_table,
     costs_of,
-    csv_of,
     entries_of,
     over_settings,
-    setting_table,
-    summary_table,
-    versus_table,
 )
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
     Out,
-    Report,
     announce,
     perform,
 )
-from lossforge.experiments.search_run import as_method
-from lossforge.experiments.summary import ROPE, overall_table
-from lossforge.experiments.tables import Table, number
-from lossforge.experiments.train_run import PRESETS
+from lossforge.experiments.summary import ROPE
+from lossforge.experiments.tables import number
+from lossforge.experiments.train_settings import PRESETS
 from lossforge.experiments.watching import Progress as Watched
-from lossforge.extras import has_extra
-from lossforge.files import plain, write_atomically
-from lossforge.losses import HANDCRAFTED, Loss
-from lossforge.losses.resolve import resolve_loss
-from lossforge.losses.zoo import is_in_zoo
-from lossforge.methods import METHODS, AdaLFL, State
-from lossforge.methods.adaptive import AdaptiveNumber, is_adaptive
+from lossforge.files import plain
+from lossforge.losses import Loss
+from lossforge.methods import AdaLFL, State
+from lossforge.methods.adaptive import AdaptiveNumber
 from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import Run, RunFolder
 from lossforge.runs.folder import CELLS
 from lossforge.searching import Method, Progress
 from lossforge.searching.executors import Executor, Here, check_threads
-from lossforge.searching.options import flatten
-from lossforge.specs import parse_spec
 from lossforge.tasks import Task
 from lossforge.validation import require, require_in_range, require_whole
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 FIELDS = {"settings", "methods", "seed", "rope", "device", "preset"}
 """what a benchmark's configuration must have"""
-
-MethodLike = str | Method[Any, Any] | Loss
 
 
 def carry_out_cell(job: CellJob, report: Progress) -> CellResult:
@@ -109,6 +98,7 @@ def benchmark(
     task: str | Sequence[str] = (),
     model: str | Sequence[str] = "mlp:width=128",
     *,
+    metric: str = "",
     suite: str | None = None,
     settings: Sequence[Setting] = (),
     repetitions: int = 0,
@@ -125,7 +115,7 @@ def benchmark(
     threads: int = 1,
     workers: Workers = 1,
     progress: Watched = True,
-) -> "BenchmarkReport":
+) -> BenchmarkReport:
     """Compare methods of finding losses with the best handcrafted losses, over repetitions.
 
     Does exactly what ``lossforge benchmark`` does.
@@ -137,6 +127,8 @@ def benchmark(
             them. By default the suite's.
         task: names of tasks.
         model: names of networks; each is trained on each task.
+        metric: what searches optimize, all that is chosen on validation rows is chosen by, and
+            tables show: a name, such as "f1"; by default what each task is measured by.
         suite: settings from a file of the package, in place of tasks and networks: "small",
             "twelve", "thesis" or "thesis-scaled".
         settings: tasks with networks and how much is trained there, in place of the others.
@@ -175,7 +167,7 @@ def benchmark(
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     experiment = BenchmarkExperiment.of(
         methods,
-        _settings(task, model, suite, settings, repetitions, budget, base),
+        _settings(task, model, suite, settings, repetitions, budget, base, metric),
         suite=suite,
         seed=seed,
         rope=rope,
@@ -190,7 +182,7 @@ def benchmark(
 
 @final
 @dataclass(frozen=True)
-class BenchmarkExperiment(Experiment["BenchmarkReport"]):
+class BenchmarkExperiment(Experiment[BenchmarkReport]):
     """A benchmark that can be resumed.
 
     Attributes:
@@ -235,7 +227,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         require_whole("seed", seed, 0)
         require_in_range("rope", rope, 0)
         check_threads(threads)
-        load_split.cache_clear()  # files may have changed since
+        forget_splits()
         of_suite = load_suite(suite) if suite is not None else None
         chosen = preset or (of_suite.preset if of_suite else "quick")
         check_preset(chosen)
@@ -258,10 +250,10 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         """Return the benchmark that a run was begun with."""
         config = folder.config
         require_fields(config, FIELDS, folder.path)
-        load_split.cache_clear()  # files may have changed since
+        forget_splits()
         saved = saved_losses(config, folder.path)
         methods = {
-            name: saved[name] if name in saved else _restored_entrant(content, folder.path)
+            name: saved[name] if name in saved else restored_entrant(content, folder.path)
             for name, content in config["methods"].items()
         }
         return cls(
@@ -278,8 +270,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
 
     def _split(self, setting: Setting) -> Task:
         """Return a task on the split of the first repetition."""
-        rows = (setting.train_rows, setting.valid_rows)
-        return load_split(setting.task, self.seed, *rows, self.data_dir, self.device)
+        return load_split(setting, self.seed, self.data_dir, self.device)
 
     @cached_property
     def _fingerprints(self) -> list[str]:
@@ -346,7 +337,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
         method = fitted(entrant, setting) if isinstance(entrant, Method) else entrant
         return CellJob(setting, entry, method, seed, self.adalfl, self.data_dir, self.device)
 
-    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "BenchmarkReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> BenchmarkReport:
         """Carry out the cells that are left, then write tables and plots."""
         jobs = self.jobs()
         title = announce(f"benchmark of {len(self.methods)} methods, {len(jobs)} cells", run)
@@ -372,6 +363,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
             "model": ",".join(dict.fromkeys(setting.model for setting in self.settings)),
             "seed": self.seed,
             "metric": best.metric,
+            **({"maximized": True} if best.maximized else {}),
             "valid": summary["valid"],
             "test": summary["test"],
             "loss": summary["losses"][0],
@@ -400,6 +392,7 @@ class BenchmarkExperiment(Experiment["BenchmarkReport"]):
                 "task": task,
                 "model": model,
                 "metric": some[0].metric,
+                **({"maximized": True} if some[0].maximized else {}),
                 "steps": steps[task, model],
                 "entries": [entry.summary() for entry in some],
             }
@@ -427,6 +420,7 @@ class _Cells:
         """Return the results of all cells; those that are on disk are only read."""
         found = {job.key: self._saved(job) for job in self._jobs}
         left = [job for job in self._jobs if found[job.key] is None]
+        self._reporter.part(len(self._jobs) - len(left), len(self._jobs))
         if isinstance(executor, Here):
             results = self._here(left)
         else:
@@ -438,6 +432,7 @@ class _Cells:
                 f"{row['entry']} {number(row['test'])}" for row in result.content["rows"]
             )
             self._reporter.tell(f"{done}/{len(self._jobs)} {job.title}: {told}")
+            self._reporter.part(done, len(self._jobs))
         complete = [found[job.key] for job in self._jobs]
         return [cell for cell in complete if cell is not None]
 
@@ -466,174 +461,6 @@ class _Cells:
         return f"{CELLS}/{job.key}"
 
 
-@final
-class BenchmarkReport(Report):
-    """The results of a benchmark.
-
-    Attributes:
-        run: on disk or in memory.
-        result: what ``result.json`` holds.
-    """
-
-    def tables(self) -> list[Table]:
-        """Return a table for each task and network, the tests, mean ranks and costs."""
-        return benchmark_tables(self.result)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each tested network."""
-        return [
-            {"task": each["task"], "model": each["model"], "entry": entry["name"]}
-            | {"seed": seed, "loss": loss, "rate": rate, "valid": valid, "test": test}
-            for each in self.result["settings"]
-            for entry in each["entries"]
-            for seed, loss, rate, valid, test in zip(
-                *(entry[key] for key in ("seeds", "losses", "rates", "valids", "tests")),
-                strict=True,
-            )
-        ]
-
-    def plot(self) -> "Figure":
-        """Return the test metric of each repetition, a panel for each task and network."""
-        settings = self.result["settings"]
-        figure = new_figure(5.5 * len(settings) + 1, 1.5 + 0.4 * len(settings[0]["entries"]))
-        panels = axes_of(figure, len(settings))
-        for axes, setting in zip(panels, settings, strict=True):
-            _draw_setting(axes, setting)
-        return figure
-
-    def plot_ranks(self) -> "Figure":
-        """Return the critical-difference diagram over all tasks and networks.
-
-        Raises:
-            ConfigurationError: there are fewer than three of them.
-        """
-        if "overall" not in self.result:
-            raise ConfigurationError("mean ranks need three tasks or networks")
-        return _ranks_figure(self.result)
-
-    def __repr__(self) -> str:
-        settings, names = self.result["settings"], ", ".join(self.result["methods"])
-        verdicts = [each["verdict"] for each in self.result["against"][RIVAL]]
-        told = ", ".join(f"{verdicts.count(each)} {each}" for each in sorted(set(verdicts)))
-        return (
-            f"BenchmarkReport({names[:80]} on {len(settings)} tasks and networks; against the best "
-            f"handcrafted losses: {told or 'no method'})"
-        )
-
-
-def benchmark_tables(result: State) -> list[Table]:
-    """Return a benchmark's tables, each narrow enough for a terminal."""
-    settings = result["settings"]
-    versus = [
-        versus_table(reference, found, result["rope"])
-        for reference, found in result["against"].items()
-        if found
-    ]
-    return [
-        *(setting_table(setting) for setting in settings),
-        *versus,
-        *([overall_table(result["overall"])] if "overall" in result else []),
-        cost_table(result["costs"]),
-    ]
-
-
-def write_files(result: State, cells: Sequence[State], path: Path) -> None:
-    """Write tables as Markdown, LaTeX and CSV and, where matplotlib is installed, plots.
-
-    Args:
-        result: of the benchmark.
-        cells: results of its cells.
-        path: folder of the run.
-    """
-    tables = [summary_table(result["settings"]), *benchmark_tables(result)]
-    write_atomically(path / "report.md", "\n".join(table.markdown() for table in tables))
-    write_atomically(path / "tables.tex", "\n\n".join(table.latex() for table in tables) + "\n")
-    write_atomically(path / "cells.csv", csv_of(cells))
-    if not has_extra("plots"):
-        return
-    for setting in result["settings"]:
-        figure = new_figure(7, 1.5 + 0.4 * len(setting["entries"]))
-        _draw_setting(axes_of(figure)[0], setting)
-        name = re.sub(r"[^\w.-]+", "_", f"tests-{setting['task']}-{setting['model']}")
-        save_figure(figure, path / name)
-    if "overall" in result:
-        save_figure(_ranks_figure(result), path / "ranks")
-
-
-def as_entrants(
-    methods: MethodLike | Sequence[MethodLike] | Mapping[str, MethodLike], preset: str
-) -> dict[str, Entrant]:
-    """Return what is compared, by name.
-
-    Args:
-        methods: names with options, search methods or losses; or a mapping of names to them.
-        preset: of methods given by name.
-
-    Raises:
-        UnknownNameError: there is none of that name, or none of its options.
-        ConfigurationError: one is named twice, or as a reference.
-
-    Examples:
-        >>> list(as_entrants(["evomal", "focal:gamma=1"], "quick"))
-        ['evomal', 'focal:gamma=1']
-        >>> as_entrants("evomal:population=24", "quick")["evomal:population=24"].population
-        24
-    """
-    if isinstance(methods, Mapping):
-        found = {str(name): as_entrant(each, preset) for name, each in methods.items()}
-    else:
-        single = isinstance(methods, str | Method | Loss)
-        given: Iterable[MethodLike] = [methods] if single else methods  # type: ignore[list-item,assignment]
-        made = [(_entrant_name(each), as_entrant(each, preset)) for each in given]
-        found = dict(made)
-        require(len(found) == len(made), "a method is named twice; give a mapping of names")
-    for name in (HANDCRAFTED_CELL, *REFERENCES):
-        require(name not in found, f"{name} is in every benchmark; leave it out of the methods")
-    return found
-
-
-def as_entrant(method: MethodLike, preset: str) -> Entrant:
-    """Return a search method, a loss, or the name of a loss that adapts."""
-    if isinstance(method, Loss):
-        return method
-    if not isinstance(method, str):
-        return as_method(method, preset)
-    if is_adaptive(method):
-        return method
-    name = method.partition(":")[0]
-    if name in HANDCRAFTED or is_in_zoo(method) or Path(method).exists():
-        return resolve_loss(method)
-    if name not in METHODS:
-        raise unknown_name("method or loss", name, [*METHODS, *HANDCRAFTED, AdaLFL.name])
-    _, options = parse_spec(method)
-    made = METHODS[name].preset(preset)
-    given = read_options(f"{k}={text}" for k, text in options.items())
-    return made.with_options(**_as_known(given, flatten(made)))
-
-
-def fitted(method: Method[Any, Any], setting: Setting) -> Method[Any, Any]:
-    """Return a method with a setting's training of networks, search options and budget.
-
-    What the method has no option for is left out.
-    """
-    known = flatten(method)
-    wanted = {**known, **flatten(setting.base), **setting.search}
-    wanted |= {k: scaled(wanted[k], setting.budget) for k in SCALED if k in known}
-    return method.with_options(
-        **_as_known({name: each for name, each in wanted.items() if name in known}, known)
-    )
-
-
-def _as_known(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with single values as tuples where the option holds several."""
-    return {
-        name: (each,)
-        if isinstance(known.get(name), tuple) and not isinstance(each, tuple)
-        else each
-        for name, each in options.items()
-    }
-
-
 def _settings(
     task: str | Sequence[str],
     model: str | Sequence[str],
@@ -642,6 +469,7 @@ def _settings(
     repetitions: int,
     budget: float,
     base: Setting | None,
+    metric: str = "",
 ) -> tuple[Setting, ...]:
     """Return the settings that arguments ask for: of a suite, as given, or tasks by networks."""
     require_whole("repetitions", repetitions, 0)
@@ -656,78 +484,14 @@ def _settings(
         check_settings(found)
     else:
         found = settings_of(tasks, models, base)
-    unknown = {option for setting in found for option in setting.search} - _search_options()
+    unknown = {option for setting in found for option in setting.search} - search_options()
     if unknown:
-        raise unknown_name("search option", min(unknown), _search_options())
+        raise unknown_name("search option", min(unknown), search_options())
     if repetitions:
         found = tuple(
             replace(s, repetitions=min(repetitions, s.repetitions) if suite else repetitions)
             for s in found
         )
+    if metric:
+        found = tuple(replace(setting, metric=metric) for setting in found)
     return tuple(setting.at_budget(budget) for setting in found)
-
-
-def _search_options() -> set[str]:
-    """Return the options that any search has."""
-    return {option for method in METHODS.values() for option in flatten(method())}
-
-
-def _entrant_name(method: MethodLike) -> str:
-    return method.name if isinstance(method, Method) else str(method)
-
-
-def _restored_entrant(content: State | str, path: Path) -> Entrant:
-    """Return a method, or the name of a loss that adapts, from what a configuration holds of it."""
-    if isinstance(content, str):
-        return content
-    if content["name"] not in METHODS:
-        raise begun_from_python(path, f"method {content['name']}")
-    return METHODS[content["name"]].from_settings(content["settings"])
-
-
-def read_options(words: Iterable[str]) -> dict[str, Any]:
-    """Return search options that are written as text.
-
-    Numbers are told by their form; which methods have the options is found out later.
-
-    Raises:
-        ConfigurationError: a word is not of the form NAME=VALUE.
-
-    Examples:
-        >>> read_options(["fitness_steps=300", "racing=false", "horizons=1/50"])
-        {'fitness_steps': 300, 'racing': False, 'horizons': (1, 50)}
-    """
-    found = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        require(bool(name and equals and text), f"{word!r} is no option; write NAME=VALUE")
-        found[name.replace("-", "_")] = _value(text)
-    return found
-
-
-def _value(text: str) -> Any:
-    if "/" in text:
-        return tuple(_value(part) for part in text.split("/"))
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for read in (int, float):
-        with suppress(ValueError):
-            return read(text)
-    return text
-
-
-def _draw_setting(axes: Any, setting: State) -> None:
-    from lossforge.experiments.plots import draw_runs
-
-    names = [entry["name"] for entry in setting["entries"]]
-    draw_runs(axes, names, [e["tests"] for e in setting["entries"]], setting["metric"])
-    axes.set_title(f"{setting['task']} with {setting['model']}", fontsize="medium")
-
-
-def _ranks_figure(result: State) -> "Figure":
-    from lossforge.experiments.plots import draw_ranks
-
-    names = result["overall"]["names"]
-    figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(axes_of(figure)[0], result["overall"])
-    return figure

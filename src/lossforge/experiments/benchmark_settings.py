@@ -36,6 +36,8 @@ class Setting:
             of such a name goes without.
         train_rows: training rows that are kept; 0 for all.
         valid_rows: validation rows that are kept; 0 for all.
+        metric: what searches optimize and tables show, by name; empty for what the task is measured
+            by.
         budget: share of the steps of searches that is carried out.
 
     Raises:
@@ -50,6 +52,7 @@ class Setting:
     search: Mapping[str, Any] = field(default_factory=dict)
     train_rows: int = 0
     valid_rows: int = 0
+    metric: str = ""
     budget: float = 1.0
 
     def __post_init__(self) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from statistics import fmean
-from typing import Any, final
+from typing import final
 
 from lossforge.experiments.benchmark_cell import DEFAULT_TUNED, REFERENCES, RIVAL
+from lossforge.experiments.measured import costs, direction, is_maximized
 from lossforge.experiments.statistics import (
     Paired,
     Probabilities,
@@ -51,11 +52,12 @@ class Entry:
         model: by name.
         name: of the method, or of the reference.
         metric: that is measured.
+        maximized: whether more of it is better.
         seeds: of the repetitions.
         losses: that were tested, one a repetition.
         rates: of the networks' optimizer; None where nothing was found.
-        valids: the metric on validation rows.
-        tests: the metric on test rows; infinity for a run that diverged.
+        valids: the costs by the metric on validation rows.
+        tests: the costs on test rows; infinity for a run that diverged.
         failures: why runs failed; None for those that did not.
     """
 
@@ -69,6 +71,7 @@ class Entry:
     valids: tuple[float, ...]
     tests: tuple[float, ...]
     failures: tuple[str | None, ...]
+    maximized: bool = False
 
     @property
     def setting(self) -> tuple[str, str]:
@@ -81,12 +84,17 @@ class Entry:
         return self.name in REFERENCES
 
     def summary(self) -> State:
-        """Return the entry as plain data."""
-        mean, deviation = mean_and_deviation(self.tests)
-        summary: State = plain(
-            asdict(self) | {"valid": fmean(self.valids), "test": mean, "deviation": deviation}
-        )
-        return summary
+        """Return the entry as plain data, with the values of the metric in place of its costs."""
+        valids, tests = map(self._shown, (self.valids, self.tests))
+        mean, deviation = mean_and_deviation(tests)
+        content = asdict(self) | {"valids": valids, "tests": tests}
+        content |= {"valid": fmean(valids), "test": mean, "deviation": deviation}
+        if not content.pop("maximized"):
+            return plain(content)  # type: ignore[no-any-return]
+        return plain(content | {"maximized": True})  # type: ignore[no-any-return]
+
+    def _shown(self, costs: Sequence[float]) -> tuple[float, ...]:
+        return tuple(1 - each for each in costs) if self.maximized else tuple(costs)
 
     @classmethod
     def from_rows(cls, rows: Sequence[State]) -> "Entry":
@@ -100,16 +108,18 @@ class Entry:
             tuple(row["seed"] for row in rows),
             tuple(row["loss"] for row in rows),
             tuple(row["rate"] for row in rows),
-            tuple(_number(row["valid"]) for row in rows),
-            tuple(_number(row["test"]) for row in rows),
+            tuple(costs(first, [row["valid"] for row in rows])),
+            tuple(costs(first, [row["test"] for row in rows])),
             tuple(row["failure"] for row in rows),
+            is_maximized(first),
         )
 
 
 def rows_of(cells: Iterable[State]) -> list[State]:
     """Return the tested networks of cells, a row each, with the cell's task, network and seed."""
     return [
-        {key: cell[key] for key in ("task", "model", "seed", "metric")} | row
+        {key: cell[key] for key in ("task", "model", "seed", "metric", "maximized") if key in cell}
+        | row
         for cell in cells
         for row in cell["rows"]
     ]
@@ -236,7 +246,7 @@ def summary_table(settings: Sequence[State]) -> Table:
         by_name = {entry["name"]: entry for entry in each["entries"]}
         means = {name: by_name[name]["test"] for name in by_name}
         finite = [mean for mean in means.values() if mean is not None]
-        best = min(finite, default=None)
+        best = (max if is_maximized(each) else min)(finite, default=None)
         cells = []
         for name in names:
             entry = by_name.get(name)
@@ -249,7 +259,7 @@ def summary_table(settings: Sequence[State]) -> Table:
         ("task", "network", *names),
         tuple(rows),
         text_columns=2,
-        notes=("* marks the best of a row; lower is better.",),
+        notes=(f"* marks the best of a row; {_better(settings)}.",),
     )
 
 
@@ -266,7 +276,8 @@ def setting_table(setting: State) -> Table:
         )
         for entry in setting["entries"]
     ]
-    title = f"{setting['metric']} on {setting['task']} with {setting['model']}"
+    higher = f" ({direction(setting)})" if is_maximized(setting) else ""
+    title = f"{setting['metric']} on {setting['task']} with {setting['model']}{higher}"
     repetitions = len(setting["entries"][0]["tests"])
     return Table(
         f"{title}, {setting['steps']} steps, {repetitions} repetitions",
@@ -280,8 +291,17 @@ def setting_table(setting: State) -> Table:
     )
 
 
-def versus_table(reference: str, found: Sequence[State], rope: float) -> Table:
-    """Return the table of all learned losses against a reference."""
+def versus_table(
+    reference: str, found: Sequence[State], rope: float, *, of_costs: bool = False
+) -> Table:
+    """Return the table of all learned losses against a reference.
+
+    Args:
+        reference: its name.
+        found: a row for each learned loss.
+        rope: half the width of the region of practical equivalence.
+        of_costs: whether more of a metric is better, so that a note tells what gaps are of.
+    """
     rows, reasons = [], []
     for each in found:
         likely = each["bayesian"]
@@ -308,6 +328,7 @@ def versus_table(reference: str, found: Sequence[State], rope: float) -> Table:
             "p is of Wilcoxon's signed-rank test over repetitions, corrected by Holm's method over "
             f"all {len(rows)} tests of this table; better, equal and worse are probabilities "
             f"(Bayesian signed-rank, equal within {rope:g}).",
+            *(["A gap is of one minus the metric: below 0 is better."] if of_costs else []),
             *_power_note(found),
             *dict.fromkeys(reasons),
         ),
@@ -400,5 +421,7 @@ def _tally(losses: Sequence[str]) -> str:
     return ", ".join(f"{loss} ({count})" for loss, count in counts.most_common())
 
 
-def _number(value: Any) -> float:
-    return math.inf if value is None else float(value)
+def _better(settings: Sequence[State]) -> str:
+    """Say which values are better; settings may be measured by metrics of both directions."""
+    found = list(dict.fromkeys(map(direction, settings)))
+    return found[0] if len(found) == 1 else "which is better depends on the metric"

@@ -6,13 +6,13 @@ Test data are read here for the first time. What is recommended is decided on va
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import final
 
 from lossforge.experiments.comparison import COMPARING, Comparison
 from lossforge.losses import Loss, default_loss
 from lossforge.methods import BaseTraining, Problem, State
-from lossforge.searching import Calibrated, RatedLoss, rivals_of
+from lossforge.searching import Calibrated, RatedLoss, is_level, rivals_of
 from lossforge.searching.executors import Executor, Report
 from lossforge.tasks.metrics import Metric
 
@@ -21,9 +21,6 @@ AT_BEST_RATES = "at best rates: comparing"
 
 LEARNED = "learned"
 """what the learned loss is called among the others"""
-
-ROUNDING = 1e-9
-"""of metrics: a difference of exactly a standard error is within it"""
 
 
 @final
@@ -184,10 +181,8 @@ class Closing:
 def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Contender:
     """Return the first contender that is within a standard error of the best on validation data.
 
-    The standard error is that of the paired differences, over the seeds that all have, and of the
-    rows: error rates that differ by d on n rows have one of sqrt(d/n) at least, since no fewer
-    than d*n rows are classified differently. So one row more or less decides nothing. A contender
-    under which a network diverged is the worst.
+    The standard error is that of the seeds that all have, and of the rows, as
+    `lossforge.searching.is_level` tells. A contender under which a network diverged is the worst.
 
     Args:
         contenders: the simplest first.
@@ -210,7 +205,7 @@ def recommend(contenders: Sequence[Contender], rows: int | None = None) -> Conte
     if not math.isfinite(score(best)):
         return contenders[0]
     return next(
-        each for each in contenders if _is_level(each.valid[:shared], best.valid[:shared], rows)
+        each for each in contenders if is_level(each.valid[:shared], best.valid[:shared], rows)
     )
 
 
@@ -238,16 +233,3 @@ def recommendation(recommended: State, loss_file: str, *, is_level: bool = False
     if is_level:
         return f"{use}, the simpler of two; {loss_file} is level with it"
     return f"{use}; the search found nothing better"
-
-
-def _is_level(scores: Sequence[float], best: Sequence[float], rows: int | None) -> bool:
-    """Tell whether scores are at most a standard error worse than the best."""
-    differences = [mine - theirs for mine, theirs in zip(scores, best, strict=True)]
-    mean = fmean(differences)
-    if mean <= 0:
-        return True
-    if not math.isfinite(mean):
-        return False
-    of_seeds = stdev(differences) ** 2 / len(differences) if len(differences) > 1 else 0.0
-    of_rows = mean / rows if rows else 0.0
-    return mean <= math.sqrt(of_seeds + of_rows) + ROUNDING

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
 
 from lossforge import __version__
-from lossforge.analysis.drawing import axes_of, new_figure, save_figure
+from lossforge.analysis.drawing import save_figure
 from lossforge.errors import ConfigurationError, DivergedError, unknown_name
 from lossforge.experiments.arguments import (
     GivenLoss,
@@ -20,10 +20,11 @@ from lossforge.experiments.arguments import (
     Workers,
     as_execution,
     as_loss,
-    as_task,
+    as_tasks,
     begun_from_python,
     check_is_loss,
     from_plain,
+    given_objects,
     load_unchanged,
     losses_config,
     model_name,
@@ -31,27 +32,24 @@ from lossforge.experiments.arguments import (
     require_fields,
     saved_losses,
 )
+from lossforge.experiments.compare_report import (
+    ComparisonReport,
+    comparison_tables,
+    ranks_figure,
+)
 from lossforge.experiments.curves import plot_curves
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
     Out,
-    Report,
     announce,
     perform,
 )
 from lossforge.experiments.grid import Cell, Entry, Grid, Line, Tune, best_rate
-from lossforge.experiments.measured import cost, direction, is_maximized, metric_facts
-from lossforge.experiments.repeating import repeat_command
-from lossforge.experiments.summary import compare_lines, overall, overall_table, setting_table
-from lossforge.experiments.tables import Table, number
-from lossforge.experiments.train_run import (
-    as_adalfl,
-    as_recipe,
-    check_adapt_on,
-    describe_warm_up,
-    training_defaults,
-)
+from lossforge.experiments.measured import metric_facts
+from lossforge.experiments.summary import compare_lines, overall
+from lossforge.experiments.train_run import describe_warm_up
+from lossforge.experiments.train_settings import as_adalfl, as_recipe, check_adapt_on
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_atomically
@@ -60,15 +58,16 @@ from lossforge.methods import AdaLFL, State
 from lossforge.methods.training_config import Adapting, AdaptOn, TrainingConfig
 from lossforge.models import Family, Model
 from lossforge.progress import Plan, ProgressReporter, Shown
+from lossforge.report.facts import cost_of
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
-from lossforge.tasks import Kind, Task, TaskLike
+from lossforge.tasks import Kind, TaskLike
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import Outcome, Recipe
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 TRAINING, AT_BEST_RATES = "training", "at best rates: training"
 """names of the stages, for progress"""
@@ -104,7 +103,7 @@ def compare(
     workers: Workers = 1,
     progress: Watched = True,
     **settings: Any,
-) -> "ComparisonReport":
+) -> ComparisonReport:
     """Train networks under several losses from the same seeds; test each once; compare in pairs.
 
     Does exactly what ``lossforge compare`` does.
@@ -128,8 +127,9 @@ def compare(
         recipe: how networks are trained; by default the preset's, on the first task.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
-        task_loss: the loss that the adaptive loss is to lower on those rows, by name; by default
-            the default loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
+        task_loss: the loss that the adaptive loss is to lower on those rows, by name, or "metric"
+            for the smooth form of the metric; by default the default loss, and
+            calibrated cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -155,9 +155,9 @@ def compare(
     """
     destination = Destination(out, overwrite, resume, progress, as_execution(workers))
     check_threads(threads)
-    given_tasks, models = _several(task, (str, Task)), _several(model, (str, Family))
-    tasks = _by_name("task", [as_task(each, device, data_dir, metric) for each in given_tasks])
-    named_losses = _as_losses(losses, _kind_of(tasks))
+    tasks = {each.name: each for each in as_tasks(task, device, data_dir, metric)}
+    models = _several(model, (str, Family))
+    named_losses = _as_losses(losses, next(iter(tasks.values())).task.kind)
     names = {model_name(each, one.task): each for each, one in product(models, tasks.values())}
     try:
         shares = tuple(float(factor) for factor in factors)
@@ -179,17 +179,14 @@ def compare(
         tuning_seeds=tuning_seeds,
         task_loss=task_loss,
     )
-    given = {
-        "task": all(isinstance(each, str) for each in given_tasks),
-        "model": all(isinstance(each, str | Family) for each in models),
-    }
+    objects = {what for each in models for what in given_objects(task, each)}
     experiment = CompareExperiment(
         grid,
         tasks,
         names,
         {each.name: each for each in named_losses},
         preset,
-        tuple(what for what, is_named in given.items() if not is_named),
+        tuple(sorted(objects, reverse=True)),
         threads,
     )
     experiment.check()
@@ -198,7 +195,7 @@ def compare(
 
 @final
 @dataclass(frozen=True)
-class CompareExperiment(Experiment["ComparisonReport"]):
+class CompareExperiment(Experiment[ComparisonReport]):
     """A comparison that can be resumed.
 
     Attributes:
@@ -254,11 +251,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         return next(iter(self.tasks.values())).task.measure
 
     def check(self) -> None:
-        """Raise `LossforgeError` where a loss does not fit a task, or tasks differ in metric."""
-        if len(metrics := {each.task.metric for each in self.tasks.values()}) > 1:
-            raise ConfigurationError(
-                f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
-            )
+        """Raise `LossforgeError` where a loss does not fit a task."""
         for task, name in product(self.tasks.values(), self.grid.losses):
             model, rate = self.grid.models[0], self.grid.recipe.learning_rate
             self.training_config(Cell(task.name, model, name, rate, 0)).check(task.task)
@@ -311,7 +304,7 @@ class CompareExperiment(Experiment["ComparisonReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"compare-{'-'.join(each.task.name for each in self.tasks.values())}"
 
-    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "ComparisonReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> ComparisonReport:
         """Train what is left of the grid, then write its tables and plots."""
         title = announce(f"comparing {len(self.grid.losses)} losses", run)
         with ProgressReporter(
@@ -346,12 +339,12 @@ class CompareExperiment(Experiment["ComparisonReport"]):
             stem = path / re.sub(r"[^\w.-]+", "_", f"curves-{task}-{model}")
             plot_curves(title, result["metric"], list(some), stem)
         if "overall" in result:
-            save_figure(_ranks_figure(result), path / "ranks")
+            save_figure(ranks_figure(result), path / "ranks")
 
     def _result(self, metric: Metric, summaries: list[State], seconds: float) -> State:
         grid, first = self.grid, summaries[0]
         others, facts = summaries[1:] or summaries, metric_facts(metric)
-        best = min(others, key=lambda line: cost(facts, line["valid"]))
+        best = min(others, key=lambda line: cost_of(facts, line["valid"]))
         return {
             "method": self.command,
             "task": ",".join(grid.tasks),
@@ -467,131 +460,11 @@ class _Work:
             self.reporter.tell(f"{cell.key}: {outcome.failure or f'{valid:.4f}'}")
 
 
-@final
-class ComparisonReport(Report):
-    """The results of a comparison.
-
-    Attributes:
-        run: on disk or in memory.
-        result: what ``result.json`` holds.
-    """
-
-    def tables(self) -> list[Table]:
-        """Return a table for each task and network, and one over all of them."""
-        return comparison_tables(self.result)
-
-    def _command(self, config: State) -> str:
-        grid = config["grid"]
-        options = {"losses": grid["losses"], "task": grid["tasks"], "model": grid["models"]}
-        options |= {"seed": grid["first_seed"], "preset": config["preset"]} | grid["recipe"]
-        options["metric"] = config.get("metric")
-        own = ("seeds", "tune", "factors", "tuning_seeds", "adalfl", "adapt_on", "task_loss")
-        options |= {key: grid[key] for key in own}
-        defaults = training_defaults(config["preset"], grid["tasks"][0]) | {
-            "model": ["mlp"],
-            "seeds": 5,
-        }
-        defaults |= {"tune": "none", "factors": [0.1, 0.3, 1.0, 3.0, 10.0], "tuning_seeds": 2}
-        return repeat_command(["compare"], options, defaults)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each loss on each task and network."""
-        rows = []
-        for line in self.result["lines"]:
-            against = line["against"] or {}
-            columns = ("task", "model", "loss", "learning_rate", "tuned", "valid", "test")
-            row = {key: line[key] for key in (*columns, "deviation")}
-            row["difference"] = against.get("mean")
-            row |= {key: against.get(key) for key in ("p_wilcoxon", "p_holm", "rival", "reason")}
-            rows.append(row)
-        return rows
-
-    def plot(self) -> "Figure":
-        """Return the test metric of each run, a panel for each task and network."""
-        from lossforge.experiments.plots import draw_runs, figure_with
-
-        settings = _by_setting(self.result)
-        figure, panels = figure_with(len(settings))
-        for axes, ((task, model), lines) in zip(panels, settings, strict=True):
-            names = [f"{line['loss']}{', tuned' if line['tuned'] else ''}" for line in lines]
-            draw_runs(axes, names, [line["tests"] for line in lines], self.result["metric"])
-            axes.set_title(f"{task} with {model}", fontsize="medium")
-        return figure
-
-    def plot_ranks(self) -> "Figure":
-        """Return the critical-difference diagram over all tasks and networks.
-
-        Raises:
-            ConfigurationError: there are too few tasks or losses to rank.
-        """
-        if "overall" not in self.result:
-            raise ConfigurationError("mean ranks need three tasks or networks, and two losses")
-        return _ranks_figure(self.result)
-
-    def __repr__(self) -> str:
-        result = self.result
-        lines = [f"{line['loss']} {number(line['test'])}" for line in result["lines"]]
-        shown = ", ".join(lines[:4]) + (", ..." if len(lines) > 4 else "")
-        return (
-            f"ComparisonReport({result['task']} with {result['model']}: test "
-            f"{result['metric']} {shown})"
-        )
-
-
-def comparison_tables(result: State) -> list[Table]:
-    """Return a comparison's tables."""
-    length = f", {result['steps']} steps, {result['seeds']} seeds" if "steps" in result else ""
-    higher = f" ({direction(result)})" if is_maximized(result) else ""
-    scales = result.get("target_scales", {})
-    tables = [
-        setting_table(
-            f"{result['metric']} on {task} with {model}{length}{higher}", lines, scales.get(task)
-        )
-        for (task, model), lines in _by_setting(result)
-    ]
-    return [*tables, *([overall_table(result["overall"])] if "overall" in result else [])]
-
-
-def _ranks_figure(result: State) -> "Figure":
-    from lossforge.experiments.plots import draw_ranks
-
-    names = result["overall"]["names"]
-    figure = new_figure(8, 1.5 + 0.3 * len(names))
-    draw_ranks(axes_of(figure)[0], result["overall"])
-    return figure
-
-
-def _by_setting(result: State) -> list[tuple[tuple[str, str], list[State]]]:
-    grouped = groupby(result["lines"], key=lambda line: (line["task"], line["model"]))
-    return [(setting, list(lines)) for setting, lines in grouped]
-
-
 def _several(value: Any, single: tuple[type, ...]) -> list[Any]:
     """Return one or several values as a list."""
     if isinstance(value, single) or not isinstance(value, Sequence):
         return [value]
     return list(value)
-
-
-def _by_name(what: str, given: Sequence[GivenTask]) -> dict[str, GivenTask]:
-    tasks = {each.name: each for each in given}
-    if len(tasks) < len(given):
-        raise ConfigurationError(f"--tasks names one twice; give each {what} once")
-    return tasks
-
-
-def _kind_of(tasks: Mapping[str, GivenTask]) -> Kind:
-    """Return the kind that all tasks share."""
-    kinds = {each.task.kind for each in tasks.values()}
-    if not kinds:
-        raise ConfigurationError("give at least one of --tasks")
-    if len(kinds) > 1:
-        raise ConfigurationError(
-            "losses serve one kind of task, and these are of "
-            f"{' and '.join(sorted(map(str, kinds)))}; "
-            "give tasks of one kind"
-        )
-    return kinds.pop()
 
 
 def _as_losses(losses: Losses, kind: Kind) -> list[GivenLoss]:

@@ -1,9 +1,11 @@
 """What all experiments share: where a run goes, how it is carried out, and its report."""
 
 import json
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -156,6 +158,8 @@ def _is_made(path: Path) -> bool:
     try:
         path.mkdir(parents=True)
     except FileExistsError:
+        if not os.path.lexists(path):
+            raise  # what is in the way is above it, such as a link that leads nowhere
         return False
     return True
 
@@ -229,41 +233,44 @@ def perform(
 ) -> ReportT:
     """Carry out an experiment and return its report.
 
+    Args:
+        experiment: to carry out.
+        report: makes the report of a run that is complete already.
+        destination: where the run goes.
+
     Raises:
         KeyboardInterrupt: with what to do next as its text, where the run is on disk.
         RunError: a file of the run cannot be written; says how to go on.
     """
-    return conclude(
-        destination.open(experiment),
-        lambda: experiment,
-        report,
-        progress=destination.progress,
-        execution=destination.execution,
-    )
+    run = destination.open(experiment)
+    if run.result is not None:
+        run.release()
+        return report(run)
+    with underway(run, destination.progress, destination.execution) as (shown, executor):
+        done = experiment.carry_out(run, progress=shown, executor=executor)
+    keep_page(done.run, done.tables(), done.sentence(), done.command())
+    return done
 
 
-def conclude(
-    run: Run,
-    make: Callable[[], Experiment[ReportT]],
-    report: Callable[[Run], ReportT],
-    *,
-    progress: Progress,
-    execution: Execution,
-) -> ReportT:
-    """Carry out what is left of a run, return its report, and give its lock back.
+@contextmanager
+def underway(
+    run: Run, progress: Progress, execution: Execution
+) -> Iterator[tuple[Shown, Executor]]:
+    """Open what a run needs while it is carried out; in the end, give its lock back.
+
+    What stops it, Ctrl-C or a file that cannot be written, says how to go on.
 
     Args:
-        run: begun, and perhaps complete.
-        make: returns the experiment; not called for a run that is complete.
-        report: makes the report of a complete run.
-        progress: show progress on standard error.
-        execution: where trainings run.
+        run: begun.
+        progress: show progress on standard error, and pass it to loggers.
+        execution: where trainings run, and for how long.
+
+    Yields:
+        Whether progress is shown, and what computes side by side.
     """
-    watching = as_watching(progress)
     watchers = list[Watcher]()
     try:
-        if run.result is not None:
-            return report(run)
+        watching = as_watching(progress)
         for make_watcher in watching.loggers:
             watchers.append(make_watcher(run))
             run.watch(watchers[-1])
@@ -274,9 +281,7 @@ def conclude(
             limited_threads(threads),
             execution.open(threads) as executor,
         ):
-            done = make().carry_out(run, progress=watching.shown, executor=executor)
-        keep_page(done.run, done.tables(), done.sentence(), done.command())
-        return done
+            yield watching.shown, executor
     except KeyboardInterrupt as stop:
         if run.path is not None:
             why = "the time is up" if isinstance(stop, OutOfTime) else "interrupted"

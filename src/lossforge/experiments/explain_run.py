@@ -12,7 +12,7 @@ from lossforge.errors import RunError
 from lossforge.experiments.arguments import LossLike, check_is_loss
 from lossforge.experiments.recipe_script import recipe_of, write_script
 from lossforge.experiments.tables import Table
-from lossforge.files import write_atomically
+from lossforge.files import sweep_stale, write_atomically
 from lossforge.losses import Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.training.full import Recipe
@@ -82,6 +82,7 @@ def export(loss: LossLike, to: ExportForm, *, out: str | Path | None = None) -> 
     if out is not None:
         if Path(out).exists():
             raise RunError(f"{out} exists; choose another --out")
+        sweep_stale(Path(out))
         write_atomically(Path(out), text)
     return text
 

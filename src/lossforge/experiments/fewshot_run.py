@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
-from torch import nn
 
 from lossforge import __version__
 from lossforge.analysis.task_losses import TaskLoss, task_losses
-from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.errors import (
+    ConfigurationError,
+    FileFormatError,
+    RunError,
+    one_line,
+    unknown_name,
+)
 from lossforge.experiments.arguments import (
     Preset,
     Workers,
@@ -35,13 +40,21 @@ from lossforge.experiments.tables import Table
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.files import write_atomically
 from lossforge.methods import State
-from lossforge.methods.npbml import VARIANTS, FewShot, Learner, MetaCourse, make_learner
+from lossforge.methods.npbml import (
+    VARIANTS,
+    FewShot,
+    FewShotLearner,
+    Learner,
+    MetaCourse,
+    make_learner,
+)
 from lossforge.progress import ProgressReporter, Shown
 from lossforge.runs import MemoryRun, Run, RunFolder
 from lossforge.searching.executors import Executor, Here, Tally, check_threads
 from lossforge.searching.executors import Report as Progress
 from lossforge.tasks.episodes import EpisodeSpec, FewShotTask
 from lossforge.tasks.few_shot_sets import load_few_shot
+from lossforge.tensor_files import load_tensors
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
@@ -243,7 +256,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
 
     def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "FewShotReport":
         """Meta-learn what is left."""
-        rows, learners = list[State](), dict[str, nn.Module]()
+        rows, learners = list[State](), dict[str, FewShotLearner]()
         title = announce(f"few-shot learning on {self.task_name}", run)
         with ProgressReporter(title, shown=progress, listener=run.write_progress) as reporter:
             if len(self.variants) == 1:
@@ -271,7 +284,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
 
     def _learn_side_by_side(
         self, left: Sequence[tuple[str, Run]], executor: Executor, reporter: ProgressReporter
-    ) -> dict[str, nn.Module]:
+    ) -> dict[str, FewShotLearner]:
         """Learn several methods, each in a worker, and return the learners."""
         jobs = [(variant, own.path, own.config) for variant, own in left]
         tally = Tally(reporter.progress, "meta-learning", len(jobs), executor.workers)
@@ -285,15 +298,15 @@ class FewShotExperiment(Experiment["FewShotReport"]):
             learners[variant] = self.load_learner(variant, learner)
         return learners
 
-    def load_learner(self, variant: str, content: bytes) -> nn.Module:
+    def load_learner(self, variant: str, content: bytes) -> FewShotLearner:
         """Return a learner with the weights that a run holds."""
         learner = make_learner(self.of_variant(variant), self.task, self.shape, 0)
-        learner.load_state_dict(torch.load(io.BytesIO(content), self.device, weights_only=True))
+        learner.load_state_dict(load_tensors(content, self.device))
         return learner.to(self.device)
 
     def learn(
         self, run: Run, variant: str, tell: Callable[[str], None], progress: Progress
-    ) -> nn.Module:
+    ) -> FewShotLearner:
         """Meta-learn one method, from where its run stands, and complete the run.
 
         Args:
@@ -311,7 +324,11 @@ class FewShotExperiment(Experiment["FewShotReport"]):
         tell(f"{name}: {parameters} meta-learned parameters")
         while not course.is_over:
             course.advance(progress)
-            history: list[State] = [{"step": step, "valid": score} for step, score in course.curve]
+            evaluations = zip(course.curve, course.times, strict=True)
+            history: list[State] = [
+                {"step": step, "valid": score, "seconds": round(time, 3)}
+                for (step, score), time in evaluations
+            ]
             run.checkpoint_bytes(course.state(), history)
             step, score = course.curve[-1]
             tell(f"{name}, meta-step {step}: {metric} {score:.2f} on validation tasks")
@@ -336,6 +353,7 @@ class FewShotExperiment(Experiment["FewShotReport"]):
                 "shape": [self.shape.ways, self.shape.shots, self.shape.queries],
                 "evaluations": settings.meta_steps,
                 "meta_step": {"seconds": round(found.step_seconds, 4)},
+                "curve": [[step, score, round(time, 3)] for step, score, time in found.curve],
                 "seconds": round(run.seconds, 3),
                 "preset": self.preset,
                 "version": __version__,
@@ -385,9 +403,30 @@ class FewShotReport(Report):
         learners: by method, those that were learned in this process.
     """
 
-    def __init__(self, run: Run, learners: dict[str, nn.Module] | None = None):
+    def __init__(self, run: Run, learners: dict[str, FewShotLearner] | None = None):
         super().__init__(run)
         self.learners = learners or {}
+
+    def learner(self, method: str | None = None) -> FewShotLearner:
+        """Return what a method meta-learned, from this process or from the run's folder.
+
+        Args:
+            method: by name; by default the best one.
+
+        Raises:
+            UnknownNameError: the run has no such method.
+            RunError: the folder has lost the learner, or the task was an object of Python, which
+                no file holds: take the learner from `learners` while the process lives.
+        """
+        known = self.run.config["variants"]
+        name = method or self.result["method"]
+        if name not in known:
+            raise unknown_name("method of this run", name, known)
+        if name in self.learners:
+            return self.learners[name]
+        assert self.path is not None  # a run in memory has all its learners
+        folder = RunFolder.open(self.path if len(known) == 1 else self.path / name)
+        return _learner_of(folder, FewShotExperiment.restored(folder, "cpu"))
 
     def tables(self) -> list[Table]:
         """Return the accuracy of each method."""
@@ -410,14 +449,21 @@ class FewShotReport(Report):
         return [{key: row[key] for key in columns} for row in _rows(self.result)]
 
     def plot(self) -> "Figure":
-        """Return the metric of each method on meta-test tasks, with its 95 % interval."""
-        from lossforge.experiments.plots import draw_intervals, figure_with
+        """Return the metric of each method, on meta-test tasks and by seconds of learning.
 
-        figure, (axes,) = figure_with(1)
+        Meta-test tasks come with the 95 % interval. Seconds are without evaluations; runs of
+        before they were written have the first panel alone.
+        """
+        from lossforge.experiments.plots import draw_intervals, draw_times, figure_with
+
         rows = _rows(self.result)
+        curves = {row["method"]: row["curve"] for row in rows if "curve" in row}
+        figure, (axes, *others) = figure_with(2 if curves else 1)
         names, means = [row["method"] for row in rows], [row["test"] for row in rows]
         intervals = [row["interval"] for row in rows]
         draw_intervals(axes, names, means, intervals, self.result["metric"])
+        for other in others:
+            draw_times(other, curves, self.result["metric"])
         return figure
 
     def __repr__(self) -> str:
@@ -465,25 +511,32 @@ def explain_few_shot(path: Path) -> tuple[FewShotExperiment, list[TaskLoss]]:
         ConfigurationError: it learned no loss.
     """
     folder = RunFolder.open(path)
+    folder.verify()
     require_fields(folder.config, FIELDS, path)
     if folder.result is None:
         raise RunError(f"{path} is not complete; continue it with lossforge resume {path}")
     if len(folder.config["variants"]) > 1:
         inside = f"{path}/{folder.config['variants'][0]}"
         raise ConfigurationError(f"{path} is an ablation; explain one of its runs: {inside}")
-    if folder.learner is None:
-        raise RunError(f"{path} has lost its learner.pt; restore it or repeat the run")
     experiment = FewShotExperiment.restored(folder, "cpu")
     (variant,) = experiment.variants
-    try:
-        learner = experiment.load_learner(variant, folder.learner)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise FileFormatError(
-            f"{path}/learner.pt is damaged ({str(error).splitlines()[0]}); repeat the run"
-        ) from None
+    learner = _learner_of(folder, experiment)
     if not isinstance(learner, Learner):
         raise ConfigurationError(f"{variant} learns no loss; explain npbml")
     return experiment, task_losses(learner, experiment.task, experiment.shape, experiment.seed)
+
+
+def _learner_of(folder: RunFolder, experiment: FewShotExperiment) -> FewShotLearner:
+    """Return the learner of a complete run of one method."""
+    if folder.learner is None:
+        raise RunError(f"{folder.path} has lost its learner.pt; restore it or repeat the run")
+    (variant,) = experiment.variants
+    try:
+        return experiment.load_learner(variant, folder.learner)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise FileFormatError(
+            f"{folder.path}/learner.pt is damaged ({one_line(error)[:200]}); repeat the run"
+        ) from None
 
 
 def _as_few_shot(method: str | FewShot, preset: Preset) -> tuple[str, FewShot]:
@@ -517,5 +570,5 @@ def _restore(course: MetaCourse, content: bytes, path: Path | None) -> None:
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise FileFormatError(
             f"{path}/checkpoint.pt is damaged or another network's "
-            f"({str(error).splitlines()[0]}); delete it to start this run anew"
+            f"({one_line(error)[:200]}); delete it to start this run anew"
         ) from None

@@ -1,9 +1,9 @@
 """What results say of their metric: its name and its direction, and how values become costs."""
 
-import math
 from collections.abc import Sequence
 
 from lossforge.methods import State
+from lossforge.report.facts import cost_of
 from lossforge.tasks.metrics import Metric
 
 
@@ -30,18 +30,6 @@ def direction(result: State) -> str:
     return "higher is better" if is_maximized(result) else "lower is better"
 
 
-def cost(result: State, value: float | None) -> float:
-    """Return what is minimized, of a value in a result; infinity where a run diverged.
-
-    Examples:
-        >>> cost({"maximized": True}, 0.75), cost({}, 0.75), cost({}, None)
-        (0.25, 0.75, inf)
-    """
-    if value is None:
-        return math.inf
-    return 1 - value if is_maximized(result) else value
-
-
 def costs(result: State, values: Sequence[float | None]) -> list[float]:
     """Return what is minimized, of values in a result."""
-    return [cost(result, value) for value in values]
+    return [cost_of(result, value) for value in values]

@@ -1,9 +1,9 @@
 """Figures of results that reports return."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lossforge.analysis.drawing import COLORS, INK, axes_of, new_figure, shorten_title
+from lossforge.analysis.drawing import COLORS, INK, STYLES, axes_of, new_figure, shorten_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,6 +94,23 @@ def draw_curve(axes: "Axes", curve: Sequence[tuple[int, float]], metric: str) ->
     """Draw a metric on validation data by training step."""
     axes.plot([step for step, _ in curve], [score for _, score in curve], "o-", color=COLOR)
     axes.set(xlabel="training step", ylabel=f"{metric} on validation data")
+
+
+def draw_times(
+    axes: "Axes", curves: Mapping[str, Sequence[tuple[int, float, float]]], metric: str
+) -> None:
+    """Draw a metric on validation tasks by seconds of learning, a line a method.
+
+    Args:
+        axes: to draw on.
+        curves: steps, metric and seconds of each evaluation, by method.
+        metric: its name.
+    """
+    for index, (name, curve) in enumerate(curves.items()):
+        times, scores = [time for *_, time in curve], [score for _, score, _ in curve]
+        axes.plot(times, scores, STYLES[index % len(STYLES)], label=shorten_title(name, NAME))
+    axes.set(xlabel="seconds of learning", ylabel=f"{metric} on validation tasks")
+    axes.legend(fontsize=7)
 
 
 def draw_intervals(

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from lossforge.errors import ConfigurationError, RunError
 from lossforge.experiments.arguments import LossLike, from_plain
+from lossforge.experiments.closing import LEARNED
 from lossforge.losses import Loss
 from lossforge.losses.resolve import resolve_loss
 from lossforge.methods.adaptive import is_adaptive
 from lossforge.runs import RunFolder
+from lossforge.runs.folder import LOSS
 from lossforge.training.full import FIRST, LAST, RISE, Recipe
 
 
@@ -47,6 +49,11 @@ def recipe_of(source: LossLike) -> Trained | None:
     config, result = folder.config, folder.result
     if result is None:
         raise RunError(f"{source} is not complete; go on with `lossforge resume {source}`")
+    if "tasks" in result:
+        raise RunError(
+            f"{source} is a search on several tasks, and recommends something on each; export its "
+            f"loss: lossforge export {source}/{LOSS} --to torch"
+        )
     if config["command"] == "train":
         return _of_training(config, folder)
     if "recommended" in result:
@@ -68,7 +75,7 @@ def _of_training(config: dict[str, Any], folder: RunFolder) -> Trained:
 
 def _of_search(config: dict[str, Any], result: dict[str, Any], folder: RunFolder) -> Trained:
     recommended = result["recommended"]
-    loss = folder.loss if recommended["name"] == "learned loss" else None
+    loss = folder.loss if recommended["name"] == LEARNED else None
     if loss is None:
         loss = resolve_loss(recommended["name"])
     names = ("momentum", "nesterov", "weight_decay", "batch_size")

@@ -7,18 +7,23 @@ from typing import Any
 from lossforge import __version__
 from lossforge.errors import RunError, unknown_name
 from lossforge.experiments.arguments import Workers, as_execution, require_fields
-from lossforge.experiments.benchmark_run import BenchmarkExperiment, BenchmarkReport
-from lossforge.experiments.compare_run import CompareExperiment, ComparisonReport
+from lossforge.experiments.benchmark_report import BenchmarkReport
+from lossforge.experiments.benchmark_run import BenchmarkExperiment
+from lossforge.experiments.compare_report import ComparisonReport
+from lossforge.experiments.compare_run import CompareExperiment
 from lossforge.experiments.experiment import (
     Experiment,
     Report,
     check_same,
-    conclude,
     open_to_continue,
+    underway,
 )
 from lossforge.experiments.fewshot_run import FewShotExperiment, FewShotReport
-from lossforge.experiments.search_run import SearchExperiment, SearchReport
-from lossforge.experiments.train_run import TrainExperiment, TrainingReport
+from lossforge.experiments.pages import keep_page
+from lossforge.experiments.search_report import SearchReport
+from lossforge.experiments.search_run import SearchExperiment
+from lossforge.experiments.train_report import TrainingReport
+from lossforge.experiments.train_run import TrainExperiment
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.runs import Run, RunFolder
 
@@ -50,12 +55,6 @@ def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) 
     """
     folder = open_to_continue(Path(path))
 
-    def unchanged() -> Experiment[Any]:
-        check_version(folder)
-        experiment = restored(folder)
-        check_same(folder, experiment.config())
-        return experiment
-
     try:
         config = folder.config
         require_fields(config, {"command"}, folder.path)
@@ -63,11 +62,16 @@ def resume(path: str | Path, *, workers: Workers = 1, progress: Watched = True) 
         if command not in COMMANDS:
             raise unknown_name("resumable command", command, COMMANDS)
         restored, report = COMMANDS[command]
-        done: Report = conclude(
-            folder, unchanged, report, progress=progress, execution=as_execution(workers)
-        )
+        if folder.result is not None:
+            return report(folder)
+        with underway(folder, progress, as_execution(workers)) as (shown, executor):
+            check_version(folder)
+            experiment = restored(folder)
+            check_same(folder, experiment.config())
+            done: Report = experiment.carry_out(folder, progress=shown, executor=executor)
     finally:
         folder.release()
+    keep_page(done.run, done.tables(), done.sentence(), done.command())
     return done
 
 

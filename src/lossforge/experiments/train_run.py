@@ -1,15 +1,12 @@
 """Full training of one network under any loss."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from lossforge import __version__
 from lossforge.analysis.adaptation import draw_adaptation, trace_of
-from lossforge.errors import ConfigurationError, FileFormatError, RunError, unknown_name
+from lossforge.errors import FileFormatError, RunError, one_line
 from lossforge.experiments.arguments import (
     GivenLoss,
     GivenTask,
@@ -27,26 +24,24 @@ from lossforge.experiments.arguments import (
     objects_config,
     require_fields,
     saved_losses,
-    with_settings,
 )
 from lossforge.experiments.experiment import (
     Destination,
     Experiment,
     Out,
-    Report,
     announce,
     perform,
 )
 from lossforge.experiments.measured import metric_facts
-from lossforge.experiments.paper import recipe_for
-from lossforge.experiments.repeating import DEFAULTS, repeat_command
-from lossforge.experiments.tables import Table, number
-from lossforge.experiments.trained_model import about_model, load_model, outputs_of
+from lossforge.experiments.train_report import TrainingReport
+from lossforge.experiments.train_settings import as_adalfl, as_recipe, check_adapt_on
+from lossforge.experiments.trained_model import about_model
 from lossforge.experiments.units import original_units
 from lossforge.experiments.watching import Progress as Watched
 from lossforge.extras import has_extra
 from lossforge.files import plain, write_json
 from lossforge.losses import Loss, NeuralLoss, ParametricLoss, default_loss
+from lossforge.losses.resolve import METRIC
 from lossforge.methods import AdaLFL, State
 from lossforge.methods.adalfl import AdaptiveTraining
 from lossforge.methods.adapting_rates import AdaptingRates
@@ -57,33 +52,19 @@ from lossforge.progress import ProgressReporter, Shown, stage_of
 from lossforge.runs import Run, RunFolder
 from lossforge.searching.executors import Executor
 from lossforge.tasks import TaskLike
-from lossforge.tasks.kinds import as_kind
+from lossforge.tasks.kinds import Kind
 from lossforge.tasks.metrics import Metric, MetricLike
 from lossforge.training.full import FullTraining, Outcome, Recipe
 from lossforge.validation import require_whole
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 FIELDS = {
     *("loss", "task", "model", "seed", "device", "recipe", "adalfl", "adapt_on", "task_loss"),
     "data",
 }
 """what a training's configuration must have"""
-
-PRESETS: dict[str, tuple[Recipe, AdaLFL]] = {
-    "quick": (Recipe(steps=1000, check_every=100), AdaLFL(record_every=50)),
-    "paper": (
-        Recipe(keep_best=False),
-        AdaLFL(
-            warm_up_steps=2500,
-            warm_up_scales=(),
-            warm_up_horizons=(1,),
-            average=True,
-            record_every=500,
-        ),
-    ),
-}
 
 
 def train(
@@ -105,7 +86,7 @@ def train(
     device: str = "auto",
     progress: Watched = True,
     **settings: Any,
-) -> "TrainingReport":
+) -> TrainingReport:
     """Train one network in full under any loss; validation data choose its weights; test once.
 
     Does exactly what ``lossforge train`` does.
@@ -123,8 +104,9 @@ def train(
         recipe: how the network is trained; by default the preset's.
         adalfl: settings of the adaptive loss; by default the preset's.
         adapt_on: rows that the adaptive loss learns from: "valid" or "train".
-        task_loss: the loss that the adaptive loss is to lower on those rows; by default the default
-            loss, and calibrated cross-entropy for "adaptive:FORM" in classification.
+        task_loss: the loss that the adaptive loss is to lower on those rows, or "metric" for the
+            smooth form of the metric; by default the default loss, and calibrated
+            cross-entropy for "adaptive:FORM" in classification.
         out: the run's folder; by default nothing is written.
         overwrite: discard the run that `out` holds.
         resume: continue the run that `out` holds.
@@ -159,16 +141,23 @@ def train(
         recipe=as_recipe(recipe, preset, settings, "train", given.name),
         adalfl=as_adalfl(adalfl, preset),
         adapt_on=check_adapt_on(adapt_on),
-        task_loss=GivenLoss("") if task_loss is None else as_loss(task_loss, kind),
+        task_loss=_as_goal(task_loss, kind),
         given=given_objects(task, model),
     )
     experiment.training_config().check(given.task)
     return perform(experiment, TrainingReport, destination)
 
 
+def _as_goal(task_loss: LossLike | None, kind: Kind) -> GivenLoss:
+    """Return what an adaptive loss lowers: a loss, "metric", or an empty name for the default."""
+    if task_loss is None or task_loss == METRIC:
+        return GivenLoss(task_loss or "")
+    return as_loss(task_loss, kind)
+
+
 @final
 @dataclass(frozen=True)
-class TrainExperiment(Experiment["TrainingReport"]):
+class TrainExperiment(Experiment[TrainingReport]):
     """A training that can be resumed; see `train` for the fields."""
 
     command: ClassVar[str] = "train"
@@ -244,7 +233,7 @@ class TrainExperiment(Experiment["TrainingReport"]):
         """Return the name of the run's folder where the user gives none."""
         return f"train-{Path(self.loss.name).name[:40]}-{self.task.task.name}-{self.seed}"
 
-    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> "TrainingReport":
+    def carry_out(self, run: Run, *, progress: Shown, executor: Executor) -> TrainingReport:
         """Train the network, from where the run stands."""
         title = f"{self.loss.name} on {self.task.name} with {self.model_name}, seed {self.seed}"
         task, saved = self.task.task, run.restore_bytes()
@@ -324,115 +313,6 @@ class TrainExperiment(Experiment["TrainingReport"]):
         }
 
 
-@final
-class TrainingReport(Report):
-    """The results of one training.
-
-    Attributes:
-        run: on disk or in memory.
-        result: what ``result.json`` holds.
-        network: with the weights that were tested; None where the run was read from disk.
-    """
-
-    def __init__(self, run: Run, network: nn.Module | None = None):
-        super().__init__(run)
-        self.network = network
-
-    @property
-    def loss(self) -> Loss | None:
-        """The adaptive loss at the end of training; None where the loss was fixed."""
-        return self.run.loss
-
-    def predict(self, inputs: Tensor) -> Tensor:
-        """Return predictions of the network for rows that it may not have seen.
-
-        Args:
-            inputs: [N, ...], prepared as the task's inputs are.
-
-        Returns:
-            Probabilities of the classes [N, C], or values [N, outputs] on the targets' scale.
-
-        Raises:
-            RunError: the run was read from disk and holds no network.
-        """
-        if self.network is None:
-            self.network = load_model(self.run.path or "")
-        weight = next(self.network.parameters())
-        outputs = outputs_of(self.network, inputs.to(weight.device))
-        return as_kind(self.result["kind"]).read(outputs)
-
-    def tables(self) -> list[Table]:
-        """Return the metrics on validation and test data."""
-        result = self.result
-        row = (result["loss"], number(result["valid"]), number(result["test"]), f"{result['step']}")
-        title = f"{result['metric']} on {result['task']} with {result['model']}"
-        return [Table(title, ("loss", "valid", "test", "step"), (row,))]
-
-    def _command(self, config: State) -> str:
-        keys = ("task", "loss", "model", "metric", "seed", "preset")
-        shared = {key: config.get(key) for key in keys}
-        options = shared | config["recipe"]
-        options |= {key: config[key] for key in ("adalfl", "adapt_on", "task_loss")}
-        return repeat_command(
-            ["train"], options, training_defaults(config["preset"], config["task"])
-        )
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the metric on validation data at each evaluation."""
-        return [{"step": step, "valid": score} for step, score in self.result["curve"]]
-
-    def plot(self) -> "Figure":
-        """Return the metric on validation data by training step."""
-        from lossforge.experiments.plots import draw_curve, figure_with
-
-        figure, (axes,) = figure_with(1)
-        draw_curve(axes, self.result["curve"], self.result["metric"])
-        axes.set_title(self.result["loss"][:60], fontsize="medium")
-        return figure
-
-    def __repr__(self) -> str:
-        result = self.result
-        return (
-            f"TrainingReport({result['task']} with {result['model']} under {result['loss']}: "
-            f"test {result['metric']} {number(result['test'])})"
-        )
-
-
-def training_defaults(preset: Preset, task: str) -> State:
-    """Return the options of a training that need no flag: a preset's on a task."""
-    recipe, adalfl = PRESETS[preset]
-    recipe = recipe_for(preset, task, recipe)
-    own = {"adalfl": asdict(adalfl), "adapt_on": "valid", "task_loss": ""}
-    return DEFAULTS | asdict(recipe) | own
-
-
-def as_recipe(
-    recipe: Recipe | None, preset: Preset, settings: Mapping[str, Any], owner: str, task: str
-) -> Recipe:
-    """Return the recipe of a training on a task, with the settings that differ."""
-    check_preset(preset)
-    base = recipe_for(preset, task, PRESETS[preset][0]) if recipe is None else recipe
-    if not isinstance(base, Recipe):
-        raise ConfigurationError(f"recipe must be a Recipe, not {base!r}")
-    return with_settings(base, settings, owner)
-
-
-def as_adalfl(adalfl: AdaLFL | None, preset: Preset) -> AdaLFL:
-    """Return the settings of the adaptive loss."""
-    check_preset(preset)
-    found = PRESETS[preset][1] if adalfl is None else adalfl
-    if not isinstance(found, AdaLFL):
-        raise ConfigurationError(f"adalfl must be an AdaLFL, not {found!r}")
-    return found
-
-
-def check_adapt_on(adapt_on: AdaptOn) -> AdaptOn:
-    """Return the rows that an adaptive loss learns from, if there are such."""
-    if adapt_on not in get_args(AdaptOn):
-        raise unknown_name("choice of adapt_on", str(adapt_on), get_args(AdaptOn))
-    return adapt_on
-
-
 def describe_warm_up(adapt: AdaptiveTraining) -> str:
     """Return in a line which loss a training begins with."""
     if not isinstance(adapt.loss, NeuralLoss):
@@ -463,7 +343,7 @@ def _restore(training: FullTraining, content: bytes, path: Path | None) -> None:
         training.restore(content)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise FileFormatError(
-            f"{path}/checkpoint.pt is damaged ({str(error).splitlines()[0]}); delete it to start "
+            f"{path}/checkpoint.pt is damaged ({one_line(error)[:200]}); delete it to start "
             "this run anew"
         ) from None
 

@@ -1,7 +1,9 @@
 """The network that a training leaves behind, as a file and back."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
 from lossforge.errors import FileFormatError, RunError, one_line
 from lossforge.models import FAMILIES, Factory, Model, initialize
@@ -18,6 +22,9 @@ from lossforge.specs import from_options, parse_spec
 from lossforge.tasks import Task
 
 State = dict[str, Any]
+
+MOST_VALUES = 10**8
+"""of a row of inputs and of outputs, in a file that says which network it is of"""
 
 
 def about_model(model: str, task: Task) -> State:
@@ -56,7 +63,9 @@ def load_model(run: str | Path, model: Model | None = None) -> nn.Module:
     if not path.is_file():
         raise RunError(f"{path} does not exist; give the folder of a complete `lossforge train`")
     about, weights = _read(path)
-    network = initialize(_factory(about, model, path), seed=0)
+    factory = _factory(about, model, path)
+    with _limited_weights(sum(each.numel() for each in weights.values()), path):
+        network = initialize(factory, seed=0)
     _restore(network, weights, path)
     return network.eval()
 
@@ -75,11 +84,23 @@ def _read(path: Path) -> tuple[State, dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["lossforge"])
+            _require_description(about)
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise FileFormatError(
-            f"{path} is damaged or was not written by `lossforge train` ({error})"
+            f"{path} is damaged or was not written by `lossforge train` ({one_line(error)[:200]})"
         ) from None
+
+
+def _require_description(about: Any) -> None:
+    """Raise `ValueError` unless this tells a network as `lossforge train` does."""
+    if not isinstance(about, dict):
+        raise ValueError("its description is no JSON object")
+    model, shape, outputs = (about[key] for key in ("model", "input_shape", "outputs"))
+    sizes: list[Any] = [outputs, *shape] if isinstance(shape, list) else [None]
+    are_sizes = all(type(size) is int and 0 < size <= MOST_VALUES for size in sizes)
+    if not isinstance(model, str) or not are_sizes or math.prod(sizes) > MOST_VALUES:
+        raise ValueError("its description names no network with inputs and outputs")
 
 
 def _factory(about: Mapping[str, Any], model: Model | None, path: Path) -> Factory:
@@ -93,6 +114,31 @@ def _factory(about: Mapping[str, Any], model: Model | None, path: Path) -> Facto
         )
     family = from_options(FAMILIES[name], options)
     return partial(family.build, tuple(about["input_shape"]), about["outputs"])
+
+
+@contextmanager
+def _limited_weights(count: int, path: Path) -> Iterator[None]:
+    """Let no network be constructed inside the block that has many more weights than a file.
+
+    A file of a few bytes may name a network of any width. Most layers register their weights before
+    memory is allocated for them.
+    """
+    left = 2 * count + 1000
+
+    def register(module: nn.Module, name: str, weight: nn.Parameter) -> None:
+        nonlocal left
+        left -= 0 if is_lazy(weight) else weight.numel()
+        if left < 0:
+            raise FileFormatError(
+                f"the weights of {path} are fewer than those of the network that it names; "
+                "restore the file"
+            )
+
+    hook = register_module_parameter_registration_hook(register)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _restore(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -17,9 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lossforge.errors import NoCandidateError
+from lossforge.experiments import SearchReport, search
 from lossforge.experiments.arguments import Preset
 from lossforge.experiments.closing import LEARNED
-from lossforge.experiments.search_run import SearchReport, search
 from lossforge.experiments.train_run import train
 from lossforge.losses import Loss
 from lossforge.methods import Method

@@ -14,6 +14,7 @@ Use it as `transformers.Trainer`, with settings of the loss besides::
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, final
 from unittest.mock import patch
 
@@ -21,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
-from lossforge.errors import ConfigurationError
+from lossforge.errors import ConfigurationError, FileFormatError
 from lossforge.extras import require_extra
+from lossforge.files import read_regular
 from lossforge.integrations.quietly import (
     Batches,
     before_scheduling,
@@ -37,6 +39,7 @@ from lossforge.methods import AdaLFL
 from lossforge.methods.adalfl import AdaptiveTraining, ObservedStep
 from lossforge.randomness import derive_seed
 from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tensor_files import load_tensors
 from lossforge.training.hypergradient import OnlineStrategy
 
 try:
@@ -339,7 +342,12 @@ def _loaded(folder: str | None, device: Any) -> dict[str, Any] | None:
     path = os.path.join(folder or "", STATE_NAME)
     if not os.path.isfile(path):
         return None
-    found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        found: dict[str, Any] = load_tensors(read_regular(Path(path)), device)
+    except FileFormatError as error:
+        raise FileFormatError(
+            f"{path} is damaged ({error}); go on from an earlier checkpoint, or begin anew"
+        ) from None
     return found
 
 

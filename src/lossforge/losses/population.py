@@ -74,7 +74,7 @@ class SymbolicPopulation(LossPopulation):
     """Symbolic losses of unlike form, evaluated as one program.
 
     Args:
-        losses: of one kind, all with softplus or all without.
+        losses: of one kind and class weights, all with softplus or all without.
         device: where they are evaluated.
 
     Examples:
@@ -92,6 +92,12 @@ class SymbolicPopulation(LossPopulation):
             all(loss.kind == self._kind and loss.softplus == self._softplus for loss in losses),
             "the losses of a population must be of one kind, all with softplus or all without",
         )
+        require(
+            all(equal_weights(loss.weight, losses[0].weight) for loss in losses),
+            "the losses of a population must have the same class weights",
+        )
+        weight = losses[0].weight
+        self._weight = None if weight is None else weight.to(self._device)
         dtype = losses[0].coefficients.dtype
         self._program = Program(
             [loss.expression for loss in losses],
@@ -110,13 +116,13 @@ class SymbolicPopulation(LossPopulation):
         rows = self._kind.rows(outputs, targets)
         y, p = self._pair(rows)
         _, slope = self._program.slope(y, p, self.coefficients)
-        return rows.restored(rows.averaged(self._kind.pull_back(slope, p)))
+        return rows.restored(self._averaged(rows, self._kind.pull_back(slope, p)))
 
     def mixed(self, outputs: Tensor, targets: Tensor, tangent: Tensor) -> Tensor:
         """Return d/dphi <dM/df, tangent> of every loss, [P, N]."""
         rows = self._kind.rows(outputs, targets)
         y, p = self._pair(rows)
-        direction = self._kind.push_forward(rows.averaged(rows.flattened(tangent)), p)
+        direction = self._kind.push_forward(self._averaged(rows, rows.flattened(tangent)), p)
         *_, mixed = self._program.mixed(y, p, direction, self.coefficients)
         return mixed
 
@@ -141,13 +147,15 @@ class SymbolicPopulation(LossPopulation):
     def loss(self, index: int) -> SymbolicLoss:
         """Return one loss with its present coefficients."""
         old = self._losses[index]
-        size = old.expression.size
-        return SymbolicLoss(
-            old.expression,
-            self.coefficients[index, :size].cpu(),
-            kind=self._kind,
-            softplus=self._softplus,
-        )
+        return old.with_coefficients(self.coefficients[index, : old.expression.size].cpu())
+
+    def _averaged(self, rows: Rows, tensor: Tensor) -> Tensor:
+        """Return each row's share [..., N, K] of a mean, weighted by the row's class."""
+        if self._weight is None:
+            return rows.averaged(tensor)
+        terms = self._kind.term_weights(self._weight, rows)
+        weights = self._kind.row_weights(terms, rows)
+        return rows.averaged(tensor, weights, self._kind.masses(terms, rows))
 
     def _pair(self, rows: Rows) -> tuple[Tensor, Tensor]:
         shape, count = rows.outputs.shape, rows.outputs.shape[-2]
@@ -235,10 +243,21 @@ class ModulePopulation(LossPopulation):
 
 def as_population(losses: Sequence[Loss], device: torch.device | str = "cpu") -> LossPopulation:
     """Return the losses as the fastest kind of population that holds them, on `device`."""
-    symbolic = [loss for loss in losses if isinstance(loss, SymbolicLoss) and loss.weight is None]
+    symbolic = [
+        loss
+        for loss in losses
+        if isinstance(loss, SymbolicLoss) and equal_weights(loss.weight, losses[0].weight)
+    ]
     if len(symbolic) == len(losses) and len({loss.softplus for loss in symbolic}) == 1:
         return SymbolicPopulation(symbolic, device)
     return ModulePopulation([loss.to(device) for loss in losses])
+
+
+def equal_weights(a: Tensor | None, b: Tensor | None) -> bool:
+    """Tell whether class weights are the same, on whatever devices they are."""
+    if a is None or b is None:
+        return a is b
+    return a.shape == b.shape and bool((a.cpu() == b.cpu()).all())
 
 
 def _flatten(loss: Loss) -> Tensor:

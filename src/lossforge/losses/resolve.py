@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lossforge.errors import ConfigurationError, unknown_name
+from lossforge.errors import ConfigurationError, UnknownNameError, unknown_name
 from lossforge.losses import zoo
 from lossforge.losses.class_weights import check_weighting
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES, Handcrafted, default_loss
 from lossforge.losses.loss import Loss
+from lossforge.losses.metric_objective import MetricObjective
 from lossforge.losses.storage import load
 from lossforge.specs import parse_spec
 from lossforge.tasks.kinds import Kind, as_kind
+from lossforge.tasks.metrics import Metric, as_metric
 from lossforge.validation import require
 
 CALIBRATED = "calibrated"
@@ -44,11 +46,20 @@ def resolve_loss(text: str, kind: Kind | str | None = None) -> Loss:
     return loss if kind is None else loss.for_kind(as_kind(kind), text)
 
 
-def objective(text: str, kind: Kind | str) -> Loss:
+METRIC = "metric"
+"""of an objective that is the smooth form of what a task is measured by"""
+
+
+def objective(text: str, kind: Kind | str, metric: Metric | None = None) -> Loss:
     """Return the loss T that a learned loss is to lower: by its name, or the default where empty.
 
     "calibrated" is cross-entropy at its best temperature in classification, and the default loss
-    where there is no such thing.
+    where there is no such thing; "metric" is the smooth form of the metric.
+
+    Args:
+        text: a name.
+        kind: of the task.
+        metric: of the task; by default the kind's.
 
     Examples:
         >>> print(objective("", "regression"), objective("focal:gamma=1", "classification"))
@@ -56,6 +67,8 @@ def objective(text: str, kind: Kind | str) -> Loss:
         >>> print(objective("calibrated", "regression"), objective("calibrated", "classification"))
         mse calibrated_cross_entropy
     """
+    if text == METRIC:
+        return MetricObjective(as_metric(metric, kind))
     if text == CALIBRATED:
         own = as_kind(kind)
         names = [n for n, make in OBJECTIVES.items() if make().kind.shares_losses_with(own)]
@@ -73,6 +86,11 @@ def _find(text: str) -> Loss:
         require(not options, f"{text}: {name} has no options")
         return OBJECTIVES[name]()
     if name not in HANDCRAFTED:
+        if text.endswith(".json"):
+            raise UnknownNameError(
+                f"no loss or file is named {text!r}; check the path, which starts from the working "
+                "directory unless it is absolute"
+            )
         raise unknown_name("loss or file", text, [*HANDCRAFTED, *OBJECTIVES])
     make: Callable[..., Handcrafted] = HANDCRAFTED[name]
     weighting = options.pop("weight", None)

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from lossforge.errors import FileFormatError, LossforgeError
+from lossforge.errors import FileFormatError, LossforgeError, one_line
 from lossforge.files import read_json, read_regular, write_atomically, write_json
 from lossforge.losses.expression import PRIMITIVES, parse
 from lossforge.losses.handcrafted import HANDCRAFTED, OBJECTIVES
@@ -174,7 +174,7 @@ def _digest(content: bytes) -> str:
 def _brief(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"field {error} is missing"
-    return str(error).splitlines()[0]
+    return one_line(error)[:200]
 
 
 def _expect_only(fields: dict[str, object], known: set[str]) -> None:

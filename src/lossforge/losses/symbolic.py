@@ -1,7 +1,7 @@
 """A loss that is a formula: an expression over (y, p) with one coefficient an edge."""
 
 from collections.abc import Sequence
-from typing import Unpack, final
+from typing import Any, Unpack, final
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from lossforge.losses.expression import (
     simplify,
     to_text,
 )
-from lossforge.losses.loss import ElementwiseLoss, LabelOptions, Reduction
+from lossforge.losses.loss import ElementwiseLoss, LabelOptions, Loss, Reduction
 from lossforge.tasks.kinds import Kind
 
 
@@ -68,6 +68,25 @@ class SymbolicLoss(ElementwiseLoss):
             _checked_coefficients(expression, coefficients), requires_grad=False
         )
 
+    def with_coefficients(self, coefficients: Sequence[float] | Tensor) -> "SymbolicLoss":
+        """Return the same loss, its class weights included, with other coefficients.
+
+        Args:
+            coefficients: one number a node in prefix order, the root's first.
+
+        Examples:
+            >>> print(SymbolicLoss("abs(y - p)").with_coefficients([2.0, 1.0, 1.0, 1.0]))
+            2·|p - y|
+        """
+        return SymbolicLoss(
+            self.expression,
+            coefficients,
+            kind=self.kind,
+            softplus=self.softplus,
+            reduction=self.reduction,
+            weight=self.weight,
+        )
+
     def elementwise(self, y: Tensor, p: Tensor) -> Tensor:
         """Return the formula's value for each output, shaped like `p`."""
         value = evaluate(self.expression, y, p, self.coefficients.to(p.dtype))
@@ -103,8 +122,27 @@ class SymbolicLoss(ElementwiseLoss):
         return f"${self.formula.latex}$"
 
     def __str__(self) -> str:
-        """Return the simplified formula."""
-        return self.formula.text
+        """Return the simplified formula, and the weights of the classes where it has some."""
+        return f"{self.formula.text}{weight_note(self)}"
+
+
+def weight_note(loss: Loss) -> str:
+    """Return what follows a formula to tell the weights of the classes; empty without any.
+
+    Examples:
+        >>> weight_note(SymbolicLoss("-y*log(p)", weight=torch.tensor([0.5, 16.5])))
+        ', times weight=[0.5, 16.5] of the class'
+    """
+    if loss.weight is None:
+        return ""
+    return f", times weight={_short(loss.weight.tolist())} of the class"
+
+
+def _short(numbers: list[Any] | float) -> str:
+    """Return nested numbers as people read them."""
+    if isinstance(numbers, list):
+        return f"[{', '.join(map(_short, numbers))}]"
+    return f"{numbers:.4g}"
 
 
 def _checked_coefficients(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lossforge.losses import CalibratedCrossEntropy, Loss, default_loss
+from lossforge.losses.metric_objective import MetricObjective
 from lossforge.losses.parametric import ParametricLoss
-from lossforge.losses.resolve import resolve_loss
+from lossforge.losses.resolve import METRIC, resolve_loss
 from lossforge.methods.adalfl import AdaLFL, AdaptiveTraining
 from lossforge.methods.adapting_rates import AdaptingRates
 from lossforge.methods.adaptive import AdaptiveNumber, adapts_rates, check_adaptive, is_adaptive
@@ -35,8 +36,9 @@ class TrainingConfig:
         adalfl: settings of the adaptive loss, where it is the one.
         adapt_on: rows that the adaptive loss learns from: held-out ones, or training rows drawn
             anew.
-        task_loss: what the adaptive loss is to lower on them; where empty, the default loss for
-            "adalfl", and calibrated cross-entropy for "adaptive:FORM" in classification.
+        task_loss: what the adaptive loss is to lower on them, "metric" for the smooth form of what
+            the task is measured by; where empty, the default loss for "adalfl", and calibrated
+            cross-entropy for "adaptive:FORM" in classification.
     """
 
     loss: str | Loss
@@ -54,6 +56,8 @@ class TrainingConfig:
         self._task_loss(task)
 
     def _task_loss(self, task: Task) -> Loss:
+        if self.task_loss == METRIC:
+            return MetricObjective(task.measure)
         if self.task_loss != "":
             return _find(self.task_loss, task)
         if self.loss == AdaLFL.name:

@@ -43,7 +43,8 @@ def sections(facts: Facts) -> list[Section]:
         told = "; ".join(f"{e['name']} {number(e['test'])}" for e in setting["entries"])
         chart = strip_plot(strips, f"{metric} on test data", f"{metric} on test data: {told}")
         charts.append(figure(f"{setting['task']} with {setting['model']}", chart))
-    how = "One dot a repetition, a line at the mean; the lower, the better."
+    better = "higher" if facts.result.get("maximized") else "lower"
+    how = f"One dot a repetition, a line at the mean; the {better}, the better."
     return [
         Section("Results on test data", (paragraph(how), flow(charts))),
         *_differences(facts),
@@ -71,5 +72,7 @@ def _differences(facts: Facts) -> list[Section]:
         about = f"differences of the metric on test data from {reference}"
         chart = heat_map_chart(names, columns, values, about)
         note = "Negative, blue: the method is better than what it is held against."
+        if facts.result.get("maximized"):
+            note += " The differences are of one minus the metric."
         charts.append(figure(f"Difference from {reference}", chart, note))
     return [Section("Against handcrafted losses", (flow(charts),))] if charts else []

@@ -1,6 +1,7 @@
 """What a page is made of: a complete run as plain data, and what its experiment says about it."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,33 @@ CLASSES = 10
 """outputs on which a classification loss is looked at where the run does not tell"""
 
 
-def cost_of(result: State, value: float) -> float:
-    """Return what is minimized, of a value of a result's metric; or the value of a cost."""
+def cost_of(result: State, value: float | None) -> float:
+    """Return what is minimized, of a value of a result's metric; infinity where a run diverged.
+
+    It is its own inverse: of a cost, it is the metric's value.
+
+    Examples:
+        >>> cost_of({"maximized": True}, 0.75), cost_of({}, 0.75), cost_of({}, None)
+        (0.25, 0.75, inf)
+    """
+    if value is None:
+        return math.inf
     return 1 - value if result.get("maximized") else value
+
+
+def is_learned_level(result: State) -> bool:
+    """Tell whether a search's loss is no worse on validation data than what is recommended.
+
+    Examples:
+        >>> is_learned_level({"valid": 0.02, "recommended": {"name": "focal", "valid": 0.02}})
+        True
+        >>> is_learned_level({"valid": 0.05, "recommended": {"name": "focal", "valid": 0.02}})
+        False
+    """
+    tuned = result.get("tuned")
+    found = [result["valid"], *([tuned["valid"]] if tuned else [])]
+    best = cost_of(result, result["recommended"]["valid"])
+    return min(cost_of(result, valid) for valid in found) <= best
 
 
 @final
@@ -87,6 +112,18 @@ class Facts:
             return [json.loads(line) for line in lines]
         except ValueError:
             return []
+
+
+def on_each_task(result: State) -> list[dict[str, Any]]:
+    """Return a search's result on each of its tasks, as if it had been on that one alone.
+
+    Examples:
+        >>> rows = [{"task": "iris", "test": 0.1}, {"task": "wine", "test": 0.2}]
+        >>> on_each_task({"task": "iris,wine", "loss": "y", "test": 0.15, "tasks": rows})[1]
+        {'task': 'wine', 'loss': 'y', 'test': 0.2}
+    """
+    shared = {name: value for name, value in result.items() if name != "tasks"}
+    return [shared | row for row in result.get("tasks", [{}])]
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -45,14 +45,22 @@ def sections(facts: Facts) -> list[Section]:
     chart = interval_chart(intervals, f"{facts.metric} on meta-test tasks", about)
     drawn = figure("Mean and 95 % interval over new tasks", chart)
     parts = [Section("Results on new tasks", (flow([drawn, *map(table, facts.tables)]),))]
-    lines = _curves(facts, rows)
+    lines = _curves(facts, rows, "step")
     if lines:
         chart = line_chart(
             lines, "meta-step", f"{facts.metric} on validation tasks",
             f"the {facts.metric} on validation tasks by meta-step", whole_x=True,
         )  # fmt: skip
         told = paragraph("The learner of the best evaluation on validation tasks was tested.")
-        parts.append(Section("Meta-learning", (told, flow([figure("On validation tasks", chart)]))))
+        figures = [figure("On validation tasks", chart)]
+        lines = _curves(facts, rows, "seconds")
+        if lines:
+            chart = line_chart(
+                lines, "seconds of learning", f"{facts.metric} on validation tasks",
+                f"the {facts.metric} on validation tasks by seconds of learning",
+            )  # fmt: skip
+            figures.append(figure("On validation tasks, by time without evaluations", chart))
+        parts.append(Section("Meta-learning", (told, flow(figures))))
     return parts
 
 
@@ -64,15 +72,21 @@ def _article(word: str) -> str:
     return "an" if word[:1] in "aeiou" else "a"
 
 
-def _curves(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Return the metric on validation tasks of each method, from the histories of its run."""
+def _curves(facts: Facts, rows: Sequence[Mapping[str, Any]], by: str) -> list[Line]:
+    """Return the metric on validation tasks of each method, from the histories of its run.
+
+    Args:
+        facts: of the run.
+        rows: of the methods.
+        by: what the lines go along, "step" or "seconds".
+    """
     lines = []
     for index, row in enumerate(rows):
         history = facts.history_of(row["method"]) if len(rows) > 1 else facts.history
         points = [
-            (float(each["step"]), float(each["valid"]))
+            (float(each[by]), float(each["valid"]))
             for each in history
-            if each.get("valid") is not None and "step" in each
+            if each.get("valid") is not None and by in each
         ]
         if points:
             is_marked = len(points) <= 30

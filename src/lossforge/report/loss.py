@@ -11,6 +11,7 @@ from lossforge.analysis.explanation import Explanation, explain
 from lossforge.analysis.export import export
 from lossforge.errors import ConfigurationError, LossforgeError
 from lossforge.losses import Handcrafted, Loss, SymbolicLoss, default_loss
+from lossforge.losses.symbolic import weight_note
 from lossforge.report.blocks import (
     Section,
     codes_to_copy,
@@ -47,7 +48,8 @@ def loss_sections(loss: Loss, classes: int, source: str) -> list[Section]:
 
 def _formula(loss: Loss) -> Markup:
     """Return the formula with what its letters mean."""
-    meaning = f"Loss of one output, summed over the outputs: {loss.kind.words.prepared}."
+    meaning = f"Loss of one output, summed over the outputs{weight_note(loss)}: "
+    meaning += f"{loss.kind.words.prepared}."
     return Markup(
         '<div class="formula" tabindex="0" role="group" aria-label="formula">{}</div>'
         '<p class="note">{}</p>'

@@ -9,7 +9,7 @@ from typing import final
 from markupsafe import Markup
 
 from lossforge.errors import ConfigurationError
-from lossforge.files import write_atomically
+from lossforge.files import sweep_stale, write_atomically
 from lossforge.report import benchmark, comparison, few_shot, search, training
 from lossforge.report.blocks import Section, definitions, folded, paragraph, to_copy
 from lossforge.report.facts import Facts, State
@@ -83,7 +83,9 @@ def write_page(facts: Facts, path: Path) -> None:
     Raises:
         ConfigurationError: runs of this command have no page.
     """
-    write_atomically(path, page_of(facts).html())
+    text = page_of(facts).html()
+    sweep_stale(path)
+    write_atomically(path, text)
 
 
 def _title(facts: Facts) -> str:

@@ -18,7 +18,7 @@ from lossforge.report.charts import (
     share_bar,
     strip_plot,
 )
-from lossforge.report.facts import Facts, State, cost_of, number
+from lossforge.report.facts import Facts, State, cost_of, is_learned_level, number, on_each_task
 from lossforge.report.loss import loss_sections
 
 LEARNED = "learned"
@@ -36,17 +36,26 @@ FATES = (
 
 
 def verdict(result: State) -> str:
-    """Return in a sentence whether what was found is worth using.
+    """Return in a sentence for each task whether what was found is worth using.
 
     Args:
         result: of a search.
 
     Examples:
         >>> rows = [{"name": "cross_entropy", "rate": 0.01, "test": 0.05, "tests": []}]
-        >>> result = {"metric": "error_rate", "rate": 0.01, "test": 0.06, "rivals": rows}
-        >>> verdict(result | {"recommended": {"name": "cross_entropy", "rate": 0.01}})
+        >>> scores = {"valid": 0.05, "test": 0.06}
+        >>> result = {"metric": "error_rate", "rate": 0.01, "rivals": rows} | scores
+        >>> best = {"name": "cross_entropy", "rate": 0.01, "valid": 0.04}
+        >>> verdict(result | {"recommended": best})
         'Use cross_entropy at learning rate 0.01 (test error rate 0.05): the search found ...
     """
+    found = on_each_task(result)
+    if len(found) == 1:
+        return _verdict_of_one(found[0])
+    return " ".join(f"On {each['task']}: {_verdict_of_one(each)}" for each in found)
+
+
+def _verdict_of_one(result: State) -> str:
     metric = str(result["metric"]).replace("_", " ")
     recommended, rivals = result.get("recommended"), result.get("rivals") or []
     baseline = result.get("baseline")
@@ -60,10 +69,12 @@ def verdict(result: State) -> str:
     if recommended["name"] != LEARNED:
         row = _at(rivals or [baseline], recommended)
         told = f" (test {metric} {number(row['test'])})" if row else ""
-        return (
-            f"Use {recommended['name']} at {rate}{told}: the search found nothing better on "
-            "validation data."
+        why = (
+            "it is the simpler of two, and the learned loss is level with it"
+            if is_learned_level(result)
+            else "the search found nothing better"
         )
+        return f"Use {recommended['name']} at {rate}{told}: {why} on validation data."
     own = _at([_learned(result), *([result["tuned"]] if result.get("tuned") else [])], recommended)
     score = number(own["test"] if own else result["test"])
     best = _best(rivals, result) or baseline
@@ -81,7 +92,8 @@ def sections(facts: Facts) -> list[Section]:
     parts = []
     if loss is not None:
         parts = loss_sections(loss, facts.classes, f"a search on {result['task']}")
-    shown = flow([_runs(facts), *map(table, _closing(facts))])
+    runs = [_runs(facts, each) for each in on_each_task(result)]
+    shown = flow([*runs, *map(table, _closing(facts))])
     parts.append(Section("Results on test data", (paragraph(facts.sentence), shown)))
     front = _front(facts)
     if front:
@@ -113,8 +125,13 @@ def _best(rivals: Sequence[State], result: State) -> State | None:
     return min(known, key=lambda row: cost_of(result, float(row["valid"]))) if known else None
 
 
-def _runs(facts: Facts) -> Markup:
-    result = facts.result
+def _runs(facts: Facts, result: State) -> Markup:
+    """Return a chart of the networks that were trained on one task.
+
+    Args:
+        facts: of the search.
+        result: as if it had been on this task alone.
+    """
     rows: list[State] = [_learned(result)]
     tuned = result.get("tuned")
     if tuned and tuned["rate"] != result.get("rate"):
@@ -128,7 +145,10 @@ def _runs(facts: Facts) -> Markup:
         told = name if rate is None else f"{name} at learning rate {rate:.3g}"
         strips.append(Strip(told, row.get("tests") or [row["test"]], 0 if is_learned else 1))
     chart = strip_plot(strips, f"{facts.metric} on test data", _about(strips, facts.metric))
-    return figure("One dot a network, a line at the mean", chart, _how(facts))
+    title = "One dot a network, a line at the mean"
+    if "tasks" in facts.result:
+        title = f"{result['task']}: {title[0].lower()}{title[1:]}"
+    return figure(title, chart, _how(facts))
 
 
 def _how(facts: Facts) -> str:

@@ -10,12 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import final
 
-from lossforge.errors import RunError
+from lossforge.errors import FileFormatError, RunError
+from lossforge.files import read_json
 
 NAME = ".lock"
 
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """of file systems that know no locks"""
+
+MOST_BYTES = 1 << 16
+"""of the file of a lock, which says in a line who has it"""
 
 BEYOND = 1 << 30
 """the byte that is locked on Windows, where others could not read a locked byte"""
@@ -103,8 +107,8 @@ class FolderLock:
 
     def _in_use(self) -> str:
         who = "another process"
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            owner = json.loads(self._file.read_text(encoding="utf-8"))
+        with suppress(FileFormatError, KeyError):
+            owner = read_json(self._file, MOST_BYTES)
             who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
         return f"{self._folder} is in use by {who}; wait for it, or choose another --out"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from pathlib import Path
 from typing import Any, final
 
 from lossforge.errors import FileFormatError
-from lossforge.files import read_json
+from lossforge.files import read_json, read_regular
 from lossforge.runs import lock
-from lossforge.runs.folder import CONFIG, PROGRESS, RunFolder
+from lossforge.runs.folder import CONFIG, HISTORY, PROGRESS, RunFolder
 from lossforge.searching import State
 
 LINES = 5
@@ -68,6 +69,41 @@ class Status:
         """Whether there is nothing left to do."""
         return self.result is not None
 
+    @property
+    def state(self) -> str:
+        """One of "complete", "running" and "interrupted"."""
+        if self.is_complete:
+            return "complete"
+        return "interrupted" if self.owner is None else "running"
+
+    @property
+    def work(self) -> State | None:
+        """The stage that is being worked on; None where nobody works on the run, or nobody knows.
+
+        Its name, how many of its steps are done and how many there are, the share of the whole run
+        that is done, and the seconds that are left of it, if known.
+        """
+        event = self.progress
+        if self.state != "running" or event is None or event.get("event") != "progress":
+            return None
+        left = _number(event.get("seconds_left"))
+        kept = {name: event.get(name) for name in ("stage", "done", "total", "share")}
+        if None in map(_number, (kept["done"], kept["total"], kept["share"])):
+            return None  # somebody edited it
+        return {**kept, "seconds_left": None if left is None else max(0.0, left - self.age)}
+
+    def document(self) -> State:
+        """Return the status as plain data, for programs."""
+        return {
+            "run": str(self.path),
+            "command": self.command,
+            "state": self.state,
+            "process": self.owner,
+            "progress": self.work,
+            "history": list(self.history),
+            "result": self.result,
+        }
+
     def lines(self) -> list[str]:
         """Return the status as lines for people."""
         return [self._headline(), *map(_describe_entry, self.history[-LINES:]), *self._present()]
@@ -75,7 +111,8 @@ class Status:
     def _headline(self) -> str:
         about = f"{self.path}: {self.command}"
         if self.result is not None:
-            return f"{about}, complete after {self.result.get('seconds', 0):.0f} s"
+            seconds = _number(self.result.get("seconds"))
+            return f"{about}, complete" + ("" if seconds is None else f" after {seconds:.0f} s")
         if self.owner is None:
             return f"{about}, interrupted; no process works on it"
         who = f"process {self.owner.get('pid')} on {self.owner.get('host')}"
@@ -85,13 +122,13 @@ class Status:
         if self.result is not None:
             kept = ("metric", "valid", "test", "loss")
             return [", ".join(f"{k} {_short(self.result[k])}" for k in kept if k in self.result)]
-        event = self.progress
-        if self.owner is None or event is None or event.get("event") != "progress":
+        work = self.work
+        if work is None:
             return []
-        left = event.get("seconds_left")
-        rest = "" if left is None else f", {max(0, left - self.age):.0f} s left"
-        share = f"{100 * event['share']:.0f} % of the run{rest}"
-        return [f"{event['stage']} {event['done']}/{event['total']}; {share}"]
+        left = work["seconds_left"]
+        rest = "" if left is None else f", {left:.0f} s left"
+        share = f"{100 * work['share']:.0f} % of the run{rest}"
+        return [f"{work['stage']} {work['done']}/{work['total']}; {share}"]
 
 
 def _owner(path: Path) -> State | None:
@@ -101,10 +138,10 @@ def _owner(path: Path) -> State | None:
     with its holder, unless that was killed; on this machine, processes can be looked up.
     """
     try:
-        content: State = json.loads((path / lock.NAME).read_text(encoding="utf-8"))
+        content: State = read_json(path / lock.NAME, lock.MOST_BYTES)
         is_here = content["host"] == socket.gethostname()
         return None if is_here and not _is_alive(int(content["pid"])) else content
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileFormatError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -128,15 +165,22 @@ def _age(path: Path) -> float:
 
 
 def _history(path: Path) -> tuple[State, ...]:
-    with suppress(OSError, ValueError):
-        text = (path / "history.jsonl").read_text(encoding="utf-8")
-        return tuple(json.loads(line) for line in text.splitlines())
+    with suppress(FileFormatError, ValueError, RecursionError):
+        text = read_regular(path / HISTORY).decode("utf-8")
+        lines = tuple(json.loads(line) for line in text.splitlines())
+        return lines if all(isinstance(line, dict) for line in lines) else ()
     return ()
 
 
 def _describe_entry(entry: State) -> str:
     parts = (f"{k} {_short(v)}" for k, v in entry.items() if not isinstance(v, dict))
     return "  " + ", ".join(parts)
+
+
+def _number(value: object) -> float | None:
+    """Return a number of a file that nobody has checked; None where it is none."""
+    is_number = isinstance(value, int | float) and abs(value) < sys.float_info.max
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _short(value: object) -> str:

@@ -8,10 +8,12 @@ from lossforge.searching.calibrate import (
     RatedLoss,
     handcrafted_rivals,
     rivals_of,
+    weighs_classes,
 )
 from lossforge.searching.context import SearchContext
 from lossforge.searching.fitness import Fitness, Race, Trial
 from lossforge.searching.journal import Journal, NullJournal, Progress, State
+from lossforge.searching.level import is_level
 from lossforge.searching.meta_training import MetaTrainer, MetaTraining
 from lossforge.searching.method import Method
 from lossforge.searching.options import OptionName
@@ -46,6 +48,8 @@ __all__ = [
     "State",
     "Trial",
     "handcrafted_rivals",
+    "is_level",
     "make_problems",
     "rivals_of",
+    "weighs_classes",
 ]

@@ -70,6 +70,17 @@ WEIGHTED_RIVALS = (
 """rivals besides, where the metric is not a mean over rows, so that rare classes count for more"""
 
 
+def weighs_classes(task: Task) -> bool:
+    """Tell whether a task's metric lets rare classes count for more than their rows.
+
+    Examples:
+        >>> from lossforge.tasks import load
+        >>> [weighs_classes(load("iris").with_metric(name)) for name in ("f1", "error_rate")]
+        [True, False]
+    """
+    return task.kind.predicts_probabilities and not isinstance(task.measure, RowMetric)
+
+
 def rivals_of(task: Task) -> dict[str, Loss]:
     """Return the handcrafted losses by name that a learned loss is held against on a task.
 
@@ -83,7 +94,7 @@ def rivals_of(task: Task) -> dict[str, Loss]:
         5
     """
     kind, names = task.kind, list(task.kind.rivals)
-    if kind.predicts_probabilities and not isinstance(task.measure, RowMetric):
+    if weighs_classes(task):
         names += WEIGHTED_RIVALS
     found = [resolve_loss(name, kind).for_task(task) for name in names]
     return {str(loss): loss for loss in found}
@@ -289,33 +300,41 @@ class Calibrator:
         known: dict[str, set[int]] = {name: set() for name in losses}
         wanted = powers
         while any(wanted.values()):
-            self._train(losses, wanted, steps)
+            # All losses that share a rate train side by side.
+            missing = list(self._missing(losses, wanted, steps))
+            groups = [list(self._jobs(losses, each, steps)) for each in missing]
+            jobs = [job for group in groups for job in group]
+            tally = self._tally(len(losses), sum(len(names) for names, *_ in missing), jobs, steps)
+            found = self._executor.map(self._work_at(steps), jobs, tally)
+            for group, (names, power, run) in zip(groups, missing, strict=True):
+                trials = list[Trial]()
+                for _ in group:
+                    trials += next(found)
+                self._record(names, trials, steps, power, run)
             known = {name: known[name] | wanted[name] for name in losses}
             wanted = {
                 name: neighbors(self._best_power(name, steps, known[name])) - known[name]
                 for name in losses
             }
 
-    def _train(
-        self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int
-    ) -> None:
-        """Train what is not in the table yet: all losses that share a rate side by side."""
-        missing = list(self._missing(losses, wanted, steps))
-        groups = [list(self._jobs(losses, each, steps)) for each in missing]
-        jobs = [job for group in groups for job in group]
-        stage = f"{CALIBRATING} {len(losses)} losses" if len(losses) > 1 else TUNING
+    def _tally(self, losses: int, trainings: int, jobs: Sequence[FitnessJob], steps: int) -> Tally:
+        """Return what adds up the progress of trainings that are made at once.
+
+        Args:
+            losses: whose rates are searched.
+            trainings: networks that are trained.
+            jobs: that they are divided into.
+            steps: of each.
+        """
+        stage = f"{CALIBRATING} {losses} losses" if losses > 1 else TUNING
         begun = self._table.training_steps - self._begun
-        wave = sum(len(names) for names, *_ in missing) * steps
-        expected = max(self.expected_steps(len(losses)), begun + wave)
+        expected = max(self.expected_steps(losses), begun + trainings * steps)
 
         def report(_: str, done: int, total: int) -> None:
-            self._journal.progress(stage, begun + round(wave * done / total), expected)
+            made = begun + round(trainings * steps * done / total)
+            self._journal.progress(stage, made, expected)
 
-        tally = Tally(report, stage, len(jobs), self._executor.workers)
-        found = self._executor.map(self._work_at(steps), jobs, tally)
-        for group, (names, power, run) in zip(groups, missing, strict=True):
-            trials = [trial for _ in group for trial in next(found)]
-            self._record(names, trials, steps, power, run)
+        return Tally(report, stage, len(jobs), self._executor.workers)
 
     def _missing(
         self, losses: Mapping[str, Loss], wanted: Mapping[str, set[int]], steps: int

@@ -6,7 +6,7 @@ reason.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean
@@ -68,6 +68,17 @@ class Trial:
     def outcome(self) -> str:
         """One of "in full", "stopped" and "diverged"."""
         return "in full" if self.reason is None else self.reason.partition(":")[0]
+
+    def averaged(self, others: "Sequence[Trial]") -> "Trial":
+        """Return the mean of this complete run and others; one that failed makes it a failure."""
+        every = [self, *others]
+        return Trial(
+            fmean(trial.fitness for trial in every),
+            sum(trial.steps for trial in every),
+            next((trial.reason for trial in others if trial.reason is not None), None),
+            self.curve,
+            None if self.score is None else fmean(trial.metric for trial in every),
+        )
 
     def state(self) -> list[Any]:
         """Return the trial as plain data."""
@@ -137,6 +148,12 @@ class Fitness:
     halving: float = 0.0
     """share of a generation's candidates that go on at each rung, by rank, instead of racing; 0 for
     racing (not in the papers)"""
+    fresh: Annotated[bool, OptionName("fresh_initializations")] = False
+    """train the candidates of each round from another initialization on other batches, so that no
+    loss is handed down that works from a lucky one alone (not in the papers)"""
+    repeats: Annotated[int, OptionName("fitness_repeats")] = 0
+    """further initializations from which a candidate is trained that was trained in full; its
+    fitness is the mean, so that one lucky start is not enough (not in the papers)"""
     stacking: Stacking = "auto"
     """train all candidates as one stacked network, one network after the other, or choose the
     strategy that was measured to be faster"""
@@ -145,35 +162,7 @@ class Fitness:
         require_in_range("fitness_steps", self.steps, 1)
         require_in_range("racing_tolerance", self.racing_tolerance, 0)
         require_in_range("halving", self.halving, 0, 1)
-
-    def __call__(
-        self,
-        losses: LossPopulation,
-        problems: Sequence[Problem],
-        base: BaseTraining,
-        seed: int,
-        progress: Progress,
-        curves: Iterable[tuple[float, ...]] = (),
-    ) -> list[Trial]:
-        """Train a network under each loss and return the trials, in order.
-
-        Args:
-            losses: P candidates.
-            problems: tasks and networks; fitness is the mean over them.
-            base: how networks are trained.
-            seed: of initializations and batches, the same for all candidates.
-            progress: receives the steps made.
-            curves: of complete runs, by which racing judges.
-        """
-        networks = FitnessNetworks(self, losses, problems, base, seed)
-        verdicts = Verdicts(self, len(losses), len(problems), tuple(curves))
-        for rung in self.rungs():
-            networks.advance_to(rung, progress)
-            staying = verdicts.judge(rung, networks.measured())
-            if not staying:
-                break
-            networks.keep(staying)
-        return verdicts.trials()
+        require_in_range("fitness_repeats", self.repeats, 0)
 
     def rungs(self) -> list[int]:
         """Return the steps at which candidates are measured, the last of them included."""
@@ -232,12 +221,17 @@ class FitnessNetworks:
         ]
         self._step = 0
 
-    def advance_to(self, step: int, progress: Progress) -> None:
-        """Train all that still run up to a step."""
+    def stretches(self, step: int, progress: Progress) -> Iterator[tuple[Ensemble, int]]:
+        """Yield each ensemble with how many steps it is to make next, until all are at a step.
+
+        Args:
+            step: to come to.
+            progress: receives the steps made.
+        """
         while self._step < step:
             some = min(REPORT_EVERY, step - self._step)
             for ensemble in self._ensembles:
-                ensemble.advance(some)
+                yield ensemble, some
             self._step += some
             progress("training", self._step, self._settings.steps)
 

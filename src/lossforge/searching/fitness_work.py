@@ -12,7 +12,7 @@ from typing import Any, Protocol, final
 
 from lossforge.losses import Loss, as_population
 from lossforge.searching.executors import Report
-from lossforge.searching.fitness import Fitness, FitnessNetworks, Measured, Trial
+from lossforge.searching.fitness import Fitness, FitnessNetworks, Measured, Trial, Verdicts
 from lossforge.searching.problem import BaseTraining, Problem
 from lossforge.training import EnsembleState, Stacking, choose_stacking
 
@@ -108,10 +108,24 @@ class FitnessJob:
             yield replace(self, losses=losses)
 
     def on(self, problems: Sequence[Problem], report: Report) -> list[Trial]:
-        """Return the trials of the losses, in order."""
+        """Train a network under each loss and return the trials, in order.
+
+        Args:
+            problems: tasks and networks; fitness is the mean over them.
+            report: receives the steps made.
+        """
         losses = as_population(self.losses, problems[0].task.device)
         folds = [self.fold.of(problem) for problem in problems]
-        return self.fitness(losses, folds, self.base, self.seed, report, self.curves)
+        networks = FitnessNetworks(self.fitness, losses, folds, self.base, self.seed)
+        verdicts = Verdicts(self.fitness, len(losses), len(folds), self.curves)
+        for rung in self.fitness.rungs():
+            for ensemble, steps in networks.stretches(rung, report):
+                ensemble.advance(steps)
+            staying = verdicts.judge(rung, networks.measured())
+            if not staying:
+                break
+            networks.keep(staying)
+        return verdicts.trials()
 
     def given_up(self, reason: str) -> list[Trial]:
         """Return what stands for the trials if no worker can compute them."""
@@ -166,7 +180,8 @@ class RungJob:
         def of_rung(stage: str, step: int, steps: int) -> None:
             report(stage, step - begin, self.until - begin)
 
-        networks.advance_to(self.until, of_rung)
+        for ensemble, steps in networks.stretches(self.until, of_rung):
+            ensemble.advance(steps)
         measured = networks.measured()
         if self.until == self.fitness.steps:
             return RungResult(measured)

@@ -84,9 +84,8 @@ class Loop(Generic[StateT, CandidateT]):
         # All versions are judged by the rounds before this one, and by each other.
         together = [version.loss(i).cpu() for version in versions for i in range(len(version))]
         curves = tuple(self._archive.curves())
-        trials = context.training.fitness(
-            method.fitness, together, method.base, context.seed("fitness"), curves
-        )
+        seed = context.seed("fitness", *((self._round,) if method.fitness.fresh else ()))
+        trials = context.training.fitness(method.fitness, together, method.base, seed, curves)
         evaluations = [Evaluation(*pair) for pair in zip(together, trials, strict=True)]
         count = len(candidates)
         by_version = [evaluations[i : i + count] for i in range(0, len(evaluations), count)]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lossforge.losses import LossPopulation
-from lossforge.losses.resolve import CALIBRATED, objective, resolve_loss
+from lossforge.losses.resolve import CALIBRATED, METRIC, objective, resolve_loss
 from lossforge.randomness import derive_seed
 from lossforge.searching.journal import Progress, State
 from lossforge.searching.options import OptionName
@@ -35,6 +35,9 @@ from lossforge.training.hypergradient import (
 )
 from lossforge.training.optimizers import State as OptimizerState
 from lossforge.validation import require_in_range
+
+METRIC_ROWS = 1024
+"""validation rows, at least, on which a metric is lowered; a batch has few rows of a rare class"""
 
 
 @final
@@ -57,14 +60,15 @@ class MetaTraining:
     initialized; 1 in the papers, where all candidates share new networks, which is faster"""
     task_loss: str = ""
     """loss that meta-training lowers on validation data; by default cross_entropy or mse, as in the
-    papers. calibrated is cross_entropy at its best temperature in classification"""
+    papers. calibrated is cross_entropy at its best temperature in classification, metric the smooth
+    form of what the task is measured by"""
 
     def __post_init__(self) -> None:
         require_in_range("meta_steps", self.steps, 0)
         require_in_range("meta_learning_rate", self.learning_rate, 0, exclude_low=True)
         require_in_range("inner_steps", self.inner_steps, 1)
         require_in_range("horizon", self.horizon, 1)
-        if self.task_loss not in ("", CALIBRATED):
+        if self.task_loss not in ("", CALIBRATED, METRIC):
             resolve_loss(self.task_loss)
 
     def __call__(
@@ -163,8 +167,10 @@ class _Streams:
         self._optimizer = base.optimizer()
         task, size = problem.task, base.batch_size
         self._train = problem.batches(task.train, size, derive_seed(seed, "train"))
-        self._valid = problem.batches(task.valid, size, derive_seed(seed, "valid"))
-        self._task_loss = objective(settings.task_loss, kind_of([problem])).to(task.device)
+        rows = max(size, METRIC_ROWS) if settings.task_loss == METRIC else size
+        self._valid = problem.batches(task.valid, rows, derive_seed(seed, "valid"))
+        goal = objective(settings.task_loss, kind_of([problem]), task.measure)
+        self._task_loss = goal.to(task.device)
         self._strategy: Strategy | None = None
         self._own: list[Start] = []
 

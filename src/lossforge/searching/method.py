@@ -29,6 +29,7 @@ LATER = frozenset(
         *("perturbation", "perturbation_size", "coefficient_spread", "functions", "terminals"),
         *("differences", "final_folds", "islands", "migrate_every"),
         *("inherit", "scales", "search_width", "fitness_measure", "halving"),
+        *("class_weights", "fresh_initializations", "fitness_repeats"),
         *(
             "final_length",
             "final_kept",

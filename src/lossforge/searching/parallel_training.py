@@ -13,6 +13,7 @@ from typing import Any, final
 from torch import Tensor
 
 from lossforge.losses import Loss, LossPopulation, as_population
+from lossforge.randomness import derive_seed
 from lossforge.searching.executors import Executor, Report
 from lossforge.searching.fitness import Fitness, Measured, Trial, Verdicts
 from lossforge.searching.fitness_work import (
@@ -75,10 +76,31 @@ class ParallelTraining:
         """
         limit = stack_limit(self.problems, base, fitness.stacking)
         if fitness.halving and len(divided(len(losses), limit)) > 1:
-            return self._halved(fitness, losses, base, seed, limit)
-        portable = tuple(_portable(loss) for loss in losses)
-        (trials,) = self._runs([FitnessJob(portable, fitness, base, seed, curves)], "training")
-        return trials
+            trials = self._halved(fitness, losses, base, seed, limit)
+        else:
+            portable = tuple(_portable(loss) for loss in losses)
+            (trials,) = self._runs([FitnessJob(portable, fitness, base, seed, curves)], "training")
+        return self._repeated(fitness, losses, base, seed, trials)
+
+    def _repeated(
+        self,
+        fitness: Fitness,
+        losses: Sequence[Loss],
+        base: BaseTraining,
+        seed: int,
+        trials: Sequence[Trial],
+    ) -> list[Trial]:
+        """Return the trials, those of complete runs as means over further initializations."""
+        again = [i for i, trial in enumerate(trials) if trial.reason is None]
+        found = list(trials)
+        if not again or not fitness.repeats:
+            return found
+        draws = [(derive_seed(seed, "repeat", run), Fold()) for run in range(fitness.repeats)]
+        complete = fitness.in_full(fitness.steps)
+        runs = self.runs(complete, [losses[i] for i in again], base, draws, "training")
+        for i, others in zip(again, zip(*runs, strict=True), strict=True):
+            found[i] = trials[i].averaged(others)
+        return found
 
     def runs(
         self,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from lossforge.errors import ConfigurationError
 from lossforge.models import Factory, Model, initialize, resolve
 from lossforge.models.narrowing import narrowed
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks import Batches, Kind, Split, Task, TaskLike, folds, tasks_of
+from lossforge.tasks.conversion import check_alike
 from lossforge.training import SGD, EnsembleConfig, Network
 from lossforge.validation import require_in_range
 
@@ -52,17 +52,7 @@ def make_problems(tasks: TaskLike | Sequence[TaskLike], model: Model) -> list[Pr
         ConfigurationError: there is no task, the tasks are of two kinds, or a network does not fit.
     """
     tasks = tasks_of(tasks)
-    if not tasks:
-        raise ConfigurationError("a search needs at least one task")
-    if len(kinds := {task.kind for task in tasks}) > 1:
-        raise ConfigurationError(
-            "a loss is learned for one kind of task, and these are of "
-            f"{' and '.join(sorted(map(str, kinds)))}; give tasks of one kind"
-        )
-    if len(metrics := {task.metric for task in tasks}) > 1:
-        raise ConfigurationError(
-            f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
-        )
+    check_alike(tasks)
     return [Problem(task, resolve(model, task)) for task in tasks]
 
 

@@ -6,7 +6,7 @@ Not in the papers, which take the fittest as it is.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated, final
 
 import torch
@@ -15,6 +15,7 @@ from lossforge.losses import Loss, SymbolicLoss
 from lossforge.randomness import derive_seed
 from lossforge.searching.fitness import Fitness, Trial
 from lossforge.searching.fitness_work import Fold
+from lossforge.searching.level import is_level
 from lossforge.searching.options import OptionName
 from lossforge.searching.parallel_training import ParallelTraining
 from lossforge.searching.problem import BaseTraining
@@ -53,13 +54,16 @@ class Reevaluation:
     """finalists that are trained under at last on the network itself, where candidates were tried
     on a narrower one, or with several factors"""
     confirming_steps: Annotated[int, OptionName("confirmed_steps")] = 0
-    """training steps under each of them times each factor; 0 for as many as in a fitness run"""
+    """training steps under each version, a confirmed finalist times one of confirmed_factors; 0 for
+    as many as in a fitness run"""
     confirmed_versions: int = 3
-    """of those, how many are trained under as long as finalists"""
+    """versions, the best after confirmed_steps, that networks are then trained under for as long as
+    under finalists"""
     confirmed_runs: int = 2
-    """initializations from which they are"""
+    """initializations from which networks are trained under each of confirmed_versions, where
+    candidates were tried on a narrower network; final_runs where on the network itself"""
     factors: Annotated[tuple[float, ...], OptionName("confirmed_factors")] = (1.0,)
-    """factors on a loss that are tried in that training; the best is folded into the loss"""
+    """factors on each confirmed finalist that are tried; the best is folded into the loss"""
 
     def __post_init__(self) -> None:
         require_in_range("finalists", self.finalists, 1)
@@ -111,8 +115,14 @@ class Reevaluation:
             if confirm_with is not None or self.factors != (1.0,):
                 fewer = fitness.in_full(self.confirming_steps or fitness.steps)
                 shorter = _Measured(fewer, base, self.folds)
+                # Where candidates were tried on the network itself, more runs cost little.
+                runs = self.runs if confirm_with is None else self.confirmed_runs
                 finals = self._confirmed(
-                    finals[: self.confirmed], shorter, measured, confirm_with or training, seed
+                    finals[: self.confirmed],
+                    shorter,
+                    measured,
+                    confirm_with or training,
+                    [derive_seed(seed, "confirmed", run) for run in range(1 + runs)],
                 )
             chosen = _simplest(finals) if self.simplest else finals[0]
             return chosen.loss, chosen.metric
@@ -124,7 +134,7 @@ class Reevaluation:
         shorter: "_Measured",
         longer: "_Measured",
         training: ParallelTraining,
-        seed: int,
+        seeds: Sequence[int],
     ) -> "list[_Final]":
         """Return finalists as they do on the network itself, those with the best factors."""
         scaled = [
@@ -133,10 +143,7 @@ class Reevaluation:
             if final.is_sound
             for version in _versions(final.loss, self.factors)
         ]
-        first, *draws = (
-            _Draw(derive_seed(seed, "confirmed", run), run)
-            for run in range(1 + self.confirmed_runs)
-        )
+        first, *draws = (_Draw(seed, run) for run, seed in enumerate(seeds))
         ranked = sorted(shorter(scaled, training, [first]), key=lambda final: final.mean)
         kept = [final.loss for final in ranked[: self.confirmed_versions] if final.is_sound]
         found = longer(kept, training, draws) if kept else []
@@ -246,14 +253,8 @@ def _raced(
 def _simplest(finals: Sequence[_Final]) -> _Final:
     """Return the smallest finalist within a standard error of the best, which is the first."""
     best = finals[0]
-
-    def is_level(final: _Final) -> bool:
-        differences = [a - b for a, b in zip(final.scores, best.scores, strict=True)]
-        if len(differences) < 2 or not final.is_sound:
-            return final is best
-        return fmean(differences) <= stdev(differences) / math.sqrt(len(differences))
-
-    return min((final for final in finals if is_level(final)), key=lambda it: (it.size, it.mean))
+    level = [best, *(final for final in finals if is_level(final.scores, best.scores))]
+    return min(level, key=lambda final: (final.size, final.mean))
 
 
 def _versions(loss: Loss, factors: Sequence[float]) -> list[Loss]:
@@ -264,7 +265,5 @@ def _versions(loss: Loss, factors: Sequence[float]) -> list[Loss]:
     versions: list[Loss] = []
     for factor in factors:
         root[0] = factor
-        versions.append(
-            SymbolicLoss(loss.expression, loss.coefficients.detach() * root, kind=loss.kind)
-        )
+        versions.append(loss.with_coefficients(loss.coefficients.detach() * root))
     return versions

@@ -52,6 +52,23 @@ def task_of(value: object) -> Task:
     )
 
 
+def split_tasks(value: object) -> list[object]:
+    """Return the values that each stand for a task, where there may be several.
+
+    A list or tuple that is empty, or has a name or a `Task` in it, is several tasks; any other is
+    what `task_of` makes one task of.
+
+    Examples:
+        >>> split_tasks(["iris", "wine"]), split_tasks("iris")
+        (['iris', 'wine'], ['iris'])
+    """
+    if isinstance(value, list | tuple) and (
+        not value or any(isinstance(one, str | Task) for one in value)
+    ):
+        return list(value)
+    return [value]
+
+
 def tasks_of(value: object) -> list[Task]:
     """Return the tasks that a value is or stands for, where there may be several.
 
@@ -59,9 +76,26 @@ def tasks_of(value: object) -> list[Task]:
         >>> [task.name for task in tasks_of(["iris", "wine"])]
         ['iris', 'wine']
     """
-    if isinstance(value, list | tuple) and all(isinstance(one, str | Task) for one in value):
-        return [task_of(one) for one in value]
-    return [task_of(value)]
+    return [task_of(one) for one in split_tasks(value)]
+
+
+def check_alike(tasks: Sequence[Task]) -> None:
+    """Refuse tasks that one loss cannot be learned or compared on.
+
+    Raises:
+        ConfigurationError: there is no task, or they are of two kinds or have two metrics.
+    """
+    if not tasks:
+        raise ConfigurationError("give at least one task")
+    if len(kinds := {task.kind for task in tasks}) > 1:
+        raise ConfigurationError(
+            f"a loss serves one kind of task, and these are of "
+            f"{' and '.join(sorted(map(str, kinds)))}; give tasks of one kind"
+        )
+    if len(metrics := {task.metric for task in tasks}) > 1:
+        raise ConfigurationError(
+            f"the tasks are measured by {' and '.join(sorted(metrics))}; give them one metric"
+        )
 
 
 def _is_data_set(value: object) -> bool:

@@ -22,6 +22,8 @@ from lossforge.tasks.kinds import Classification, Regression
 SIDE = 28
 """pixels of a character's side, as is common"""
 
+LEAST_CLASSES = 4
+
 CHARACTER_SHARES = {"train": 0.6, "valid": 0.15, "test": 0.25}
 
 FOLDER_NAMES: dict[Part, tuple[str, ...]] = {
@@ -70,6 +72,45 @@ def characters_task(
     return FewShotTask(name, Classification(), pools, tuple(first.shape[1:]))
 
 
+def from_arrays(
+    inputs: Tensor, labels: Tensor, *, name: str = "arrays", seed: int = 0
+) -> FewShotTask:
+    """Return a source of episodes of a user's own rows.
+
+    Args:
+        inputs: rows [N, ...], scaled as a network is to see them.
+        labels: the class of each row, [N], whole numbers; a class serves one purpose alone.
+        name: of the source.
+        seed: deals the classes out to meta-training, -validation and -test (60, 15 and 25 %).
+
+    Raises:
+        DataError: rows and labels do not fit each other, or there are fewer than 4 classes.
+
+    Examples:
+        >>> task = from_arrays(torch.randn(60, 1, 28, 28), torch.arange(60) % 10)
+        >>> {part: len(pool.names) for part, pool in task.pools.items()}
+        {'train': 6, 'valid': 2, 'test': 2}
+    """
+    if len(inputs) != len(labels) or labels.dim() != 1:
+        raise DataError(
+            f"{name} has {len(inputs)} rows and labels of shape {list(labels.shape)}; give a label "
+            "a row"
+        )
+    if labels.is_floating_point() or labels.is_complex():
+        raise DataError(f"the labels of {name} are {labels.dtype}; number the classes")
+    classes = labels.unique().tolist()
+    if len(classes) < LEAST_CLASSES:
+        raise DataError(
+            f"{name} has {len(classes)} classes; {LEAST_CLASSES} are the least, so that each of "
+            "meta-training, -validation and -test has some"
+        )
+    if not bool(inputs.isfinite().all()):
+        raise DataError(f"the inputs of {name} are not all finite; remove or fill in such rows")
+    width = len(str(max(classes)))
+    rows = {f"class {label:0{width}d}": inputs[labels == label].float() for label in classes}
+    return characters_task(name, rows, seed, rotations=False)
+
+
 def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
     """Images [3, side, side] of ``ROOT/{train,val,test}/CLASS/*``, or of a CSV of each part.
 
@@ -90,7 +131,7 @@ def image_folder(name: str, root: Path, side: int = 84) -> FewShotTask:
 
 
 def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 40) -> FewShotTask:
-    """Gaussian clusters [16] around random centres: offline, fast, of known structure.
+    """Gaussian clusters [16] around random centers: offline, fast, of known structure.
 
     Half of the features tell the classes apart; the others are louder noise, which
     meta-training can learn to ignore.
@@ -99,9 +140,9 @@ def clusters(seed: int, *, features: int = 16, classes: int = 120, rows: int = 4
     useful = features // 2
     drawings = {}
     for index in range(classes):
-        centre = torch.randn(useful, generator=draw)
+        center = torch.randn(useful, generator=draw)
         inputs = torch.randn(rows, features, generator=draw)
-        inputs[:, :useful] = centre + 0.7 * inputs[:, :useful]
+        inputs[:, :useful] = center + 0.7 * inputs[:, :useful]
         inputs[:, useful:] *= 2
         drawings[f"cluster {index:03d}"] = inputs
     return characters_task("clusters", drawings, seed, rotations=False)

@@ -75,5 +75,5 @@ def _check_sizes(root: Path, images: list[NDArray[np.uint8]]) -> None:
         first, second = sorted(shapes)[:2]
         raise DataError(
             f"{root} holds images of unequal size, such as {list(first)} and {list(second)}; "
-            "bring them to one size, all grey or all colored"
+            "bring them to one size, all gray or all colored"
         )

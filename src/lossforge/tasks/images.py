@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lossforge.errors import DataError
+from lossforge.errors import DataError, one_line
 from lossforge.extras import require_extra
 from lossforge.tasks.augmentation import CropAndFlip
 from lossforge.tasks.folders import find_file
@@ -79,7 +79,7 @@ class ImageSet:
         try:
             table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = one_line(error)[:200]
             raise DataError(f"{path} is no whole Parquet file ({reason}); get it anew") from None
         for column in (self.image, self.label):
             if column not in table:

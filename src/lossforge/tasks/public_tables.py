@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lossforge.errors import DataError
+from lossforge.errors import DataError, one_line
 from lossforge.extras import require_extra
 from lossforge.tasks.assembly import Values, assemble, standardize
 from lossforge.tasks.characters import read_lines, text_task
@@ -89,7 +89,7 @@ def _read_csv(path: Path, *, header: int | None = 0, skip: int = 0) -> "pd.DataF
     try:
         table = pd.read_csv(path, header=header, skiprows=skip, na_values="?")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path} cannot be read: {one_line(error)[:200]}") from None
     return table
 
 

@@ -55,8 +55,22 @@ class Rows:
         """Return one number for each row, [N], where its target stands: [B, ...] or [B, C, ...]."""
         return values.reshape(self.kind.row_shape(self.shape))
 
-    def averaged(self, tensor: Tensor) -> Tensor:
-        """Return each row's share [..., N, K] of a mean over the rows that count."""
+    def averaged(
+        self, tensor: Tensor, weights: Tensor | None = None, masses: Tensor | None = None
+    ) -> Tensor:
+        """Return each row's share [..., N, K] of a mean over the rows that count.
+
+        Args:
+            tensor: what is averaged, [..., N, K].
+            weights: factors on the rows, [N]; None for 1.
+            masses: how much each row counts in what the mean divides by, [N]; None for 1.
+        """
+        if weights is not None:
+            tensor = tensor * weights[:, None]
+        if masses is not None:
+            counted = masses if self.ignored is None else masses.masked_fill(self.ignored, 0)
+            shares = tensor / counted.sum()
+            return shares if self.ignored is None else shares.masked_fill(self.ignored[:, None], 0)
         if self.ignored is None:
             return tensor / tensor.shape[-2]
         return tensor.masked_fill(self.ignored[:, None], 0) / (~self.ignored).sum()

@@ -34,6 +34,8 @@ def make_card(name: str, search: str | Path, comparisons: Sequence[str | Path]) 
     found = open_run(search)
     if not isinstance(found, SearchReport):
         raise RunError(f"{search} is no search; give the folder of one")
+    if len(found.tasks) > 1:
+        raise RunError(f"{search} is on several tasks; give the folder of a search on one")
     loss = load_loss(Path(search))
     made = [_Compared(Path(each), loss) for each in comparisons]
     classes = found.result["outputs"] if loss.kind.predicts_probabilities else 1

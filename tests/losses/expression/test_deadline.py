@@ -1,6 +1,8 @@
 import contextlib
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -52,3 +54,22 @@ def test_the_profiler_before_is_restored(function):
         restored = sys.getprofile()
         sys.setprofile(previous)
     assert restored is profiler
+
+
+def test_a_profiler_written_in_c_is_left_in_place():
+    """Python code cannot put it back, so that nothing is limited under it."""
+    program = (
+        "import cProfile\n"
+        "from lossforge.losses.expression.deadline import within\n"
+        "profile = cProfile.Profile()\n"
+        "profile.enable()\n"
+        "assert within(0.01, lambda: 3) == 3\n"
+        "profile.disable()\n"
+        "assert any('within' in str(entry.code) for entry in profile.getstats())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_waiting_does_not_count():
+    assert within(0.05, lambda: [time.sleep(0.001) for _ in range(200)]) is not None

@@ -7,7 +7,7 @@ import lossforge as lf
 from lossforge.analysis.explanation import explain
 from lossforge.errors import UnknownNameError
 from lossforge.experiments.arguments import as_loss
-from lossforge.experiments.benchmark_run import as_entrant
+from lossforge.experiments.benchmark_entrants import as_entrant
 from lossforge.losses import SymbolicLoss, zoo
 from lossforge.losses.resolve import resolve_loss
 from lossforge.losses.storage import digest

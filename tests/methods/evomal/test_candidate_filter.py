@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from lossforge.losses import SymbolicLoss
 from lossforge.losses.expression import canonical, parse
 from lossforge.methods.evomal import Filters
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
@@ -13,9 +14,13 @@ from lossforge.tasks import load
 IRIS = tuple(make_problems(load("iris"), "linear"))
 
 
+def decoded(genome: Genome) -> SymbolicLoss:
+    return SymbolicLoss(genome.expression, genome.coefficients)
+
+
 def filtered(texts: list[str], cache: FitnessCache, **settings: object) -> list[str]:
     context = SearchContext(IRIS, 0, lambda *_: None)
-    accept = CandidateFilter(Filters(**settings), softplus=False, context=context, cache=cache)
+    accept = CandidateFilter(Filters(**settings), decode=decoded, context=context, cache=cache)
     accepted = [genome.key for genome in accept([Genome.read(text) for text in texts])]
     assert accepted == list(accept.accepted)
     return accepted

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lossforge.errors import ConfigurationError
 from lossforge.losses import SymbolicLoss
+from lossforge.losses.class_weights import class_weights
 from lossforge.methods import EvoMAL
 from lossforge.methods.evomal import Filters
 from lossforge.searching import Fitness, MetaTraining
@@ -68,3 +70,27 @@ def test_without_meta_steps_nothing_is_tuned():
     assert isinstance(found.loss, SymbolicLoss)
     assert set(found.loss.coefficients.tolist()) == {1.0}
     assert found.counts == same.counts
+
+
+def test_candidates_weigh_classes_and_so_does_what_is_found():
+    task = load("breast_cancer").with_metric("f1")
+    search = TINY.with_options(class_weights="balanced", scales=(0.3, 1.0), finalists=2)
+    search = search.with_options(final_runs=2, confirmed_factors=(1.0, 3.0), tune="finalists")
+    found = search.run(task, "linear", 0, progress=False)
+    expected = class_weights(task.train.targets, task.kind, 2, "balanced")
+    assert torch.equal(found.loss.weight, expected)
+    assert all(torch.equal(member.loss.weight, expected) for member in found.front)
+
+
+@pytest.mark.parametrize("weights", ["none", "rival"])
+def test_without_weighted_rivals_candidates_have_no_weights(weights):
+    search = TINY.with_options(class_weights=weights)
+    assert search.run(load("iris"), "linear", 0, progress=False).loss.weight is None
+
+
+def test_weights_are_of_one_task_with_classes():
+    search = TINY.with_options(class_weights="root")
+    with pytest.raises(ConfigurationError, match="the classes of one task"):
+        search.run([load("iris"), load("wine")], "linear", progress=False)
+    with pytest.raises(ConfigurationError, match="no classes to weigh"):
+        search.run(load("diabetes"), "linear", progress=False)

@@ -11,7 +11,7 @@ from methods.npbml.few_shot_cases import drawn, fresh, made, vectors_task
 def test_alfa_without_momentum_begins_as_maml():
     (learner, episode), (maml, _) = (fresh(n, inner_momentum=0.0) for n in ("alfa", "maml"))
     for found, expected in zip(
-        learner.adapt(episode).parameters, maml.adapt(episode).parameters, strict=True
+        learner.inner_loop(episode).parameters, maml.inner_loop(episode).parameters, strict=True
     ):
         torch.testing.assert_close(found, expected)
 

@@ -5,9 +5,10 @@ import torch
 
 from lossforge.errors import ConfigurationError, UnknownNameError
 from lossforge.methods.npbml import VARIANTS, FewShot, make_learner
+from lossforge.methods.npbml.networks import backbone_parameters
 from lossforge.tasks.episodes import EpisodeSpec
 from lossforge.tasks.few_shot_sets import load_few_shot
-from methods.npbml.few_shot_cases import SHAPE, made, vectors_task
+from methods.npbml.few_shot_cases import SHAPE, fresh, made, vectors_task
 
 
 def features(learner, weights, episode) -> torch.Tensor:
@@ -16,7 +17,7 @@ def features(learner, weights, episode) -> torch.Tensor:
 
 def test_anil_adapts_the_head_alone():
     learner, episode = made("anil")
-    begun, ended = learner.begin().parameters, learner.adapt(episode).parameters
+    begun, ended = learner.begin(episode).parameters, learner.inner_loop(episode).parameters
     assert len(begun) == 2
     assert all(not torch.equal(a, b) for a, b in zip(begun, ended, strict=True))
     assert torch.equal(features(learner, begun, episode), features(learner, ended, episode))
@@ -25,14 +26,15 @@ def test_anil_adapts_the_head_alone():
 @pytest.mark.parametrize("network", ["dense", "conv4"])
 def test_boil_adapts_the_encoder_alone(network):
     learner, episode = made("boil", network)
-    begun, ended = learner.begin().parameters, learner.adapt(episode).parameters
+    begun, ended = learner.begin(episode).parameters, learner.inner_loop(episode).parameters
     assert len(begun) == len(learner.adapted.body) > 0
     assert any(not torch.equal(a, b) for a, b in zip(begun, ended, strict=True))
     assert not torch.allclose(features(learner, begun, episode), features(learner, ended, episode))
 
 
 def test_the_head_of_boil_tells_ways_apart_where_others_share_one_vector():
-    rows = {name: made(name)[0].head.begin()[0] for name in ("boil", "maml")}
+    labels = torch.arange(3)
+    rows = {name: made(name)[0].head.begin(None, labels)[0] for name in ("boil", "maml")}
     assert (rows["boil"][0] - rows["boil"][1]).abs().max() > 0.1
     assert torch.equal(rows["maml"][0], rows["maml"][1])
 
@@ -53,6 +55,25 @@ def test_the_relation_network_needs_classes():
     settings = FewShot("npbml", network="dense", task_encoder="relation")
     with pytest.raises(ConfigurationError, match="leave out --task-encoder"):
         make_learner(settings, load_few_shot("sinusoids"), EpisodeSpec(1, 5, 5), 0)
+
+
+def test_prototypes_need_classes_and_a_head_that_adapts():
+    settings = FewShot("npbml", network="dense", head_init="prototypes")
+    with pytest.raises(ConfigurationError, match="leave out --head-init"):
+        make_learner(settings, load_few_shot("sinusoids"), EpisodeSpec(1, 5, 5), 0)
+    with pytest.raises(ConfigurationError, match="boil does not adapt to a task: leave out"):
+        fresh("boil", head_init="prototypes")
+
+
+@pytest.mark.parametrize("network", ["dense", "conv4", "resnet12"])
+def test_methods_of_one_seed_begin_with_one_backbone(network):
+    """Whether they have warp layers and FiLM or not."""
+    encoders = [fresh(name, network)[0].encoder for name in VARIANTS]
+    first, *others = (list(backbone_parameters(encoder)) for encoder in encoders)
+    for weights in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, weights, strict=True))
+    heads = [fresh(name, network)[0].head.weight for name in ("npbml", "maml")]
+    assert torch.equal(*heads)
 
 
 def test_networks_that_do_not_fit_are_told():

@@ -1,12 +1,16 @@
 """What few-shot learners share: rows are embedded as one batch, gradients are added up."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lossforge.errors import DataError
+from lossforge.methods.npbml import VARIANTS
 from lossforge.methods.npbml.base import DirectLearner, embed_both
-from methods.npbml.few_shot_cases import drawn, vectors_task
+from methods.npbml.few_shot_cases import drawn, made, vectors_task
 
 
 class Linear(DirectLearner):
@@ -45,3 +49,34 @@ def test_predictions_are_detached_outputs(learner):
     found = learner.predict(episode)
     assert not found.requires_grad
     assert torch.equal(found, learner.outputs(episode))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_new_task_is_predicted_without_its_query_labels(variant):
+    learner, episode = made(variant)
+    found = learner.adapt(episode.support, episode.support_targets).predict(episode.query)
+    poisoned = replace(episode, query_targets=torch.full_like(episode.query_targets, -1))
+    assert torch.equal(found, learner.predict(poisoned))
+    assert found.shape == (len(episode.query), 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([0, 0, 1, 1, 2], "6 rows and 5 targets"),
+        ([0, 0, 1, 1, 3, 3], "from 0 to 2, and give each a row: the learner was meta-trained for"),
+        ([0, 0, 0, 1, 1, 1], "from 0 to 2"),
+    ],
+)
+def test_a_support_set_that_does_not_fit_is_told(labels, says):
+    learner, episode = made("maml")
+    with pytest.raises(DataError, match=says):
+        learner.adapt(episode.support, torch.tensor(labels))
+
+
+def test_prototypes_take_any_number_of_classes():
+    learner, episode = made("protonet")
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    assert learner.adapt(episode.support, labels).predict(episode.query).shape[1] == 2
+    with pytest.raises(DataError, match="from 0 to 1, and give each a row"):
+        learner.adapt(episode.support, 2 * labels)

@@ -41,7 +41,7 @@ def made(variant: str, network: str = "dense", **settings) -> tuple[Learner, Epi
 
 
 def outer(learner: Learner, episode: Episode) -> float:
-    weights = learner.adapt(episode, "second").parameters
+    weights = learner.inner_loop(episode, "second").parameters
     return float(learner.query_loss(weights, episode).detach())
 
 
@@ -75,6 +75,17 @@ GRADIENTS = [v for v, (_, parts) in VARIANTS.items() if parts is not None and v 
 @pytest.mark.parametrize("variant", GRADIENTS)
 def test_meta_gradients_of_every_part_are_exact(variant, order):
     check_against_central_differences(*made(variant), order)
+
+
+@pytest.mark.parametrize("order", ["second", "recompute"])
+@pytest.mark.parametrize("variant", ["maml", "npbml", "metal_alfa", "metasgd"])
+def test_meta_gradients_through_prototypes_are_exact(variant, order):
+    check_against_central_differences(*made(variant, head_init="prototypes"), order)
+
+
+def test_meta_gradients_through_prototypes_of_images_are_exact():
+    learner, episode = made("npbml", "conv4", head_init="prototypes", task_encoder="relation")
+    check_against_central_differences(learner, episode, "second")
 
 
 @pytest.mark.parametrize(
@@ -140,11 +151,14 @@ def test_warp_layers_and_norms_do_not_adapt():
     assert all(name.rsplit(".", 1)[0] in ("0", "3", "6", "9") for name in learner.adapted.body)
 
 
+@pytest.mark.parametrize("head_init", ["shared", "prototypes"])
 @pytest.mark.parametrize("variant", GRADIENTS)
-def test_query_labels_never_reach_the_inner_loop(variant):
-    learner, episode = made(variant)
+def test_query_labels_never_reach_the_inner_loop(variant, head_init):
+    if variant == "boil" and head_init == "prototypes":
+        pytest.skip("its head does not adapt")
+    learner, episode = made(variant, head_init=head_init)
     poisoned = replace(episode, query_targets=torch.full_like(episode.query_targets, -1))
-    one, two = (learner.adapt(each, "first").parameters for each in (episode, poisoned))
+    one, two = (learner.inner_loop(each, "first").parameters for each in (episode, poisoned))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
@@ -152,7 +166,7 @@ def test_query_inputs_reach_it_only_by_the_transductive_term():
     for variant, reached in (("maml_inductive", False), ("maml_transductive", True)):
         learner, episode = made(variant)
         other = replace(episode, query=torch.randn_like(episode.query))
-        one, two = (learner.adapt(each, "first").parameters for each in (episode, other))
+        one, two = (learner.inner_loop(each, "first").parameters for each in (episode, other))
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True)) is not reached
 
 
@@ -166,14 +180,38 @@ def test_the_transductive_term_may_see_a_part_of_the_query_rows():
     unseen = [i for i, row in enumerate(other) if not (seen == row).all(1).any()]
     other[unseen] = 0
     changed = replace(episode, query=other)
-    one, two = (limited.adapt(each).parameters for each in (episode, changed))
+    one, two = (limited.inner_loop(each).parameters for each in (episode, changed))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert len(learner._some(episode.query)) == len(episode.query)
 
 
+def test_a_head_of_prototypes_begins_as_a_prototypical_network():
+    learner, episode = made("anil", head_init="prototypes")
+    with torch.no_grad():
+        learner.head.log_scale.zero_()
+    learner.inner_steps = 0
+    features = [learner.embed([], rows) for rows in (episode.support, episode.query)]
+    means = torch.stack([features[0][episode.support_targets == k].mean(0) for k in range(3)])
+    expected = -torch.cdist(features[1], means).square()
+    # Up to ‖x‖², which all classes share.
+    found = learner.predict(episode).log_softmax(1)
+    torch.testing.assert_close(found, expected.log_softmax(1).detach())
+
+
+def test_the_first_inner_gradient_leaves_out_how_prototypes_were_made():
+    learner, episode = made("maml", head_init="prototypes")
+    point = learner.begin(episode)
+    value = learner.inner_loss(point.parameters, episode)
+    found = torch.autograd.grad(value, point.parameters, retain_graph=True)
+    constant = [weight.detach().requires_grad_() for weight in point.parameters]
+    expected = torch.autograd.grad(learner.inner_loss(constant, episode), constant)
+    assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("head_init", ["shared", "prototypes"])
 @pytest.mark.parametrize("variant", ["maml", "metasgd"])
-def test_no_task_can_depend_on_which_class_has_which_label(variant):
-    learner, episode = made(variant)
+def test_no_task_can_depend_on_which_class_has_which_label(variant, head_init):
+    learner, episode = made(variant, head_init=head_init)
     order = torch.tensor([2, 0, 1])
     renamed = replace(
         episode,
@@ -223,7 +261,14 @@ def _without_warps(encoder: nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("network", ["dense", "conv4", "resnet12"])
 @pytest.mark.parametrize("variant", ["maml", "metasgd", "npbml"])
 def test_stacked_tasks_give_the_meta_gradient_of_one_after_the_other(variant, network, order):
-    learner, episode = made(variant, network)
+    check_stacked(*made(variant, network), order)
+
+
+def test_stacked_tasks_begin_from_their_own_prototypes():
+    check_stacked(*made("npbml", "conv4", head_init="prototypes"), "second")
+
+
+def check_stacked(learner: Learner, episode: Episode, order: str) -> None:
     draw = torch.Generator().manual_seed(9)
     others = [torch.randn(episode.support.shape, generator=draw).double() for _ in range(2)]
     episodes = [episode, *(replace(episode, support=rows) for rows in others)]

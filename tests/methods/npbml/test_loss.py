@@ -51,6 +51,18 @@ def test_a_higher_temperature_is_less_confident(similarity):
     torch.testing.assert_close(prototypes(query, support, labels, WAYS), before / 2)
 
 
+@pytest.mark.parametrize("similarity", FIRST_SCALES)
+def test_features_of_zeros_have_finite_second_derivatives(similarity):
+    """Rectified features of a row can all be zero; the outer gradient was NaN then."""
+    support, labels, query = rows_around_axes()
+    support[labels == 0], query[1] = 0, 0
+    rows = [support.requires_grad_(), query.requires_grad_()]
+    similar = Prototypes(similarity)(query, support, labels, WAYS)
+    first = torch.autograd.grad(similar.softmax(1).square().sum(), rows, create_graph=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in first), rows)
+    assert all(bool(g.isfinite().all()) for g in (*first, *second))
+
+
 def modulated_term() -> Term:
     torch.manual_seed(0)
     term = Term(7, film=True).double()

@@ -26,14 +26,14 @@ def test_equal_rates_are_a_step_of_the_optimizer(generator):
 def test_it_begins_as_maml():
     (learner, episode), (maml, _) = fresh("maml_plus_plus"), fresh("maml")
     for found, expected in zip(
-        learner.adapt(episode).parameters, maml.adapt(episode).parameters, strict=True
+        learner.inner_loop(episode).parameters, maml.inner_loop(episode).parameters, strict=True
     ):
         torch.testing.assert_close(found, expected)
 
 
 def test_maml_plus_plus_has_a_rate_for_each_step_and_layer():
     learner, episode = made("maml_plus_plus")
-    assert learner.rule.rates.shape == (2, len(learner.begin().parameters))
+    assert learner.rule.rates.shape == (2, len(learner.begin(episode).parameters))
     with torch.no_grad():
         learner.rule.rates[1, 0] = 0
     first, second, third = (point.parameters for point in learner.path(episode))
@@ -81,5 +81,5 @@ def test_every_steps_loss_counts_alike_at_first_and_the_last_alone_in_the_end():
     assert learner.outer_loss(points, episode, 0.0).item() == pytest.approx(sum(losses) / 2)
     assert learner.outer_loss(points, episode, 1.0).item() == pytest.approx(losses[-1])
     maml, _ = made("maml")
-    last = maml.query_loss(maml.adapt(episode).parameters, episode).item()
+    last = maml.query_loss(maml.inner_loop(episode).parameters, episode).item()
     assert maml.outer_loss(maml.path(episode), episode, 0.0).item() == pytest.approx(last)

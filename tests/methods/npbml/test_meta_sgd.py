@@ -21,10 +21,12 @@ def test_meta_sgd_begins_as_maml(network):
     )
     assert rates.optimizer.momentum > 0
     assert rates.optimizer.weight_decay > 0
-    for found, expected in zip(rates.begin().parameters, maml.begin().parameters, strict=True):
+    for found, expected in zip(
+        rates.begin(episode).parameters, maml.begin(episode).parameters, strict=True
+    ):
         assert torch.equal(found, expected)
     for found, expected in zip(
-        rates.adapt(episode).parameters, maml.adapt(episode).parameters, strict=True
+        rates.inner_loop(episode).parameters, maml.inner_loop(episode).parameters, strict=True
     ):
         torch.testing.assert_close(found, expected)
 
@@ -37,7 +39,7 @@ def test_rates_of_meta_sgd_are_the_step_sizes_themselves():
     episode = task.pools["train"].draw(SHAPE, torch.Generator().manual_seed(2))
     with torch.no_grad():
         learner.rule.rates[0].zero_()
-    begun, moved = learner.begin().parameters, learner.adapt(episode).parameters
+    begun, moved = learner.begin(episode).parameters, learner.inner_loop(episode).parameters
     assert torch.equal(begun[0], moved[0])
     assert not torch.equal(begun[1], moved[1])
 

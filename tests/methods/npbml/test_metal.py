@@ -12,7 +12,7 @@ from methods.npbml.few_shot_cases import made
 
 def test_metals_loss_adapts_to_the_task_and_differs_by_step():
     learner, episode = made("metal")
-    weights = learner.begin().parameters
+    weights = learner.begin(episode).parameters
     one, two = (learner.inner_loss(weights, episode, index) for index in (0, 1))
     assert not torch.allclose(one, two)
     with torch.no_grad():
@@ -24,7 +24,7 @@ def test_metals_loss_adapts_to_the_task_and_differs_by_step():
 def test_metal_sees_query_inputs_without_labels():
     learner, episode = made("metal")
     other = replace(episode, query=torch.randn_like(episode.query))
-    weights = learner.begin().parameters
+    weights = learner.begin(episode).parameters
     assert not torch.allclose(
         learner.inner_loss(weights, episode), learner.inner_loss(weights, other)
     )

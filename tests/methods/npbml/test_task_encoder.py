@@ -27,7 +27,7 @@ def test_meta_gradients_through_the_relation_network_are_exact(network, order):
     learner.accumulate(episode, order, 1.0)
 
     def value() -> float:
-        return learner.query_loss(learner.adapt(episode, "second").parameters, episode).item()
+        return learner.query_loss(learner.inner_loop(episode, "second").parameters, episode).item()
 
     for name, weight in learner.named_parameters():
         if "task_encoder" not in name and "film" not in name and name != "head.weight":
@@ -60,7 +60,7 @@ def test_every_film_sees_the_tasks_vector():
     learner, episode = made("npbml", "conv4", task_encoder="relation")
     films = [module for module in learner.modules() if isinstance(module, FiLM)]
     assert {film.generator.in_features for film in films} == {WIDTH}
-    weights = learner.begin().parameters
+    weights = learner.begin(episode).parameters
     task = learner.task_of(episode)
     one, two = (learner.outputs(weights, episode.query, each) for each in (task, 2 * task))
     assert not torch.allclose(one, two)
@@ -94,7 +94,7 @@ def test_the_relation_network_needs_classes():
 def test_the_blocks_that_adapt_are_an_option(network, blocks, names):
     learner, episode = made("npbml", network, adapt_blocks=blocks)
     assert {name.split(".")[0] for name in learner.adapted.body} == names
-    assert len(learner.adapt(episode).parameters) == len(learner.adapted.body) + 2
+    assert len(learner.inner_loop(episode).parameters) == len(learner.adapted.body) + 2
 
 
 def test_a_block_that_is_not_there_is_named():

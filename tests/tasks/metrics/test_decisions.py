@@ -95,3 +95,21 @@ def test_classes_that_are_nowhere_do_not_count():
 def test_one_class_alone_is_its_share_that_is_wrong():
     metric = as_metric("balanced_error", Classification())
     assert metric.values(torch.tensor([[[1.0], [-1.0]]]), torch.tensor([1, 1])).tolist() == [0.5]
+
+
+def test_a_network_that_never_predicts_a_rare_class_costs_more_than_one_that_does():
+    labels = (torch.arange(300) % 30 == 0).long()
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(300, 1, generator=draw)
+    # It puts the rare class nearest to being predicted, and predicts none.
+    near = -2.0 + 0.05 * noise + 1.8 * labels[:, None]
+    # It finds half of them, and is wrong now and then.
+    half = -1.0 + noise / 2 + 1.6 * labels[:, None]
+    metric = as_metric("f1", Classification())
+    costs = metric.costs([(torch.stack([near, half]), labels)])
+    assert costs[0] == 1
+    assert costs[1] < 0.5
+    margins = [float(metric.differentiable_cost(each, labels)) for each in (near, half)]
+    assert margins[0] < margins[1]
+    smooth = metric.smooth_costs(torch.stack([near, half]), labels)
+    assert smooth[1] < smooth[0]

@@ -102,3 +102,39 @@ def test_ignored_rows_are_in_no_metric(name):
     for measured in (metric.costs([(twice, padded)]), metric.smooth_costs(twice, padded)):
         assert measured.shape == (3,)
     torch.testing.assert_close(metric.costs([(twice, padded)]), metric.costs([(outputs, labels)]))
+
+
+@every
+@pytest.mark.parametrize("shape", [(12, 3), (12, 1), (5, 3, 2)], ids=str)
+def test_the_form_with_gradients_has_those_of_differences(name, kind, shape):
+    metric = as_metric(name, kind)
+    (outputs, *_), targets = predictions(kind, shape)
+    leaf = outputs.clone().requires_grad_()
+    cost = metric.differentiable_cost(leaf, targets)
+    (slope,) = torch.autograd.grad(cost, leaf)
+    assert bool((slope != 0).any())
+    step = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    ends = [metric.differentiable_cost(outputs + h * step, targets) for h in (1e-5, -1e-5)]
+    difference = float(ends[0] - ends[1]) / 2e-5
+    assert float((slope * step).sum()) == pytest.approx(difference, rel=1e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["auroc", "f1", "balanced_error", "miou"])
+def test_the_form_with_gradients_leads_to_a_better_metric(name):
+    draw = torch.Generator().manual_seed(0)
+    targets = (torch.rand(200, generator=draw) < 0.1).long()
+    outputs = torch.randn(200, 1, generator=draw, dtype=torch.float64).requires_grad_()
+    metric = as_metric(name, "classification")
+    first = float(metric.costs([(outputs[None].detach(), targets)]))
+    adam = torch.optim.Adam([outputs], 0.05)
+    for _ in range(60):
+        adam.zero_grad()
+        metric.differentiable_cost(outputs, targets).backward()
+        adam.step()
+    assert float(metric.costs([(outputs[None].detach(), targets)])) < first / 2
+
+
+def test_without_counterexamples_an_area_has_no_slope():
+    outputs = torch.randn(4, 2, requires_grad=True)
+    cost = as_metric("auroc", "classification").differentiable_cost(outputs, torch.zeros(4).long())
+    assert torch.equal(torch.autograd.grad(cost, outputs)[0], torch.zeros(4, 2))

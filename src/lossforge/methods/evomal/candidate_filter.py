@@ -1,20 +1,22 @@
 """The filters in their order, the cheapest first: form, gradients, rejection protocol."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 from lossforge.losses import SymbolicLoss, SymbolicPopulation
 from lossforge.methods.evomal.filters import (
     Filters,
     fresh_predictions,
+    fresh_predictions_of_all_classes,
     gradient_keys,
+    improves_every_class,
     improves_predictions,
     spread_predictions,
 )
 from lossforge.methods.evomal.fitness_cache import FitnessCache
 from lossforge.methods.evomal.genome import Genome
-from lossforge.searching import SearchContext
+from lossforge.searching import SearchContext, weighs_classes
 
 Candidates = dict[str, Genome]
 """genomes by key: expressions by canonical form, where all coefficients are 1"""
@@ -28,7 +30,7 @@ class CandidateFilter:
 
     Args:
         settings: of the filters.
-        softplus: whether losses have softplus on their output.
+        decode: returns the loss that a genome stands for.
         context: of the search.
         cache: what is known of earlier genomes; it learns what the filters find out.
 
@@ -37,12 +39,20 @@ class CandidateFilter:
     """
 
     def __init__(
-        self, settings: Filters, *, softplus: bool, context: SearchContext, cache: FitnessCache
+        self,
+        settings: Filters,
+        *,
+        decode: Callable[[Genome], SymbolicLoss],
+        context: SearchContext,
+        cache: FitnessCache,
     ):
-        self._settings, self._softplus, self._cache = settings, softplus, cache
+        self._settings, self._decode, self._cache = settings, decode, cache
         self._kind, self._device = context.kind, context.device
         rows, seed = settings.rows, context.root_seed
-        self._fresh = [fresh_predictions(problem, rows, seed) for problem in context.problems]
+        # All tasks have one metric.
+        self._has_rare = weighs_classes(context.problems[0].task)
+        sample = fresh_predictions_of_all_classes if self._has_rare else fresh_predictions
+        self._fresh = [sample(problem, rows, seed) for problem in context.problems]
         self._spread = [spread_predictions(problem, rows, seed) for problem in context.problems]
         self.accepted: Candidates = {}
 
@@ -65,7 +75,7 @@ class CandidateFilter:
         if not (self._settings.gradient_equivalence and candidates):
             return candidates
         new = {}
-        losses = [self._loss(genome) for genome in candidates.values()]
+        losses = [self._decode(genome) for genome in candidates.values()]
         by_task = [gradient_keys(losses, spread) for spread in self._spread]
         for (key, genome), *keys in zip(candidates.items(), *by_task, strict=True):
             gradient = _joined(keys)
@@ -78,14 +88,18 @@ class CandidateFilter:
         return new
 
     def _not_rejected(self, candidates: Candidates) -> Candidates:
-        """Return the candidates that improve predictions which are optimized directly."""
+        """Return the candidates that improve predictions which are optimized directly.
+
+        Where the metric lets rare classes count, those of every class must improve.
+        """
         if not (self._settings.rejection_steps and candidates):
             return candidates
         losses = SymbolicPopulation(
-            [self._loss(genome) for genome in candidates.values()], self._device
+            [self._decode(genome) for genome in candidates.values()], self._device
         )
         steps = self._settings.rejection_steps
-        by_task = [improves_predictions(losses, fresh, self._kind, steps) for fresh in self._fresh]
+        improves = improves_every_class if self._has_rare else improves_predictions
+        by_task = [improves(losses, fresh, self._kind, steps) for fresh in self._fresh]
         accepted = {}
         for (key, genome), *improved in zip(candidates.items(), *by_task, strict=True):
             if all(improved):
@@ -93,11 +107,6 @@ class CandidateFilter:
             else:
                 self._reject(key)
         return accepted
-
-    def _loss(self, genome: Genome) -> SymbolicLoss:
-        return SymbolicLoss(
-            genome.expression, genome.coefficients, kind=self._kind, softplus=self._softplus
-        )
 
     def _reject(self, key: str) -> None:
         self._cache.add(key, math.inf)

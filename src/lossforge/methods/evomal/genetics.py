@@ -122,7 +122,7 @@ class Genetics:
         coefficients = loss.coefficients.detach().clone()
         for start in difference_starts(loss.expression.nodes):
             coefficients[start + 1 : start + 3] = coefficients[start + 1 : start + 3].mean()
-        return SymbolicLoss(loss.expression, coefficients, kind=loss.kind, softplus=loss.softplus)
+        return loss.with_coefficients(coefficients)
 
     def first_generation(self, count: int, generator: Random) -> list[Genome]:
         """Return random expressions, ramped half-and-half, each with y and p."""

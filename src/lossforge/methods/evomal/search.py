@@ -8,11 +8,14 @@ local search, gradient equivalence, racing, and re-evaluation of the fittest.
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
+from torch import Tensor
 
 from lossforge.losses import Loss, LossPopulation, SymbolicLoss, as_population
+from lossforge.losses.class_weights import check_weighting, class_weights
 from lossforge.losses.expression import to_text
 from lossforge.methods.evomal.candidate_filter import CandidateFilter
 from lossforge.methods.evomal.filters import Filters
@@ -37,6 +40,8 @@ from lossforge.validation import require, require_in_range, require_whole
 
 Tuned = Literal["candidates", "finalists"]
 
+ClassWeights = Literal["none", "balanced", "root", "rival"]
+
 INITIAL_DEVIATION = 1e-3
 """standard deviation of the coefficients around one, where local search begins"""
 
@@ -47,6 +52,8 @@ QUICK: Mapping[str, Any] = {
     "population": 48,
     "generations": 6,
     "search_width": 128,
+    # Only where the metric brings weighted rivals.
+    "class_weights": "rival",
     # Candidates without a scale, whose coefficients evolve.
     "scales": (0.1, 0.3, 1.0),
     "inherit": True,
@@ -61,6 +68,9 @@ QUICK: Mapping[str, Any] = {
     "fitness_steps": 400,
     "fitness_measure": "margin",
     "halving": 0.34,
+    # On wine, all of a search's finalists failed from most initializations but the candidates' one.
+    "fresh_initializations": True,
+    "fitness_repeats": 2,
     "finalists": 16,
     "final_kept": 5,
     "final_folds": 4,
@@ -131,11 +141,16 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     """sizes of a first candidate's first steps that are tried, relative to those of the default
     loss at its best factor; later ones inherit theirs. Without any, as in the paper, a candidate's
     size and sign are what its formula gives"""
+    class_weights: ClassWeights = "none"
+    """weights of the classes in every candidate, which become a part of the loss that is found:
+    balanced for classes that count alike, root for the roots of their numbers, rival for those of
+    the best handcrafted loss, where it has some and the handcrafted losses are calibrated; none, as
+    in the papers"""
     search_width: int = 0
     """hidden units of the narrower networks that candidates are tried on, where the network is a
     sequence of wider dense layers; 0 for the network itself, as in the paper"""
     budget: Annotated[int, OptionName("search_steps")] = 0
-    """training steps under candidates after which no further generation is born; 0 for no limit"""
+    """training steps under candidates after which no further generation begins; 0 for no limit"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,7 +180,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
         """Return the state before the first generation."""
         state = Evolution(settled(self.islands, context))
         if self.scales:
-            state.scale = best_scale(self.fitness, self.base, context)
+            state.scale = best_scale(self.fitness, self.base, context, self._weight(context))
         return state
 
     def is_done(self, state: Evolution) -> bool:
@@ -175,7 +190,10 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     def ask(self, state: Evolution, context: SearchContext) -> list[Genome]:
         """Return the genomes of the next generation that no filter settles."""
         unsettled = CandidateFilter(
-            self.filters, softplus=self.softplus, context=context, cache=state.cache
+            self.filters,
+            decode=partial(self.decode, context=context),
+            context=context,
+            cache=state.cache,
         )
         seeds = self._seeds()
         return [
@@ -188,7 +206,13 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
 
     def decode(self, candidate: Genome, context: SearchContext) -> SymbolicLoss:
         """Return the genome as a trainable loss (transition); the paper's coefficients are 1."""
-        return self._loss(candidate, context)
+        return SymbolicLoss(
+            candidate.expression,
+            candidate.coefficients,
+            kind=context.kind,
+            softplus=self.softplus,
+            weight=self._weight(context),
+        )
 
     def tell(
         self,
@@ -279,10 +303,18 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
     def _seeds(self) -> list[Genome]:
         return [Genome.read(text) for text in self.seed_expressions]
 
-    def _loss(self, genome: Genome, context: SearchContext) -> SymbolicLoss:
-        return SymbolicLoss(
-            genome.expression, genome.coefficients, kind=context.kind, softplus=self.softplus
+    def _weight(self, context: SearchContext) -> Tensor | None:
+        """Return the weights of the classes in every candidate; None for none."""
+        if self.class_weights in ("none", "rival"):
+            return None
+        require(
+            len(context.problems) == 1,
+            f"class_weights {self.class_weights} counts the classes of one task; search on one, or "
+            "without it",
         )
+        task = context.problems[0].task
+        weighting = check_weighting(self.class_weights)
+        return class_weights(task.train.targets, task.kind, task.outputs, weighting).cpu()
 
     def _scaled(
         self, genomes: list[Genome], state: Evolution, context: SearchContext
@@ -297,7 +329,7 @@ class ExpressionSearch(PopulationSearch[Evolution, Genome], ABC):
             for genome in genomes
         ]
         unit = UnitSteps.of(context.problems, self.filters.rows, context.root_seed)
-        found = unit.scaled(sized, [self._loss(genome, context) for genome in sized])
+        found = unit.scaled(sized, [self.decode(genome, context) for genome in sized])
         state.cache.counts["candidates"] += len(genomes) - len(found)
         state.cache.counts["rejected"] += len(genomes) - len(found)
         return found
@@ -332,7 +364,7 @@ class TunedSearch(ExpressionSearch, ABC):
     """local search of the coefficients"""
     tune: Tuned = "candidates"
     """whose coefficients local search tunes: all candidates', as in the paper, or only the
-    finalists', which then stand beside themselves as they were"""
+    finalists', which then compete with their untuned versions"""
 
     @final
     def refine(

@@ -16,11 +16,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from lossforge.losses import Loss, ModulePopulation, SymbolicLoss, SymbolicPopulation, default_loss
+from lossforge.losses import Loss, SymbolicLoss, SymbolicPopulation, default_loss
 from lossforge.methods.evomal.filters import SPREAD, Sample, fresh_predictions
 from lossforge.methods.evomal.genome import Genome
 from lossforge.randomness import torch_generator
 from lossforge.searching import BaseTraining, Fitness, Problem, SearchContext
+from lossforge.searching.fitness_work import FitnessJob
+from lossforge.tasks import Kind
 
 LEAST_COSINE = 0.05
 """between the gradients of a candidate and of the default loss; nearer to a right angle, a
@@ -75,7 +77,7 @@ class UnitSteps:
             return []
         device = self.samples[0].outputs.device
         population = SymbolicPopulation(losses, device)
-        default = default_loss(losses[0].kind)
+        default = weighted_default(losses[0].kind, losses[0].weight)
         sizes, cosines = [], []
         for sample in self.samples:
             theirs = _slope(default, sample)
@@ -129,7 +131,9 @@ class UnitSteps:
         ]
 
 
-def best_scale(fitness: Fitness, base: BaseTraining, context: SearchContext) -> float:
+def best_scale(
+    fitness: Fitness, base: BaseTraining, context: SearchContext, weight: Tensor | None = None
+) -> float:
     """Return the factor on the default loss under which networks do best.
 
     For SGD without weight decay that is the best learning rate, relative to the user's.
@@ -138,16 +142,16 @@ def best_scale(fitness: Fitness, base: BaseTraining, context: SearchContext) -> 
         fitness: how networks are measured.
         base: how they are trained.
         context: of the search.
+        weight: of the classes in all losses; None for none.
     """
-    default = default_loss(context.kind)
+    default = weighted_default(context.kind, weight)
     found: dict[int, float] = {}
     wanted = set(POWERS)
     while wanted:
         powers = sorted(wanted)
-        losses = ModulePopulation([_Multiple(default, FACTOR**power) for power in powers])
-        trials = fitness.in_full(fitness.steps)(
-            losses, context.problems, base, context.seed("scale"), context.progress
-        )
+        losses = tuple(_Multiple(default, FACTOR**power) for power in powers)
+        job = FitnessJob(losses, fitness.in_full(fitness.steps), base, context.seed("scale"))
+        trials = job.on(context.problems, context.progress)
         found |= {power: trial.fitness for power, trial in zip(powers, trials, strict=True)}
         best = min(found, key=lambda power: (found[power], abs(power)))
         if not math.isfinite(found[best]):
@@ -156,12 +160,19 @@ def best_scale(fitness: Fitness, base: BaseTraining, context: SearchContext) -> 
     return float(FACTOR**best)
 
 
+def weighted_default(kind: Kind, weight: Tensor | None) -> Loss:
+    """Return the default loss of a kind, with weights of the classes where there are some."""
+    default = default_loss(kind)
+    default.weight = weight
+    return default
+
+
 @final
 class _Multiple(Loss):
     """A loss times a number."""
 
     def __init__(self, loss: Loss, factor: float):
-        super().__init__(loss.kind)
+        super().__init__(loss.kind, weight=loss.weight)
         self._loss, self._factor = loss, factor
 
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -9,7 +9,15 @@ from lossforge.errors import ConfigurationError
 from lossforge.methods.npbml.alfa import ALFA
 from lossforge.methods.npbml.base import FewShotLearner
 from lossforge.methods.npbml.inner_rule import InnerRule, SGDRule
-from lossforge.methods.npbml.learner import HEAD, Adapted, Head, Learner, adapted_names
+from lossforge.methods.npbml.learner import (
+    HEAD,
+    Adapted,
+    Head,
+    Learner,
+    PrototypeHead,
+    VectorHead,
+    adapted_names,
+)
 from lossforge.methods.npbml.linear_probe import LinearProbe
 from lossforge.methods.npbml.loss import InnerLoss
 from lossforge.methods.npbml.maml_plus_plus import LayerRates
@@ -46,6 +54,14 @@ def make_learner(
                 f"the relation network compares classes; {task.name} is regression: leave out "
                 "--task-encoder"
             )
+        if settings.head_init == "prototypes":
+            raise ConfigurationError(
+                f"prototypes are of classes; {task.name} is regression: leave out --head-init"
+            )
+    if settings.head_init == "prototypes" and components and not components.adapts_head:
+        raise ConfigurationError(
+            f"the last layer of {name} does not adapt to a task: leave out --head-init"
+        )
     with isolated_seed(seed):
         encoder = _encoder(settings, task, components or MAML)
         with torch.no_grad():
@@ -89,9 +105,10 @@ def _gradient_based(
     optimizer, steps = settings.inner_optimizer(), settings.inner_steps
     body = adapted_names(encoder, settings.adapt_blocks) if components.adapts_body else ()
     adapted = Adapted(body, components.adapts_head)
-    head = Head(features, ways, shared=components.adapts_head)
+    head = _head(settings, ways, components, features)
     weights: list[Tensor] = [encoder.get_parameter(name) for name in body]
-    weights += [head.weight, head.bias] if components.adapts_head else []
+    if components.adapts_head:
+        weights += [torch.zeros(features), torch.zeros(())]  # shaped like what all ways share
     task = _task_width(settings, components)
     loss: InnerLoss | TaskAdaptiveLoss
     if components.task_adaptive_loss:
@@ -122,6 +139,12 @@ def _gradient_based(
         every_step=components.every_step,
         task_encoder=RelationNetwork(features) if task else None,
     )
+
+
+def _head(settings: "FewShot", ways: int, components: Components, features: int) -> Head:
+    if settings.head_init == "prototypes":
+        return PrototypeHead(ways)
+    return VectorHead(features, ways, shared=components.adapts_head)
 
 
 def _rule(components: Components, weights: list[Tensor], steps: int, optimizer: SGD) -> InnerRule:

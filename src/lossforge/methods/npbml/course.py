@@ -20,6 +20,7 @@ from lossforge.methods.npbml.pretraining import pretrain
 from lossforge.methods.npbml.scoring import score_of
 from lossforge.randomness import derive_seed, torch_generator
 from lossforge.tasks.episodes import ClassPool, EpisodeSpec, FewShotTask, Part
+from lossforge.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from lossforge.methods.npbml.few_shot import FewShot
@@ -39,6 +40,9 @@ class FewShotResult:
         interval: half of the 95 % interval of that mean.
         valid: the mean over the meta-validation tasks.
         step_seconds: mean time of a meta-step.
+        scores: the metric on each meta-test task; methods of one seed have the same tasks.
+        curve: meta-steps, the metric on meta-validation tasks and the seconds of learning until
+            then, pre-training included, for each evaluation.
     """
 
     learner: FewShotLearner
@@ -47,6 +51,8 @@ class FewShotResult:
     interval: float
     valid: float
     step_seconds: float
+    scores: tuple[float, ...]
+    curve: tuple[tuple[int, float, float], ...]
 
 
 @final
@@ -69,8 +75,9 @@ class MetaCourse:
         self._adam = torch.optim.Adam(self.learner.parameters(), settings.meta_rate)
         self._episodes = torch_generator(seed, "episodes")
         self._rows = torch_generator(seed, "rows")
-        self.done, self._seconds = 0, 0.0
+        self.done, self._seconds, self._pretraining_seconds = 0, 0.0, 0.0
         self.curve: list[tuple[int, float]] = []
+        self.times: list[float] = []
         self._best: dict[str, Tensor] = {}
         self._pretrained = False
 
@@ -86,7 +93,9 @@ class MetaCourse:
             DivergedError: the outer loss, its gradient or an adapted network is not finite.
         """
         if not self._pretrained:
+            begun = perf_counter()
             pretrain(self.learner, self.settings, self.task, self.shape, self._seed, progress)
+            self._pretraining_seconds = perf_counter() - begun
             self._pretrained = True
         end = min(self.done + self.settings.check_every, self.settings.meta_steps)
         while self.done < end:
@@ -102,6 +111,7 @@ class MetaCourse:
             state = self.learner.state_dict()
             self._best = {key: value.detach().clone() for key, value in state.items()}
         self.curve.append((self.done, score))
+        self.times.append(self._pretraining_seconds + self._seconds)
 
     def _step(self) -> None:
         settings = self.settings
@@ -152,7 +162,7 @@ class MetaCourse:
             return settings.stacking == "stacked"
         if settings.order == "recompute" or settings.meta_batch == 1:
             return False
-        if learner.head.weight.device.type != "cpu":
+        if next(learner.parameters()).device.type != "cpu":
             return True
         # On a CPU it halves the time of many small operations, but hardly helps convolutions.
         return settings.encoder_for(self.task) == "dense"
@@ -173,6 +183,8 @@ class MetaCourse:
             1.96 * stdev(scores) / math.sqrt(len(scores)),
             better(score for _, score in self.curve),
             self._seconds / max(1, self.done),
+            tuple(scores),
+            tuple((*each, time) for each, time in zip(self.curve, self.times, strict=True)),
         )
 
     def _scores(self, part: Part, count: int, progress: Progress | None) -> list[float]:
@@ -204,7 +216,9 @@ class MetaCourse:
                 "rows": self._rows.get_state(),
                 "seconds": self._seconds,
                 "done": self.done,
+                "pretraining_seconds": self._pretraining_seconds,
                 "curve": self.curve,
+                "times": self.times,
                 "best": self._best,
             },
             stream,
@@ -213,12 +227,14 @@ class MetaCourse:
 
     def restore(self, content: bytes) -> None:
         """Go on from where `state` was taken."""
-        state = torch.load(io.BytesIO(content), weights_only=True)
+        state = load_tensors(content)
         self.learner.load_state_dict(state["learner"])
         self._adam.load_state_dict(state["adam"])
         self._episodes.set_state(state["episodes"])
         self._rows.set_state(state["rows"])
         self.done, self._seconds = state["done"], state["seconds"]
         self.curve = [(int(step), float(score)) for step, score in state["curve"]]
+        self.times = [float(time) for time in state["times"]]
+        self._pretraining_seconds = state["pretraining_seconds"]
         self._best = state["best"]
         self._pretrained = True

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, final, get_args
 from lossforge.errors import unknown_name
 from lossforge.methods.npbml.base import Order
 from lossforge.methods.npbml.course import FewShotResult, MetaCourse
+from lossforge.methods.npbml.learner import HeadInit
 from lossforge.methods.npbml.loss import Similarity
 from lossforge.methods.npbml.variants import VARIANTS
 from lossforge.progress import ProgressReporter
@@ -75,6 +76,9 @@ class FewShot:
     task_encoder: TaskEncoder = "mean"
     """what FiLM sees of a task: mean (of the features that it modulates), or the vector that a
     relation network makes of all pairs of support rows"""
+    head_init: HeadInit = "shared"
+    """what the classes of the last layer begin from in a task: shared (one meta-learned vector, the
+    same for all), or prototypes (the mean features of their support examples, as in Proto-MAML)"""
     adapt_blocks: tuple[int, ...] = ()
     """blocks of the encoder that adapt to a task, counted from 1; by default all"""
     order: Order = "second"
@@ -133,6 +137,10 @@ class FewShot:
         require(
             self.task_encoder in get_args(TaskEncoder),
             f"task_encoder must be mean or relation, not {self.task_encoder!r}",
+        )
+        require(
+            self.head_init in get_args(HeadInit),
+            f"head_init must be shared or prototypes, not {self.head_init!r}",
         )
         for block in self.adapt_blocks:
             require_in_range("adapt_blocks", block, 1)

@@ -3,7 +3,7 @@
 Source: thesis, ch. 7. A task's inner loop, and what is meta-learned by its outer loss:
 
     θ ← θ0                                                        `begin`
-    repeat inner_steps times:                                     `adapt`
+    repeat inner_steps times:                                     `inner_loop`
         L ← M_φ(support, query inputs, θ; FiLM ψ of the task)     `inner_loss`, `loss.py`
         θ ← θ - rate · P_ω ∇θ L                                   `step`; ω: warps, `networks.py`
     outer loss ← cross-entropy of the query set under θ           `query_loss`
@@ -13,10 +13,11 @@ All but the adapted θ is shared by tasks. MAML and its descendants are the same
 switched off, or with another rule for the step (`inner_rule.py`) or another loss (`metal.py`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,7 @@ from torch.func import functional_call, grad, vmap
 from lossforge.methods.npbml.base import EpisodicLearner, Order
 from lossforge.methods.npbml.film import FiLM
 from lossforge.methods.npbml.inner_rule import InnerRule
-from lossforge.methods.npbml.loss import InnerLoss, task_loss
+from lossforge.methods.npbml.loss import InnerLoss, class_means, task_loss
 from lossforge.methods.npbml.maml_plus_plus import step_weights
 from lossforge.methods.npbml.metal import TaskAdaptiveLoss
 from lossforge.methods.npbml.networks import Warp
@@ -41,10 +42,34 @@ from lossforge.validation import require
 
 HEAD = ("head.weight", "head.bias")
 
+HeadInit = Literal["shared", "prototypes"]
+"""what the ways of a head begin from: one meta-learned vector, or their prototypes"""
+
+
+class Head(nn.Module, ABC):
+    """The last layer as a task finds it.
+
+    Attributes:
+        ways: outputs N.
+        sees_support: whether it begins from the features of the support set.
+    """
+
+    ways: int
+    sees_support: bool
+
+    @abstractmethod
+    def begin(self, features: Tensor | None, labels: Tensor) -> list[Tensor]:
+        """Return weight [N, F] and bias [N], connected to what is meta-learned.
+
+        Args:
+            features: of the support rows, [B, F]; None for a head that does not see them.
+            labels: of the support rows, [B].
+        """
+
 
 @final
-class Head(nn.Module):
-    """The last layer as a task finds it.
+class VectorHead(Head):
+    """A head that is meta-learned as it is.
 
     Args:
         features: that it sees.
@@ -56,14 +81,43 @@ class Head(nn.Module):
     def __init__(self, features: int, ways: int, *, shared: bool):
         super().__init__()
         shape = (features,) if shared else (ways, features)
-        self.ways = ways
+        self.ways, self.sees_support = ways, False
         self.weight = nn.Parameter(torch.randn(shape) / features**0.5)
         self.bias = nn.Parameter(torch.zeros(() if shared else ways))
 
-    def begin(self) -> list[Tensor]:
+    def begin(self, features: Tensor | None, labels: Tensor) -> list[Tensor]:
         """Return weight [N, F] and bias [N], connected to what is meta-learned."""
         weight = self.weight.expand(self.ways, -1) if self.weight.dim() == 1 else self.weight
         return [weight.clone(), self.bias.expand(self.ways).clone()]
+
+
+@final
+class PrototypeHead(Head):
+    """A head that begins as a prototypical network: outputs are minus squared distances.
+
+    Source: Triantafillou et al., "Meta-Dataset" (ICLR 2020, arXiv 1903.03096), its Proto-MAML.
+
+        (1)  c_k = mean of the features of class k in the support set
+        (2)  weight_k = 2·s·c_k,  bias_k = -s·‖c_k‖²
+
+    so that outputs are -s·‖x - c_k‖², up to what all classes share. The scale s is meta-learned and
+    begins at 1, as in the paper.
+
+    Args:
+        ways: outputs N.
+    """
+
+    def __init__(self, ways: int):
+        super().__init__()
+        self.ways, self.sees_support = ways, True
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def begin(self, features: Tensor | None, labels: Tensor) -> list[Tensor]:
+        """Return weight [N, F] and bias [N], connected to what is meta-learned."""
+        assert features is not None
+        prototypes = class_means(features, labels, self.ways)  # Eq. (1)
+        scale = self.log_scale.exp()
+        return [2 * scale * prototypes, -scale * prototypes.square().sum(1)]  # Eq. (2)
 
 
 @final
@@ -124,15 +178,34 @@ class Learner(EpisodicLearner):
         self.optimizer, self.inner_steps = optimizer, inner_steps
         self._unlabelled, self._every_step = unlabelled, every_step
 
-    def begin(self) -> Point:
-        """Return the weights that a task begins from, connected to what is meta-learned."""
-        weights: list[Tensor] = [self.encoder.get_parameter(name) for name in self.adapted.body]
-        if self.task_encoder is not None:
-            # Inner gradients must not reach the task's vector, which the same parameters give.
+    @property
+    def fixed_ways(self) -> int:
+        """How many classes or values every task has."""
+        return self.ways
+
+    def begin(self, episode: Episode) -> Point:
+        """Return the weights that a task begins from, connected to what is meta-learned.
+
+        Args:
+            episode: the task; its query targets are never looked at.
+        """
+        weights = self._begin_body()
+        if self.task_encoder is not None or self.head.sees_support:
+            # Inner gradients must not reach what the same parameters give beforehand: the task's
+            # vector and the first head.
             weights = [weight.clone() for weight in weights]
         if self.adapted.head:
-            weights += self.head.begin()
+            weights += self._begin_head(episode)
         return Point(weights, self.optimizer.init(weights))
+
+    def _begin_body(self) -> list[Tensor]:
+        return [self.encoder.get_parameter(name) for name in self.adapted.body]
+
+    def _begin_head(self, episode: Episode) -> list[Tensor]:
+        features = None
+        if self.head.sees_support:
+            features = self.embed(self._begin_body(), episode.support, self.task_of(episode))
+        return self.head.begin(features, episode.support_targets)
 
     def embed(
         self, weights: Sequence[Tensor], inputs: Tensor, task: Tensor | None = None
@@ -150,13 +223,16 @@ class Learner(EpisodicLearner):
         return F.linear(self.embed(weights, inputs, task), *self._head_of(weights))
 
     def _head_of(self, weights: Sequence[Tensor]) -> Sequence[Tensor]:
-        return weights[-2:] if self.adapted.head else self.head.begin()
+        if self.adapted.head:
+            return weights[-2:]
+        # A head that does not adapt sees no support set.
+        return self.head.begin(None, torch.arange(self.ways))
 
     def task_of(self, episode: Episode) -> Tensor | None:
         """Return the vector of a task for FiLM, from its support set and the first weights."""
         if self.task_encoder is None:
             return None
-        features = self.embed(self.begin().parameters, episode.support)
+        features = self.embed(self._begin_body(), episode.support)
         found: Tensor = self.task_encoder(features, episode.support_targets)
         return found
 
@@ -194,19 +270,19 @@ class Learner(EpisodicLearner):
 
     def path(self, episode: Episode, order: Order = "first") -> list[Point]:
         """Return where a task's inner loop begins and where each of its steps ends."""
-        points = [self.begin()]
+        points = [self.begin(episode)]
         for index in range(self.inner_steps):
             points.append(self.step(points[-1], episode, index, build=order != "first"))
         return points
 
-    def adapt(self, episode: Episode, order: Order = "first") -> Point:
+    def inner_loop(self, episode: Episode, order: Order = "first") -> Point:
         """Return where a task's inner loop ends, connected to where it began."""
         return self.path(episode, order)[-1]
 
     def predict(self, episode: Episode) -> Tensor:
         """Return outputs on the query inputs after adaptation, [Q, N], detached."""
         with torch.enable_grad():
-            weights = self.adapt(episode).parameters
+            weights = self.inner_loop(episode).parameters
         with torch.no_grad():
             return self.outputs(weights, episode.query, self.task_of(episode))
 
@@ -253,7 +329,8 @@ class Learner(EpisodicLearner):
         return float(value.detach())
 
     def _outer_loss(self, order: Order, progress: float, *parts: Tensor) -> Tensor:
-        episode, points = Episode(*parts), [self.begin()]
+        episode = Episode(*parts)
+        points = [self.begin(episode)]
         slopes = grad(self.inner_loss)
         for index in range(self.inner_steps):
             gradients = slopes(points[-1].parameters, episode, index)
@@ -264,7 +341,7 @@ class Learner(EpisodicLearner):
 
     def _accumulate_again(self, episode: Episode, share: float, progress: float) -> float:
         """Run every step twice, and keep the graph of one at a time."""
-        points = [self.begin().leaf()]
+        points = [self.begin(episode).leaf()]
         for index in range(self.inner_steps):
             points.append(self.step(points[-1], episode, index, build=False).leaf())
         shared = [theta for theta in self.parameters() if theta.requires_grad]
@@ -288,7 +365,7 @@ class Learner(EpisodicLearner):
                 steps = [self._repeated(episode, index - 1)]
                 adjoint, inner = pull_back_through(steps, [before], adjoint, shared)
                 totals = _added(totals, inner)
-        begin = self.begin().parameters
+        begin = self.begin(episode).parameters
         first = torch.autograd.grad(begin, shared, adjoint[: len(begin)], materialize_grads=True)
         for theta, g in zip(shared, _added(totals, first), strict=True):
             theta.grad = g if theta.grad is None else theta.grad + g

@@ -28,6 +28,9 @@ DEVIATION = 0.01
 STATISTICS = 4
 HIDDEN_LAYERS = 2
 
+LEAST_SQUARE = 1e-8
+"""added to squared lengths, which are about the number of features"""
+
 
 def smooth_leaky_relu(x: Tensor) -> Tensor:
     """Return LEAK·x + (1 - LEAK)·softplus(SHARPNESS·x)/SHARPNESS."""
@@ -105,10 +108,9 @@ class Prototypes(nn.Module):
             labels: of the support rows, [B]; every class has one.
             ways: classes.
         """
-        member = one_hot(labels, ways, support.dtype)
-        prototypes = (member.T @ support) / member.sum(0)[:, None]
+        prototypes = class_means(support, labels, ways)
         if self.similarity == "cosine":
-            similar = F.normalize(query, dim=1) @ F.normalize(prototypes, dim=1).T
+            similar = unit_rows(query) @ unit_rows(prototypes).T
         else:
             similar = -(query[:, None] - prototypes).square().sum(2)
         return similar * self.log_scale.exp()
@@ -201,6 +203,32 @@ def task_loss(outputs: Tensor, targets: Tensor, kind: Kind) -> Tensor:
 def one_hot(labels: Tensor, ways: int, dtype: torch.dtype) -> Tensor:
     """Return rows of one 1 each, [B, ways]; unlike PyTorch's, for stacked tasks too."""
     return (labels[:, None] == torch.arange(ways, device=labels.device)).to(dtype)
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """Return rows [B, F] divided by their length; a row of zeros stays one.
+
+    `torch.nn.functional.normalize` has second derivatives of NaN at zero, which rectified features
+    of a row can all be.
+
+    Examples:
+        >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    return rows * (rows.square().sum(1, keepdim=True) + LEAST_SQUARE).rsqrt()
+
+
+def class_means(features: Tensor, labels: Tensor, ways: int) -> Tensor:
+    """Return the mean features of each class, [ways, F]; every class has a row.
+
+    Examples:
+        >>> class_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1]), 2)
+        tensor([[2.],
+                [5.]])
+    """
+    member = one_hot(labels, ways, features.dtype)
+    return (member.T @ features) / member.sum(0)[:, None]
 
 
 def statistics(weight: Tensor) -> Tensor:

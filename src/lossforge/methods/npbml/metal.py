@@ -11,6 +11,9 @@ s is τ with a support row's outputs and one-hot label; q the means with a query
 the negative entropy of its prediction. Both M and g have one hidden layer as wide as what they see,
 which is standardized, and each inner step has networks of its own. In regression there is no
 entropy and no term of query rows.
+
+The last layer of M begins near 0 here, so that MeTAL begins as MAML nearly; in the released code it
+begins as large as any, with a random loss that a short meta-training does not unlearn.
 """
 
 from collections.abc import Mapping
@@ -24,6 +27,9 @@ from lossforge.methods.npbml.loss import one_hot, task_loss
 from lossforge.tasks.kinds import Kind
 
 TINY = 1e-12
+DEVIATION = 0.01
+"""of the first weights of M's last layer"""
+
 TENSORS = 4
 """of a loss network: two layers of weight and bias"""
 
@@ -40,8 +46,9 @@ class AdaptiveTerm(nn.Module):
     def __init__(self, seen: int, state: int):
         super().__init__()
         self.hidden, self.last = nn.Linear(seen, seen), nn.Linear(seen, 1)
+        nn.init.xavier_uniform_(self.hidden.weight)
+        nn.init.normal_(self.last.weight, std=DEVIATION)
         for layer in (self.hidden, self.last):
-            nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.adapter = nn.Sequential(
             nn.Linear(state, state), nn.ReLU(), nn.Linear(state, 2 * TENSORS)

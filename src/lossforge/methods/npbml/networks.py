@@ -208,4 +208,16 @@ def make_encoder(
             f"{name} takes images of 16x16 or more, not inputs of shape {list(input_shape)}; "
             "pass --network dense"
         )
-    return build(input_shape, width or usual, warp=warp, film=film, task=task)
+    chosen = width or usual
+    state = torch.get_rng_state()
+    encoder = build(input_shape, chosen, warp=warp, film=film, task=task)
+    if warp or film:
+        # Warp layers and FiLM draw numbers before they become the identity. The backbone is that
+        # of an encoder without them, so that methods differ by what they learn.
+        torch.set_rng_state(state)
+        plain = build(input_shape, chosen, warp=False, film=False)
+        pairs = zip(backbone_parameters(encoder), plain.parameters(), strict=True)
+        with torch.no_grad():
+            for weight, drawn in pairs:
+                weight.copy_(drawn)
+    return encoder

@@ -8,10 +8,10 @@ Source: Snell et al., "Prototypical Networks for Few-shot Learning" (arXiv 1703.
 
 from typing import final
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lossforge.methods.npbml.base import DirectLearner, embed_both
+from lossforge.methods.npbml.loss import class_means
 from lossforge.tasks.episodes import Episode
 
 
@@ -26,7 +26,7 @@ class ProtoNet(DirectLearner):
     def outputs(self, episode: Episode) -> Tensor:
         """Return minus the squared distances of query rows to prototypes, [Q, N]."""
         support, query = embed_both(self.encoder, episode)
-        member = F.one_hot(episode.support_targets).to(support.dtype)
-        prototypes = (member.T @ support) / member.sum(0)[:, None]  # Eq. (1)
+        ways = int(episode.support_targets.max()) + 1
+        prototypes = class_means(support, episode.support_targets, ways)  # Eq. (1)
         distances: Tensor = (query[:, None] - prototypes).square().sum(2)
         return -distances  # Eq. (2)

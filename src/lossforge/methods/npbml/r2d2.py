@@ -58,6 +58,11 @@ class R2D2(DirectLearner):
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
         self.shift = nn.Parameter(torch.zeros(()))
 
+    @property
+    def fixed_ways(self) -> int:
+        """How many classes or values every task has."""
+        return self.ways
+
     def outputs(self, episode: Episode) -> Tensor:
         """Return outputs on the query rows, [Q, N]."""
         support, query = embed_both(self.encoder, episode)

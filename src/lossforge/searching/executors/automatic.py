@@ -7,12 +7,13 @@ from typing import final
 from lossforge.searching.executors.executor import (
     Executor,
     GiveUp,
-    Here,
     JobReport,
     JobT,
+    Report,
     ResultT,
     Work,
     ignore,
+    of_job,
 )
 from lossforge.searching.executors.pool import LocalPool
 
@@ -59,10 +60,14 @@ class Automatic(Executor):
         done = 0
         while done < len(jobs) and (len(jobs) - done < 2 or not self.has_started):
             is_last = done == len(jobs) - 1
+            before, began = self._spent, time.monotonic()
+            told = of_job(done, report)
             try:
-                found = self._one(work, jobs, done, report, is_last=is_last)
+                found = work(jobs[done], told if is_last else self._watched(told, before, began))
             except _WorkersPayError:
                 break
+            if not is_last:
+                self._spend(before + time.monotonic() - began)
             done += 1
             yield found
 
@@ -75,34 +80,22 @@ class Automatic(Executor):
         """End the workers."""
         self._pool.close()
 
-    def _one(
-        self,
-        work: Work[JobT, ResultT],
-        jobs: Sequence[JobT],
-        index: int,
-        report: JobReport,
-        *,
-        is_last: bool,
-    ) -> ResultT:
-        """Compute a job here.
+    def _watched(self, report: Report, before: float, began: float) -> Report:
+        """Return what receives the progress of a job here, and ends it where workers pay.
 
-        Raises:
-            _WorkersPayError: workers are there, and the job has much left; not if it is the last.
+        Args:
+            report: that receives it, too.
+            before: seconds of work before the job.
+            began: when the job began.
         """
-        before, began = self._spent, time.monotonic()
 
-        def watched(_: int, stage: str, steps: int, total: int) -> None:
-            report(index, stage, steps, total)
-            if is_last:
-                return
+        def watched(stage: str, steps: int, total: int) -> None:
+            report(stage, steps, total)
             self._spend(before + time.monotonic() - began)
             if self.has_started and total - steps > MOST * total:
                 raise _WorkersPayError
 
-        (found,) = Here().map(work, jobs[index : index + 1], watched)
-        if not is_last:
-            self._spend(before + time.monotonic() - began)
-        return found
+        return watched
 
     def _spend(self, seconds: float) -> None:
         """Note the seconds of work so far, and have workers start when they are enough."""

@@ -88,6 +88,13 @@ class GivenMetric(Metric):
         ties = self.kind.smooth_scores(outputs, targets).double()
         return self.costs([(outputs, targets)]) + TIE_BREAK * ties / (1 + ties)
 
+    def differentiable_cost(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Raise `ConfigurationError`: a person's function has no gradients."""
+        raise ConfigurationError(
+            f"the metric {self.name} is a function without gradients; name a loss as task_loss, or "
+            "leave it out"
+        )
+
     def _value(self, outputs: Tensor, targets: Tensor) -> float:
         if not bool(outputs.isfinite().all()):
             return math.nan

@@ -69,6 +69,29 @@ class Metric(ABC):
         """
         return self.costs([(outputs, targets)])
 
+    def differentiable_cost(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return a stand-in for the cost of one network that has gradients, a scalar.
+
+        By default the smooth costs. Not in the papers.
+
+        Args:
+            outputs: for some rows of a split, [N, C, ...].
+            targets: of these rows.
+
+        Raises:
+            ConfigurationError: the metric has no such form.
+
+        Examples:
+            >>> from lossforge.tasks.metrics import as_metric
+            >>> outputs = torch.tensor([[0.5], [-0.5]], requires_grad=True)
+            >>> cost = as_metric("f1", "classification").differentiable_cost(
+            ...     outputs, torch.tensor([1, 0])
+            ... )
+            >>> round(cost.item(), 4), (torch.autograd.grad(cost, outputs)[0] != 0).all().item()
+            (0.018, True)
+        """
+        return self.smooth_costs(outputs[None], targets)[0]
+
     @final
     def shown(self, cost: float) -> float:
         """Return the metric of a cost: what people read."""

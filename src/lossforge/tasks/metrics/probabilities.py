@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from lossforge.tasks.kinds import MARGIN_SLOPE
 from lossforge.tasks.metrics.means import with_two_classes
 from lossforge.tasks.metrics.metric import Metric
 from lossforge.tasks.metrics.one_vs_rest import problems_of
@@ -41,6 +42,22 @@ class AreaUnderROC(Metric):
             return torch.full((len(outputs),), torch.nan, dtype=torch.float64)
         return torch.stack(areas).mean(0)
 
+    def differentiable_cost(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over pairs of a row of the class and one that is not, a scalar.
+
+        A pair counts as the sigmoid of -4 times by how much the first has higher log-odds, relative
+        to the outputs' root mean square. Where no class has rows and counterexamples it is 0.
+
+        Source: Yan et al. 2003 (the Wilcoxon-Mann-Whitney statistic with gradients), with another
+        smooth step.
+        """
+        costs = [
+            _pairs(problem.log_odds[0], problem.truth, problem.size[0])
+            for problem in problems_of(self.kind, outputs[None], targets)
+            if 0 < int(problem.truth.sum()) < len(problem.truth)
+        ]
+        return torch.stack(costs).mean() if costs else 0 * outputs.sum()
+
 
 @final
 class CalibrationError(Metric):
@@ -62,6 +79,13 @@ class CalibrationError(Metric):
         gaps = torch.zeros(len(outputs), BINS, dtype=torch.float64, device=p.device)
         gaps.scatter_add_(1, bins, confidence - right)
         return gaps.abs().sum(1) / confidence.shape[1]
+
+
+def _pairs(log_odds: Tensor, truth: Tensor, size: Tensor) -> Tensor:
+    """Return the smooth share of pairs in the wrong order, a scalar."""
+    apart = log_odds[truth][:, None] - log_odds[~truth]
+    relative = apart / size.clamp_min(torch.finfo(size.dtype).tiny)
+    return torch.sigmoid(-MARGIN_SLOPE * relative).double().mean()
 
 
 def _area(scores: Tensor, truth: Tensor) -> Tensor:
