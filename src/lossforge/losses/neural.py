@@ -151,7 +151,8 @@ class NeuralLoss(Loss):
         """Return scale and number of a residual loss by name; nothing where there are none.
 
         Examples:
-            >>> NeuralLoss(Architecture(residual=True, form="label_smoothing")).numbers()
+            >>> found = NeuralLoss(Architecture(residual=True, form="label_smoothing")).numbers()
+            >>> {name: round(value, 6) for name, value in found.items()}
             {'scale': 1.0, 'smoothing': 0.02}
         """
         if not self.architecture.residual:
