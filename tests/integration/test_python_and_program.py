@@ -50,9 +50,12 @@ def _interrupt(self):
     raise KeyboardInterrupt
 
 
+TIMES = ("seconds", "times")
+
+
 def _without_times(value):
     if isinstance(value, dict):
-        return {key: _without_times(item) for key, item in value.items() if key != "seconds"}
+        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
     return [_without_times(item) for item in value] if isinstance(value, list) else value
 
 
