@@ -166,13 +166,8 @@ def test_it_agrees_with_central_differences(optimizer, model, strategy, clip):
     assert found.task_loss == pytest.approx(case.outcome(case.loss, clip), rel=1e-9)
 
 
-@pytest.mark.parametrize("regression", [False, True])
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, strategy):
-    if not applies(strategy, optimizer):
-        pytest.skip("thin factors serve unclipped SGD")
-    case = Case("dense", optimizer, regression, replace(SMOOTH, residual=True))
+def agreed_differences(case: Case, strategy: str) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Return central differences, which a step's hypergradient must equal, and the greatest."""
     network, rule = case.begin()
     torch.manual_seed(11)
     found = one_step(
@@ -182,6 +177,17 @@ def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, 
     scale = max(slope.abs().max() for slope in expected)
     for ours, theirs in zip(found.hypergradient, expected, strict=True):
         assert ((ours - theirs).abs().max() / scale) < TOLERANCE
+    return expected, scale
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_residual_loss_agrees_with_central_differences(regression, optimizer, strategy):
+    if not applies(strategy, optimizer):
+        pytest.skip("thin factors serve unclipped SGD")
+    case = Case("dense", optimizer, regression, replace(SMOOTH, residual=True))
+    expected, scale = agreed_differences(case, strategy)
     named = dict(zip(case.loss.state_dict(), expected, strict=True))
     assert named["log_scale"].abs() > 1e-3 * scale
 
@@ -194,15 +200,7 @@ def test_a_loss_with_a_form_agrees_with_central_differences(optimizer, strategy)
     architecture = replace(SMOOTH, residual=True, form="label_smoothing")
     case = Case("dense", optimizer, architecture=architecture)
     case.loss.set_number(0.3)
-    network, rule = case.begin()
-    torch.manual_seed(11)
-    found = one_step(
-        state_of(network, rule), case.loss, case.train, case.valid, case.task_loss, strategy
-    )
-    expected = case.differences(None)
-    scale = max(slope.abs().max() for slope in expected)
-    for ours, theirs in zip(found.hypergradient, expected, strict=True):
-        assert ((ours - theirs).abs().max() / scale) < TOLERANCE
+    expected, scale = agreed_differences(case, strategy)
     names = [name for name, _ in case.loss.named_parameters()]
     for name in ("log_scale", "usual.raw"):
         assert expected[names.index(name)].abs() > 1e-4 * scale
